@@ -1,0 +1,289 @@
+//! The answering side on a Unix socket: frames and, by the HTTP/2 preface, gRPC.
+//!
+//! Each framed connection is a task that reads a request, answers it and only then reads the next.
+//! On a single-threaded runtime a call that needs no wait is answered without leaving the thread.
+//! At most [`limits::CONNECTIONS_MAX`] connections are open; a further one is closed at once.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use tokio::io::{Interest, Ready};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use wolfdisk_common::limits;
+
+use crate::PROTOCOL_VERSION;
+use crate::blocking::receive;
+use crate::call::{Call, Peer};
+use crate::failure::Failure;
+use crate::framed::{self, Dispatch, HEADER_BYTES, Header, PREFACE};
+
+/// How long a new connection may take to say what it is.
+const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes a connection reads ahead; larger requests get a buffer of their own.
+const SCRATCH_BYTES: usize = 16 * 1024;
+
+/// Who may connect.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// These users.
+    pub uids: Vec<u32>,
+    /// Members of this group, by effective group id.
+    pub gid: Option<u32>,
+}
+
+impl Admission {
+    fn admits(&self, peer: Peer) -> bool {
+        self.uids.contains(&peer.uid) || self.gid == Some(peer.gid)
+    }
+}
+
+/// Told when a framed connection has ended, with its number.
+pub type OnClose = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// What a listener needs besides its service.
+#[derive(Clone)]
+pub struct Setup {
+    /// Who may connect.
+    pub admission: Admission,
+    /// Where connections that open with the HTTP/2 preface go.
+    pub grpc: mpsc::Sender<io::Result<UnixStream>>,
+    /// Told when a framed connection has ended.
+    pub on_close: OnClose,
+}
+
+/// Accepts for ever. Ends only when the listener fails.
+///
+/// # Errors
+/// What `accept` says, other than for a single connection.
+pub async fn serve<D: Dispatch>(listener: UnixListener, service: D, setup: Setup) -> io::Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if open.fetch_add(1, Ordering::Relaxed) >= limits::CONNECTIONS_MAX {
+            open.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(limit = limits::CONNECTIONS_MAX, "too many connections, one is refused");
+            continue;
+        }
+        let (service, setup, open) = (service.clone(), setup.clone(), open.clone());
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, number, service, &setup).await {
+                tracing::debug!(%error, number, "a connection ended");
+            }
+            (setup.on_close)(number);
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    let passing = [libc::ECONNABORTED, libc::EINTR, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| passing.contains(&errno))
+}
+
+async fn connection<D: Dispatch>(
+    stream: UnixStream,
+    number: u64,
+    service: D,
+    setup: &Setup,
+) -> io::Result<()> {
+    let cred = stream.peer_cred()?;
+    let peer = Peer { pid: cred.pid().unwrap_or(0), uid: cred.uid(), gid: cred.gid() };
+    if !setup.admission.admits(peer) {
+        tracing::warn!(uid = peer.uid, pid = peer.pid, "a process of another user was turned away");
+        return Ok(());
+    }
+    let first = tokio::time::timeout(PREFACE_DEADLINE, peek(&stream)).await??;
+    if first == framed::HTTP2_PREFACE {
+        // The queue is bounded: with it full, the connection waits here like any other.
+        return setup.grpc.send(Ok(stream)).await.map_err(|_| io::ErrorKind::NotConnected.into());
+    }
+    let mut framed = Framed {
+        stream,
+        scratch: vec![0; SCRATCH_BYTES],
+        have: 0,
+        control: cmsg_space!([i32; limits::FRAME_FDS_MAX]),
+        fds: Vec::new(),
+    };
+    tokio::time::timeout(PREFACE_DEADLINE, framed.exchange_prefaces()).await??;
+    while let Some((header, body, received)) = framed.request().await? {
+        let mut call = Call::framed(number, peer, received);
+        let answer = if header.kind == D::SERVICE {
+            service.dispatch(&mut call, header.number, body).await
+        } else {
+            Err(Failure::Unsupported(format!("service {} is not here", header.kind)))
+        };
+        let attached = call.take_attached();
+        match answer {
+            Ok(mut frame) => {
+                framed::seal(&mut frame, 0, 0, attached.len(), 0);
+                framed.reply(&frame, &attached).await?;
+            }
+            Err(failure) => framed.reply(&framed::failure_frame(&failure), &[]).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn peek(stream: &UnixStream) -> io::Result<[u8; 4]> {
+    loop {
+        let mut first = [0; 4];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let count = stream
+            .async_io(Interest::READABLE, || Ok(recv(stream.as_raw_fd(), &mut first, flags)?))
+            .await?;
+        match count {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            4 => return Ok(first),
+            // Rarely the first bytes come one by one.
+            _ => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+struct Framed {
+    stream: UnixStream,
+    scratch: Vec<u8>,
+    have: usize,
+    control: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+impl Framed {
+    async fn exchange_prefaces(&mut self) -> io::Result<()> {
+        self.fill(8).await?;
+        let theirs = self.scratch.first_chunk::<8>().copied().unwrap_or_default();
+        self.consume(8);
+        if theirs.first_chunk() != Some(&PREFACE) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "neither frames nor HTTP/2"));
+        }
+        let mut ours = [0; 8];
+        let (magic, version) = ours.split_at_mut(4);
+        magic.copy_from_slice(&PREFACE);
+        version.copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        self.write_all(&ours).await
+    }
+
+    /// The next request, or none when the other side has closed between two.
+    async fn request(&mut self) -> io::Result<Option<(Header, Bytes, Vec<OwnedFd>)>> {
+        if self.have == 0 && self.receive().await? == 0 {
+            return Ok(None);
+        }
+        self.fill(HEADER_BYTES).await?;
+        let head = self.scratch.first_chunk::<HEADER_BYTES>().copied().unwrap_or_default();
+        let header =
+            Header::parse(&head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let total = HEADER_BYTES + header.body;
+        let body = if total <= self.scratch.len() {
+            self.fill(total).await?;
+            let body =
+                Bytes::copy_from_slice(self.scratch.get(HEADER_BYTES..total).unwrap_or_default());
+            self.consume(total);
+            body
+        } else {
+            self.large_body(header.body).await?
+        };
+        let fds = std::mem::take(&mut self.fds);
+        if fds.len() != usize::from(header.fds) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "descriptors are missing"));
+        }
+        Ok(Some((header, body, fds)))
+    }
+
+    async fn large_body(&mut self, length: usize) -> io::Result<Bytes> {
+        let mut body = vec![0; length];
+        let got = self.scratch.get(HEADER_BYTES..self.have).unwrap_or_default();
+        let mut filled = got.len();
+        body.split_at_mut(filled).0.copy_from_slice(got);
+        self.have = 0;
+        while filled < length {
+            let (stream, control, fds) = (&self.stream, &mut self.control, &mut self.fds);
+            let room = body.get_mut(filled..).unwrap_or_default();
+            let count = stream
+                .async_io(Interest::READABLE, || {
+                    receive(stream.as_raw_fd(), room, control, fds, MsgFlags::MSG_DONTWAIT)
+                })
+                .await?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            filled += count;
+        }
+        Ok(Bytes::from(body))
+    }
+
+    async fn fill(&mut self, count: usize) -> io::Result<()> {
+        while self.have < count {
+            if self.receive().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> io::Result<usize> {
+        let (stream, control, fds) = (&self.stream, &mut self.control, &mut self.fds);
+        let room = self.scratch.get_mut(self.have..).unwrap_or_default();
+        let count = stream
+            .async_io(Interest::READABLE, || {
+                receive(stream.as_raw_fd(), room, control, fds, MsgFlags::MSG_DONTWAIT)
+            })
+            .await?;
+        self.have += count;
+        if fds.len() > limits::FRAME_FDS_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
+        }
+        Ok(count)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.scratch.copy_within(count..self.have, 0);
+        self.have -= count;
+    }
+
+    async fn reply(&mut self, frame: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+        if fds.is_empty() {
+            return self.write_all(frame).await;
+        }
+        let raw: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let stream = &self.stream;
+        let sent = stream
+            .async_io(Interest::WRITABLE, || {
+                let slices = [io::IoSlice::new(frame)];
+                let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+                let control = [ControlMessage::ScmRights(&raw)];
+                Ok(sendmsg::<()>(stream.as_raw_fd(), &slices, &control, flags, None)?)
+            })
+            .await?;
+        self.write_all(frame.get(sent..).unwrap_or_default()).await
+    }
+
+    async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.try_write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let _: Ready = self.stream.ready(Interest::WRITABLE).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}

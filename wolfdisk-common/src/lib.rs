@@ -1,0 +1,12 @@
+//! What two or more WolfDisk crates need, and nothing that only one does.
+//!
+//! Everything here is small and free of policy: identifiers that cannot be mixed up, the limits that
+//! all daemons agree on, the content hash, file names that have been checked, and the plumbing that
+//! every daemon starts and stops with.
+
+pub mod hash;
+pub mod ids;
+pub mod limits;
+pub mod name;
+pub mod socket;
+pub mod time;
