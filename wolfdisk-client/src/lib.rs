@@ -1,1 +1,26 @@
-//! stub
+//! The one Volume API behind every front-end: a mounted WolfDisk volume as a blocking, thread-safe
+//! object without any FUSE or S3 type in it.
+//!
+//! Start at [`Volume`]. Everything it caches is held under rights that wolfdisk-meta gives and takes
+//! back; see `session`. `unsafe` is confined to one module, which maps segments and shares memory.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod error;
+mod limits;
+mod listener;
+mod lock;
+mod read_data;
+mod types;
+mod volume;
+
+pub use error::{Error, Result};
+pub use listener::CacheListener;
+pub use lock::{LockKind, LockRequest};
+pub use read_data::ReadData;
+pub use types::{
+    Attr, DirItem, Entry, FileKind, FileSystemStats, HandleId, Listing, Lookup, NewNode, OpenFlags,
+    Opened, RenameFlags, SetAttr, SetTime, XattrMode,
+};
+pub use volume::{Volume, VolumeConfig};
