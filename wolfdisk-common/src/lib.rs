@@ -4,9 +4,11 @@
 //! all daemons agree on, the content hash, file names that have been checked, and the plumbing that
 //! every daemon starts and stops with.
 
+pub mod disk;
 pub mod hash;
 pub mod ids;
 pub mod limits;
 pub mod name;
+pub mod segment;
 pub mod socket;
 pub mod time;

@@ -50,7 +50,7 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory and its parents.
+    /// Creates a directory and its parents, durably.
     ///
     /// # Errors
     /// What the system says.
@@ -93,7 +93,10 @@ pub trait DiskFile: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the system says.
-    #[expect(clippy::len_without_is_empty, reason = "a file's length, not a collection's")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a file's length, not a collection's"
+    )]
     fn len(&self) -> io::Result<u64>;
     /// Makes content and length durable (`fdatasync`).
     ///
@@ -119,13 +122,19 @@ pub trait DiskFile: Send + Sync + 'static {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Replaces the file at `path` as a whole: afterwards it holds `bytes`, durably, or (after an error or
 /// a crash) what it held before. The one helper that does write, fsync, rename, fsync of the directory.
 ///
 /// # Errors
 /// What the system says.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().map(OsString::from).ok_or(io::ErrorKind::InvalidInput)?;
+    let mut name = path
+        .file_name()
+        .map(OsString::from)
+        .ok_or(io::ErrorKind::InvalidInput)?;
     name.push(".new");
     let temporary = path.with_file_name(name);
     match disk.remove(&temporary) {
