@@ -4,11 +4,20 @@
 //! all daemons agree on, the content hash, file names that have been checked, and the plumbing that
 //! every daemon starts and stops with.
 
+pub mod config;
 pub mod disk;
+pub mod exit;
 pub mod hash;
+pub mod identity;
 pub mod ids;
 pub mod limits;
+pub mod lock;
 pub mod name;
+pub mod node_id;
+pub mod notify;
+pub mod paths;
 pub mod segment;
+pub mod shutdown;
 pub mod socket;
+pub mod telemetry;
 pub mod time;

@@ -72,3 +72,6 @@ pub const MAP_MAX_PIECES: u32 = 1024;
 pub const MAP_MAX_DATA_BYTES: usize = 1024 * 1024;
 /// Invalidations in one answer of the feed.
 pub const FEED_MAX_ITEMS: usize = 1024;
+
+/// Longest node id: a label of a host name.
+pub const NODE_ID_MAX_BYTES: usize = 63;

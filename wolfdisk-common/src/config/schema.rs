@@ -1,0 +1,163 @@
+//! Every field there is: section, name, explanation, default, what is allowed. The one source of the
+//! defaults, of the example file and of what messages call right.
+
+/// What holds when a field is not given.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Preset {
+    /// This TOML value.
+    Is(&'static str),
+    /// Something that depends on the machine or on other fields: a TOML value to show, and what holds.
+    Depends(&'static str, &'static str),
+}
+
+/// One field of the file.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) section: &'static str,
+    pub(super) name: &'static str,
+    /// Lines of explanation, as in the example file.
+    pub(super) about: &'static [&'static str],
+    pub(super) preset: Preset,
+    /// Completes "allowed: ..".
+    pub(super) allowed: &'static str,
+}
+
+/// One section of the file.
+#[derive(Debug)]
+pub(super) struct Section {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+}
+
+macro_rules! fields {
+    ($($(#[doc = $about:literal])+ $name_const:ident: $section:literal $name:literal = $preset:expr, $allowed:expr;)*) => {
+        $(
+            $(#[doc = $about])+
+            pub(super) const $name_const: Field = Field {
+                section: $section,
+                name: $name,
+                about: &[$($about),+],
+                preset: $preset,
+                allowed: $allowed,
+            };
+        )*
+        /// All fields, in the order of the example file.
+        pub(super) const FIELDS: &[Field] = &[$($name_const),*];
+    };
+}
+
+/// All sections, in the order of the example file.
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        name: "node",
+        about: "This machine.",
+    },
+    Section {
+        name: "cluster",
+        about: "How nodes find each other and who leads.",
+    },
+    Section {
+        name: "replication",
+        about: "How many copies of the data there are, and in what pieces.",
+    },
+    Section {
+        name: "cache",
+        about: "What a mount keeps in memory.",
+    },
+    Section {
+        name: "mount",
+        about: "Where the files appear on this machine.",
+    },
+    Section {
+        name: "s3",
+        about: "The S3 endpoint.",
+    },
+    Section {
+        name: "admin",
+        about: "Metrics and health for programs, on loopback.",
+    },
+    Section {
+        name: "log",
+        about: "What the daemons say on standard error.",
+    },
+];
+
+const PORT: &str = "an IP address and a port, as \"0.0.0.0:9500\"";
+const BOOL: &str = "true or false";
+const PATH: &str = "an absolute path";
+const TEXT: &str = "a text that is not empty";
+
+fields! {
+    /// Name of this node. The lowest name leads.
+    NODE_ID: "node" "id" = Preset::Depends("\"alpha\"", "the host name"), crate::node_id::ALLOWED;
+    /// "auto" and "leader" nodes vote and may lead, "leader" ones before all others; "follower" nodes
+    /// vote and never lead.
+    ROLE: "node" "role" = Preset::Is("\"auto\""), "\"auto\", \"leader\" or \"follower\"";
+    /// Where other nodes reach wolfdisk-meta.
+    BIND: "node" "bind" = Preset::Is("\"0.0.0.0:9500\""), PORT;
+    /// Where other nodes reach wolfdisk-chunkd.
+    CHUNK_BIND: "node" "chunk_bind" = Preset::Depends("\"0.0.0.0:9502\"", "two ports above `bind`"), PORT;
+    /// Everything that this node stores.
+    DATA_DIR: "node" "data_dir" =
+        Preset::Depends("\"/var/lib/wolfdisk\"", "this for root, ~/.local/share/wolfdisk for others"), PATH;
+
+    /// How nodes find each other: a multicast group, or "none" for the list of peers alone. Finding
+    /// grants nothing: nodes prove that they hold the cluster's key.
+    DISCOVERY: "cluster" "discovery" = Preset::Is("\"udp://239.255.0.1:9501\""),
+        "\"none\" or a multicast group and a port, as \"udp://239.255.0.1:9501\"";
+    /// Nodes to ask besides those that are discovered.
+    PEERS: "cluster" "peers" = Preset::Is("[]"), "a list of host and port, as [\"beta:9500\"]";
+    /// When a half of the nodes is gone: "lowest-id" goes on on the side of the lowest name, "quorum"
+    /// stays read-only.
+    ELECTION: "cluster" "election" = Preset::Is("\"lowest-id\""), "\"lowest-id\" or \"quorum\"";
+    /// How often the leader is heard of.
+    HEARTBEAT_MS: "cluster" "heartbeat_ms" = Preset::Is("200"), "a whole number from 50 to 10000";
+    /// Silence after which another node takes the lead.
+    LEADER_TIMEOUT_MS: "cluster" "leader_timeout_ms" = Preset::Is("1000"),
+        "a whole number from 200 to 60000, at least three times heartbeat_ms";
+    /// Silence after which a node stops counting for majorities.
+    REMOVE_VOTER_AFTER_S: "cluster" "remove_voter_after_s" = Preset::Is("30"), "a whole number from 5 to 86400";
+
+    /// "shared": one copy, on the node that led when it was written. "replicated": `factor` copies.
+    MODE: "replication" "mode" = Preset::Is("\"shared\""), "\"shared\" or \"replicated\"";
+    /// Copies of each chunk in mode "replicated".
+    FACTOR: "replication" "factor" = Preset::Is("3"), "a whole number from 1 to 16";
+    /// Copies that must be on stable storage before a write is acknowledged.
+    MIN_COPIES: "replication" "min_copies" = Preset::Is("1"), "a whole number from 1 to factor";
+    /// Largest piece of a file, for data written from now on.
+    CHUNK_SIZE: "replication" "chunk_size" = Preset::Is("4194304"), "a power of two from 65536 to 4194304";
+    /// How long a node may be away before its copies are made again elsewhere.
+    REPAIR_AFTER_S: "replication" "repair_after_s" = Preset::Is("300"), "a whole number from 0 to 604800";
+
+    /// Memory of one mount for cached data and data on its way out.
+    CACHE_SIZE_BYTES: "cache" "size_bytes" = Preset::Depends("134217728", "what suits this machine"),
+        "a whole number from 16777216 to 1099511627776";
+
+    /// The mount point.
+    MOUNT_PATH: "mount" "path" = Preset::Depends("\"/mnt/wolfdisk\"", "this for root, ~/wolfdisk for others"), PATH;
+    /// Whether other users than the one who mounts may enter; their rights are checked as anywhere.
+    ALLOW_OTHER: "mount" "allow_other" = Preset::Is("true"), BOOL;
+
+    /// Whether this node answers S3.
+    S3_ENABLED: "s3" "enabled" = Preset::Is("false"), BOOL;
+    /// Where it answers. Anywhere but loopback needs an access key.
+    S3_BIND: "s3" "bind" = Preset::Is("\"127.0.0.1:9878\""), PORT;
+    /// The access key.
+    S3_ACCESS_KEY: "s3" "access_key" = Preset::Depends("\"\"", "none"), TEXT;
+    /// Its secret. Keep this file readable by its owner only when it holds one.
+    S3_SECRET_KEY: "s3" "secret_key" = Preset::Depends("\"\"", "none"), TEXT;
+    /// Whether requests without a signature may read.
+    S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("false"), BOOL;
+    /// User and group that own what S3 clients write.
+    S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
+    /// Certificate chain (PEM) for HTTPS.
+    S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
+    /// Its private key (PEM).
+    S3_TLS_KEY: "s3" "tls_key" = Preset::Depends("\"/etc/wolfdisk/s3.key\"", "none"), PATH;
+
+    /// Where wolfdisk-meta answers; wolfdisk-chunkd does one port above, wolfdisk-s3 three.
+    ADMIN_BIND: "admin" "bind" = Preset::Is("\"127.0.0.1:9510\""), PORT;
+
+    /// What is worth a line. The environment variable RUST_LOG wins.
+    LOG_LEVEL: "log" "level" = Preset::Is("\"info\""), "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
+}

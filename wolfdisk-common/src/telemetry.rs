@@ -1,0 +1,55 @@
+//! Log lines on standard error, and what happens on a panic.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging for this process: lines on standard error at `level` and above, or as the
+/// environment variable `RUST_LOG` says. Colour only on a terminal. Later calls change nothing.
+pub fn init(level: tracing::Level) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(level.as_str().to_ascii_lowercase()));
+    // Fails only if logging has already been started, by an earlier call or a test.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+}
+
+/// From now on a panic is logged, with its place, before the thread unwinds.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(log));
+}
+
+/// From now on a panic is logged and ends the process at once: a daemon that met its own bug has no
+/// state that can be trusted, and starts again from what is on disk.
+pub fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        log(panic);
+        std::process::abort();
+    }));
+}
+
+fn log(panic: &std::panic::PanicHookInfo<'_>) {
+    let payload = panic.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let thread = std::thread::current()
+        .name()
+        .unwrap_or("unnamed")
+        .to_owned();
+    let backtrace = std::backtrace::Backtrace::capture();
+    tracing::error!(%place, thread, "panic: {message}");
+    if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
+        tracing::error!("{backtrace}");
+    }
+}
