@@ -1,0 +1,130 @@
+//! The log of a node that stands alone: what is written is accepted, what is synced is durable.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use wolfdisk_common::disk::Disk;
+use wolfdisk_common::ids::{LogIndex, Term};
+
+use super::{Accepted, Replication, ReplicationError, Watermarks};
+use crate::log::LogOptions;
+use crate::log::store::Log;
+
+/// The one term of a node that stands alone.
+const TERM: Term = Term(1);
+
+/// See the module.
+pub struct SoloLog {
+    log: Log,
+    /// The next entry to hand out from before the start, up to `replay_end`.
+    replay: LogIndex,
+    replay_end: LogIndex,
+    /// Proposed and not written yet, then written and not handed out yet.
+    proposed: VecDeque<Accepted>,
+}
+
+impl SoloLog {
+    /// Opens the log in `directory`, or makes one. Entries after `applied` are handed out first.
+    ///
+    /// # Errors
+    /// `Damaged`: also if the log lacks entries after `applied`, or ends before it; `NewerFormat`; `Io`.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        applied: LogIndex,
+        options: &LogOptions,
+    ) -> Result<SoloLog, ReplicationError> {
+        let log = Log::open(disk, directory, options)?;
+        let (first, last) = (log.first_index(), log.written());
+        if first.0 > applied.0 + 1 || last < applied {
+            let what = format!(
+                "it holds entries {first} to {last}, but the index was written at entry {applied}"
+            );
+            return Err(ReplicationError::Damaged { path: directory.to_owned(), offset: 0, what });
+        }
+        let replay = LogIndex(applied.0 + 1);
+        Ok(SoloLog { log, replay, replay_end: last, proposed: VecDeque::new() })
+    }
+
+    /// The last entry written.
+    pub fn last_index(&self) -> LogIndex {
+        self.log.written()
+    }
+
+    /// Sequence of the first segment that is left, for the manifest.
+    pub fn first_segment(&self) -> u64 {
+        self.log.first_segment()
+    }
+
+    /// Writes what is queued and returns when all is durable: the end of an orderly stop.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn sync(&mut self) -> Result<(), ReplicationError> {
+        self.log.sync()
+    }
+
+    /// Why the sender of [`Replication::durable`] was dropped.
+    pub fn failure(&self) -> Option<ReplicationError> {
+        self.log.failure()
+    }
+}
+
+impl Replication for SoloLog {
+    fn propose(&mut self, payload: Bytes) -> Result<LogIndex, ReplicationError> {
+        let index = self.log.append(TERM, payload.clone());
+        self.proposed.push_back(Accepted { index, term: TERM, payload });
+        Ok(index)
+    }
+
+    fn flush(&mut self) -> Result<(), ReplicationError> {
+        self.log.flush()
+    }
+
+    fn take_accepted(&mut self, limit: usize) -> Result<Vec<Accepted>, ReplicationError> {
+        let mut taken = Vec::new();
+        while taken.len() < limit && self.replay <= self.replay_end {
+            let (term, payload) = self.log.read_entry(self.replay)?;
+            taken.push(Accepted { index: self.replay, term, payload });
+            self.replay.0 += 1;
+        }
+        let written = self.log.written();
+        while taken.len() < limit
+            && self.proposed.front().is_some_and(|entry| entry.index <= written)
+        {
+            taken.extend(self.proposed.pop_front());
+        }
+        Ok(taken)
+    }
+
+    fn watermarks(&self) -> Watermarks {
+        Watermarks { accepted: self.log.written(), durable: self.log.durable() }
+    }
+
+    fn durable(&self) -> watch::Receiver<LogIndex> {
+        self.log.subscribe()
+    }
+
+    fn want_durable(&mut self, index: LogIndex) {
+        self.log.want_durable(index);
+    }
+
+    fn read(&self, index: LogIndex, offset: u32, length: u32) -> Result<Bytes, ReplicationError> {
+        self.log.read(index, offset, length)
+    }
+
+    fn truncate_before(&mut self, index: LogIndex) -> Result<(), ReplicationError> {
+        self.log.truncate_before(index)
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    fn term(&self) -> Term {
+        TERM
+    }
+}

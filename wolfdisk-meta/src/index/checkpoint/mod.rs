@@ -1,0 +1,10 @@
+//! The two tables under the overlay: one in a redb file, one in memory. One test suite passes on both.
+
+mod backend;
+mod memory;
+mod redb_table;
+#[cfg(test)]
+mod tests;
+
+pub use memory::MemTable;
+pub use redb_table::RedbTable;

@@ -1,0 +1,273 @@
+//! The checkpoint in a redb file **\[format\]**.
+//!
+//! redb 4 file format, two tables of bytes to bytes:
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `records` | a record's key | the record's value, then CRC32C (u32, little-endian) of key and value |
+//! | `state` | `applied` | index u64, term u64, version u64, little-endian, then CRC32C of those 24 bytes |
+//! | `state` | `format` | u32, little-endian: 1 |
+//!
+//! redb verifies its own page checksums only after a crash, so every value carries one of ours: no
+//! damaged record is ever served. Commits are two-phase with the allocator's state saved, so that opening
+//! after a crash takes no walk over the whole file.
+//!
+//! redb asserts what it believes of its file; on a damaged one it may panic. Every call into it is
+//! fenced, so that this becomes a [`TableError`] wherever panics unwind.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
+use wolfdisk_common::ids::{LogIndex, Term, Version};
+
+use super::backend::Backend;
+use crate::index::table::{Applied, Change, Table, TableError};
+
+type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const RECORDS: BytesTable = TableDefinition::new("records");
+const STATE: BytesTable = TableDefinition::new("state");
+const APPLIED_KEY: &[u8] = b"applied";
+const FORMAT_KEY: &[u8] = b"format";
+const FORMAT: u32 = 1;
+const CRC_BYTES: usize = 4;
+
+/// See the module.
+pub struct RedbTable {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    /// Dropped before `database`: it pins the pages that it reads.
+    view: RwLock<View>,
+    database: Database,
+}
+
+/// The last finished commit, kept open because opening it costs more than a lookup.
+struct View {
+    records: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    applied: Applied,
+}
+
+impl RedbTable {
+    /// Makes an empty table in a new file at `path`, durably.
+    ///
+    /// # Errors
+    /// `Storage`; a file may have been left.
+    pub fn create(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<RedbTable, TableError> {
+        let io = |error: std::io::Error| storage(path, error);
+        let file = disk.open(path, OpenMode::CreateNew).map_err(io)?;
+        let table = fenced(path, || {
+            let database = database(path, &file, cache_bytes)?;
+            write(path, &database, Applied::default(), &mut std::iter::empty())?;
+            RedbTable::over(path, file.clone(), database)
+        })?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        Ok(table)
+    }
+
+    /// Opens the file at `path`.
+    ///
+    /// # Errors
+    /// `Storage`: it is missing, damaged, or of a newer format.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<RedbTable, TableError> {
+        let file = disk.open(path, OpenMode::ReadWrite).map_err(|error| storage(path, error))?;
+        if file.len().map_err(|error| storage(path, error))? == 0 {
+            return Err(storage(path, "it is empty"));
+        }
+        fenced(path, || {
+            let database = database(path, &file, cache_bytes)?;
+            RedbTable::over(path, file.clone(), database)
+        })
+    }
+
+    fn over(
+        path: &Path,
+        file: Arc<dyn DiskFile>,
+        database: Database,
+    ) -> Result<RedbTable, TableError> {
+        let view = RwLock::new(view(path, &database)?);
+        Ok(RedbTable { path: path.to_owned(), file, view, database })
+    }
+
+    fn records(&self) -> Arc<ReadOnlyTable<&'static [u8], &'static [u8]>> {
+        self.view.read().records.clone()
+    }
+}
+
+impl Table for RedbTable {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+        let view = self.view.read();
+        fenced(&self.path, || {
+            let found = view.records.get(key).map_err(|error| storage(&self.path, error))?;
+            found.map(|found| checked(key, found.value()).map(Bytes::copy_from_slice)).transpose()
+        })
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), TableError> {
+        if from >= to {
+            return Ok(());
+        }
+        // Not under the lock: `visit` may take long, and may read the table itself.
+        let records = self.records();
+        let io = |error| storage(&self.path, error);
+        let mut range = fenced(&self.path, || records.range(from..to).map_err(io))?;
+        // `visit` runs outside the fence: a panic in it is not the table's.
+        while let Some(entry) = fenced(&self.path, || range.next().transpose().map_err(io))? {
+            let (key, value) = (entry.0.value(), entry.1.value());
+            if !visit(key, checked(key, value)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &self,
+        applied: Applied,
+        changes: &mut dyn Iterator<Item = Change>,
+    ) -> Result<(), TableError> {
+        let next = fenced(&self.path, || {
+            write(&self.path, &self.database, applied, changes)?;
+            view(&self.path, &self.database)
+        })?;
+        *self.view.write() = next;
+        Ok(())
+    }
+
+    fn applied(&self) -> Applied {
+        self.view.read().applied
+    }
+
+    fn size_bytes(&self) -> u64 {
+        // Only shown to people; a file whose length cannot be asked fails at the next real access.
+        self.file.len().unwrap_or(0)
+    }
+}
+
+fn database(
+    path: &Path,
+    file: &Arc<dyn DiskFile>,
+    cache_bytes: usize,
+) -> Result<Database, TableError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder.create_with_backend(Backend(file.clone())).map_err(|error| storage(path, error))
+}
+
+fn write(
+    path: &Path,
+    database: &Database,
+    applied: Applied,
+    changes: &mut dyn Iterator<Item = Change>,
+) -> Result<(), TableError> {
+    let failed = |error: redb::Error| storage(path, error);
+    let mut transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+    transaction.set_quick_repair(true);
+    {
+        let mut records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+        let mut stored = Vec::new();
+        for (key, value) in changes {
+            match value {
+                None => records.remove(key.as_slice()).map(drop),
+                Some(value) => {
+                    stored.clear();
+                    stored.extend_from_slice(&value);
+                    stored.extend_from_slice(&checksum(&key, &value).to_le_bytes());
+                    records.insert(key.as_slice(), stored.as_slice()).map(drop)
+                }
+            }
+            .map_err(|error| failed(error.into()))?;
+        }
+        let mut state = transaction.open_table(STATE).map_err(|error| failed(error.into()))?;
+        let mut bytes = Vec::with_capacity(28);
+        for number in [applied.index.0, applied.term.0, applied.version.0] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        let format = FORMAT.to_le_bytes();
+        for (key, value) in [(APPLIED_KEY, bytes.as_slice()), (FORMAT_KEY, &format)] {
+            state.insert(key, value).map_err(|error| failed(error.into()))?;
+        }
+    }
+    transaction.commit().map_err(|error| failed(error.into()))
+}
+
+fn view(path: &Path, database: &Database) -> Result<View, TableError> {
+    let failed = |error: redb::Error| storage(path, error);
+    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
+    let state = transaction.open_table(STATE).map_err(|error| failed(error.into()))?;
+    let value = |key| state.get(key).map_err(|error| failed(error.into()));
+    let format = value(FORMAT_KEY)?.and_then(|found| <[u8; 4]>::try_from(found.value()).ok());
+    match format.map(u32::from_le_bytes) {
+        Some(FORMAT) => {}
+        Some(found) => {
+            let what = format!("it has format {found}, this release reads up to {FORMAT}");
+            return Err(storage(path, what));
+        }
+        None => return Err(storage(path, "it does not say its format")),
+    }
+    let stored = value(APPLIED_KEY)?.ok_or_else(|| storage(path, "it does not say its version"))?;
+    let applied = decode_applied(stored.value())
+        .ok_or_else(|| storage(path, "the checksum of its version is wrong"))?;
+    let records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+    Ok(View { records: Arc::new(records), applied })
+}
+
+fn decode_applied(stored: &[u8]) -> Option<Applied> {
+    let (numbers, crc) = stored.split_last_chunk::<CRC_BYTES>()?;
+    if crc32c::crc32c(numbers) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    let (numbers, rest) = numbers.as_chunks::<8>();
+    match (numbers, rest) {
+        ([index, term, version], []) => Some(Applied {
+            index: LogIndex(u64::from_le_bytes(*index)),
+            term: Term(u64::from_le_bytes(*term)),
+            version: Version(u64::from_le_bytes(*version)),
+        }),
+        _ => None,
+    }
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), value)
+}
+
+/// The value without its checksum, if that is right.
+fn checked<'a>(key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], TableError> {
+    match stored.split_last_chunk::<CRC_BYTES>() {
+        Some((value, crc)) if checksum(key, value) == u32::from_le_bytes(*crc) => Ok(value),
+        _ => Err(TableError::Record { key: key.to_vec(), what: "its checksum is wrong".into() }),
+    }
+}
+
+fn storage(path: &Path, what: impl ToString) -> TableError {
+    TableError::Storage { path: path.to_owned(), what: what.to_string() }
+}
+
+/// Runs a call into redb; a panic in it becomes an error. What redb holds after one is not used again:
+/// the daemon ends on any [`TableError`].
+fn fenced<V>(path: &Path, call: impl FnOnce() -> Result<V, TableError>) -> Result<V, TableError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Err(storage(path, format!("the file is damaged: {text}")))
+    })
+}

@@ -1,0 +1,223 @@
+//! The index in memory: an ordered overlay of what changed since the last checkpoint, over the table.
+//!
+//! Three layers answer, the newest first: the active overlay takes every change; while a checkpoint is
+//! being written there is a frozen overlay that nobody changes; below is the [`Table`]. A job made by
+//! [`State::freeze`] commits the frozen overlay on another thread; the table may show its content before
+//! [`State::thaw`] drops it, which is harmless because both say the same.
+//!
+//! Not here: when to checkpoint, and the rule that the log is durable up to the job's index first.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::small_key::SmallKey;
+use super::table::{Applied, Table, TableError};
+
+/// What an entry costs beside its key's and value's bytes: the map's node, the key's fixed part, the
+/// value's handle. Measured with a million dirents.
+const ENTRY_OVERHEAD_BYTES: usize = 96;
+
+/// See the module.
+pub struct State<T> {
+    active: Overlay,
+    frozen: Option<Arc<Frozen>>,
+    table: Arc<T>,
+    applied: Applied,
+}
+
+#[derive(Default)]
+struct Overlay {
+    entries: BTreeMap<SmallKey, Option<Bytes>>,
+    bytes: u64,
+}
+
+struct Frozen {
+    overlay: Overlay,
+    applied: Applied,
+}
+
+/// A frozen overlay on its way into the table.
+pub struct CheckpointJob<T> {
+    frozen: Arc<Frozen>,
+    table: Arc<T>,
+}
+
+impl<T: Table> CheckpointJob<T> {
+    /// How far the table will have come. The log must be durable to this index before [`Self::run`].
+    pub fn applied(&self) -> Applied {
+        self.frozen.applied
+    }
+
+    /// Commits. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// What the table says; the table is unchanged then.
+    pub fn run(self) -> Result<Applied, TableError> {
+        let entries = self.frozen.overlay.entries.iter();
+        let mut changes = entries.map(|(key, value)| (key.as_slice().to_vec(), value.clone()));
+        self.table.commit(self.frozen.applied, &mut changes)?;
+        Ok(self.frozen.applied)
+    }
+}
+
+impl Overlay {
+    fn set(&mut self, key: &[u8], value: Option<Bytes>) {
+        let cost = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len) as u64;
+        self.bytes += cost(&value);
+        match self.entries.get_mut(key) {
+            Some(old) => {
+                self.bytes -= cost(old);
+                *old = value;
+            }
+            None => {
+                self.bytes += (key.len() + ENTRY_OVERHEAD_BYTES) as u64;
+                self.entries.insert(SmallKey::new(key), value);
+            }
+        }
+    }
+}
+
+impl<T: Table> State<T> {
+    /// The state that the table holds.
+    pub fn new(table: Arc<T>) -> State<T> {
+        let applied = table.applied();
+        State { active: Overlay::default(), frozen: None, table, applied }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The table could not be read.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+        if let Some(value) = self.active.entries.get(key) {
+            return Ok(value.clone());
+        }
+        if let Some(value) = self.frozen.as_ref().and_then(|frozen| frozen.overlay.entries.get(key)) {
+            return Ok(value.clone());
+        }
+        self.table.get(key)
+    }
+
+    /// Sets a key.
+    pub fn put(&mut self, key: &[u8], value: Bytes) {
+        self.active.set(key, Some(value));
+    }
+
+    /// Removes a key, if it is there.
+    pub fn delete(&mut self, key: &[u8]) {
+        self.active.set(key, None);
+    }
+
+    /// Calls `visit` for each entry with `from <= key < to`, in order, until it answers `false`.
+    ///
+    /// # Errors
+    /// The table could not be read.
+    pub fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), TableError> {
+        if from >= to {
+            return Ok(());
+        }
+        let bounds = (Bound::Included(from), Bound::Excluded(to));
+        let mut active = self.active.entries.range::<[u8], _>(bounds).peekable();
+        let frozen = self.frozen.as_ref().map(|frozen| &frozen.overlay.entries);
+        let mut frozen =
+            frozen.map(|entries| entries.range::<[u8], _>(bounds)).into_iter().flatten().peekable();
+        // The next entry of the two overlays whose key is below `limit`, the active one shadowing the
+        // frozen one.
+        let mut overlaid = |limit: Option<&[u8]>| {
+            let below = |key: &&SmallKey| limit.is_none_or(|limit| key.as_slice() < limit);
+            let newest = active.peek().map(|(key, _)| *key).filter(below);
+            let older = frozen.peek().map(|(key, _)| *key).filter(below);
+            match (newest, older) {
+                (None, None) => None,
+                (Some(_), None) => active.next(),
+                (Some(newest), Some(older)) if newest <= older => {
+                    if newest == older {
+                        frozen.next();
+                    }
+                    active.next()
+                }
+                _ => frozen.next(),
+            }
+        };
+        let mut pending = overlaid(None);
+        let mut go_on = true;
+        self.table.scan(from, to, &mut |key, value| {
+            while let Some((overlay_key, overlay_value)) = pending {
+                match overlay_key.as_slice().cmp(key) {
+                    std::cmp::Ordering::Greater => break,
+                    order => {
+                        go_on = overlay_value
+                            .as_ref()
+                            .is_none_or(|value| visit(overlay_key.as_slice(), value));
+                        pending = overlaid(None);
+                        if !go_on || order.is_eq() {
+                            return go_on;
+                        }
+                    }
+                }
+            }
+            go_on = visit(key, value);
+            go_on
+        })?;
+        while let Some((key, value)) = pending.filter(|_| go_on) {
+            go_on = value.as_ref().is_none_or(|value| visit(key.as_slice(), value));
+            pending = overlaid(None);
+        }
+        Ok(())
+    }
+
+    /// How far the state has come.
+    pub fn applied(&self) -> Applied {
+        self.applied
+    }
+
+    /// Says how far the state has come with the changes made since the last call.
+    pub fn set_applied(&mut self, applied: Applied) {
+        self.applied = applied;
+    }
+
+    /// What the active overlay costs in memory, about.
+    pub fn overlay_bytes(&self) -> u64 {
+        self.active.bytes
+    }
+
+    /// What the frozen overlay costs in memory, about; 0 when no checkpoint is under way.
+    pub fn frozen_bytes(&self) -> u64 {
+        self.frozen.as_ref().map_or(0, |frozen| frozen.overlay.bytes)
+    }
+
+    /// The table below.
+    pub fn table(&self) -> &Arc<T> {
+        &self.table
+    }
+
+    /// Freezes the active overlay and gives the job that commits it. None if nothing was applied since
+    /// the last checkpoint, or one is still under way. Call it between two entries only.
+    pub fn freeze(&mut self) -> Option<CheckpointJob<T>> {
+        if self.frozen.is_some() || self.applied == self.table.applied() {
+            return None;
+        }
+        let overlay = std::mem::take(&mut self.active);
+        let frozen = Arc::new(Frozen { overlay, applied: self.applied });
+        self.frozen = Some(frozen.clone());
+        Some(CheckpointJob { frozen, table: self.table.clone() })
+    }
+
+    /// Drops the frozen overlay: its job has finished.
+    ///
+    /// # Panics
+    /// If the table has not come as far as the overlay: its content would be lost.
+    pub fn thaw(&mut self) {
+        if let Some(frozen) = self.frozen.take() {
+            assert_eq!(self.table.applied(), frozen.applied, "thawed before the commit");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The index of a WolfDisk volume: a versioned state machine over a log, and the daemon that serves it.
+
+pub mod consensus;
+pub mod index;
+pub mod limits;
+pub mod log;
+pub mod manifest;
+pub mod storage;

@@ -1,0 +1,57 @@
+//! Every limit of this daemon, with its reason. Limits that two crates share are in
+//! [`wolfdisk_common::limits`].
+
+/// A log segment. Large enough that rolling is rare, small enough that zeroing one ahead is quick.
+pub const SEGMENT_SIZE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Longest payload of one log record: a mutation with several ranges of data, and room to grow.
+pub const RECORD_PAYLOAD_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long something may stand written but not synced: bounds what a power cut takes, and is short
+/// enough that a follower never keeps the leader waiting.
+pub const SYNC_INTERVAL_MS: u64 = 20;
+
+/// A checkpoint is written when the overlay holds so much: it bounds the daemon's memory.
+pub const CHECKPOINT_OVERLAY_BYTES: u64 = 64 * 1024 * 1024;
+/// A checkpoint is written when the log has grown by so much since the last: it bounds how long a
+/// start takes.
+pub const CHECKPOINT_LOG_BYTES: u64 = 200_000_000;
+
+/// Pages of the checkpoint kept in memory. The overlay and the kernel's page cache hold what is hot.
+pub const CHECKPOINT_CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Inodes on which one session may hold rights: 64 Ki entries take about 6 MiB.
+pub const RIGHTS_PER_SESSION: usize = 64 * 1024;
+/// Inodes that one session may hold rights on or have open; beyond it the oldest marks go.
+pub const MARKS_PER_SESSION: usize = 128 * 1024;
+/// Notices that wait for one session; beyond it the session drops everything instead.
+pub const FEED_QUEUE_MAX: usize = 16 * 1024;
+/// A notice that was sent so long ago and is not confirmed is sent again: its reply may be lost. Twice
+/// within a lease.
+pub const FEED_RESEND: std::time::Duration = std::time::Duration::from_millis(700);
+/// Longest a feed call is held open.
+pub const FEED_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
+/// A right that is taken within this time of its grant counts as an exchange.
+pub const DAMPING_SHORT: std::time::Duration = std::time::Duration::from_millis(500);
+/// So many exchanges make an inode go uncached. A build or an editor's save makes fewer.
+pub const DAMPING_HITS: u32 = 16;
+/// How long it stays uncached: short enough that nobody notices when the contest is over.
+pub const DAMPING_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+/// Exchanges further apart than this are no contest.
+pub const DAMPING_FORGET: std::time::Duration = std::time::Duration::from_secs(2);
+/// Contested inodes remembered at one time.
+pub const DAMPING_RECORDS_MAX: usize = 4096;
+/// Lock requests that wait at one time, over all sessions.
+pub const LOCK_WAITERS_MAX: usize = 4096;
+/// Longest a lock request waits in the daemon; front-ends ask again.
+pub const LOCK_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// Sessions open at one time.
+pub const SESSIONS_MAX: usize = 4096;
+/// Mutations that are queued for the log at one time; more are told to come back.
+pub const MUTATIONS_QUEUED_MAX: usize = 4096;
+/// Mutations of one batch: bounds how long a reader waits for the reactor.
+pub const BATCH_MAX: usize = 256;
+/// Payload bytes of one batch, for the same reason.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Rights revoked for one that is granted, at the most: keeps the grant quick and still makes room.
+pub const REVOKED_AT_ONCE: usize = 4;

@@ -1,0 +1,176 @@
+//! What a start finds on disk, put together: manifest, checkpoint and log, each opened or made.
+//!
+//! The manifest is made last: until it stands, the directory is empty as far as anybody can tell, and a
+//! start that was cut off is simply repeated.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+use wolfdisk_common::disk::Disk;
+use wolfdisk_common::ids::{Incarnation, LogIndex};
+
+use crate::consensus::ReplicationError;
+use crate::consensus::solo::SoloLog;
+use crate::index::checkpoint::RedbTable;
+use crate::index::table::{Table, TableError};
+use crate::limits::CHECKPOINT_CACHE_BYTES;
+use crate::log::LogOptions;
+use crate::manifest::{Manifest, ManifestError};
+
+const LOG_DIRECTORY: &str = "log";
+const CHECKPOINT_ENDING: &str = ".redb";
+
+/// How the parts are opened.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageOptions {
+    /// The log's; `first_segment` is taken from the manifest.
+    pub log: LogOptions,
+    /// Pages of the checkpoint kept in memory.
+    pub checkpoint_cache_bytes: usize,
+}
+
+impl Default for StorageOptions {
+    fn default() -> StorageOptions {
+        StorageOptions {
+            log: LogOptions::default(),
+            checkpoint_cache_bytes: CHECKPOINT_CACHE_BYTES,
+        }
+    }
+}
+
+/// The opened parts.
+pub struct Storage {
+    /// With this start's incarnation, durable.
+    pub manifest: Manifest,
+    /// The checkpoint.
+    pub table: Arc<RedbTable>,
+    /// Hands out what the checkpoint lacks.
+    pub log: SoloLog,
+}
+
+/// Why there is nothing to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The manifest's part.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The checkpoint's part.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The log's part.
+    #[error(transparent)]
+    Log(#[from] ReplicationError),
+    /// The directory itself.
+    #[error("{path}: {source}")]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There are files of an index, but not the one that says which are current.
+    #[error("{path} holds a log with entries but no manifest; restore the manifest from a copy")]
+    NoManifest {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// Opens the index in `directory`, or makes an empty one, and begins a new incarnation.
+///
+/// # Errors
+/// See [`StorageError`]. Nothing that was durable is changed then.
+pub fn open(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    volume: Uuid,
+    options: &StorageOptions,
+) -> Result<Storage, StorageError> {
+    disk.create_dir_all(directory).map_err(io(directory))?;
+    let known = Manifest::load(&**disk, directory)?;
+    if let Some(known) = known.as_ref().filter(|known| known.volume != volume) {
+        let path = directory.join(crate::manifest::MANIFEST_NAME);
+        return Err(ManifestError::OtherVolume { path, found: known.volume, expected: volume }.into());
+    }
+    let options = StorageOptions {
+        log: LogOptions {
+            first_segment: known.as_ref().map_or(0, |known| known.first_segment),
+            ..options.log
+        },
+        ..*options
+    };
+    let (mut manifest, table, log) = match known {
+        Some(manifest) => existing(disk, directory, manifest, &options)?,
+        None => new(disk, directory, volume, &options)?,
+    };
+    manifest.first_segment = log.first_segment();
+    manifest.begin_incarnation(&**disk, directory)?;
+    Ok(Storage { manifest, table: Arc::new(table), log })
+}
+
+fn existing(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    manifest: Manifest,
+    options: &StorageOptions,
+) -> Result<(Manifest, RedbTable, SoloLog), StorageError> {
+    remove_leftovers(&**disk, directory, Some(&manifest))?;
+    let path = directory.join(&manifest.checkpoint);
+    let table = RedbTable::open(disk, &path, options.checkpoint_cache_bytes)?;
+    let applied = table.applied().index;
+    let log = SoloLog::open(disk.clone(), &directory.join(LOG_DIRECTORY), applied, &options.log)?;
+    Ok((manifest, table, log))
+}
+
+fn new(
+    disk: &Arc<dyn Disk>,
+    directory: &Path,
+    volume: Uuid,
+    options: &StorageOptions,
+) -> Result<(Manifest, RedbTable, SoloLog), StorageError> {
+    // The log tells whether this is a new directory or one whose manifest is lost, so it is opened
+    // before anything is taken for a leftover.
+    let log =
+        SoloLog::open(disk.clone(), &directory.join(LOG_DIRECTORY), LogIndex(0), &options.log)?;
+    if log.last_index() > LogIndex(0) {
+        return Err(StorageError::NoManifest { path: directory.to_owned() });
+    }
+    remove_leftovers(&**disk, directory, None)?;
+    let manifest = empty(volume);
+    let path = directory.join(&manifest.checkpoint);
+    let table = RedbTable::create(disk, &path, options.checkpoint_cache_bytes)?;
+    Ok((manifest, table, log))
+}
+
+fn empty(volume: Uuid) -> Manifest {
+    Manifest {
+        volume,
+        generation: 1,
+        incarnation: Incarnation(0),
+        first_segment: 0,
+        checkpoint: format!("1{CHECKPOINT_ENDING}"),
+    }
+}
+
+/// Removes checkpoints that the manifest does not name.
+fn remove_leftovers(
+    disk: &dyn Disk,
+    directory: &Path,
+    manifest: Option<&Manifest>,
+) -> Result<(), StorageError> {
+    for name in disk.list(directory).map_err(io(directory))? {
+        let text = name.to_string_lossy();
+        let current = manifest.is_some_and(|manifest| manifest.checkpoint == text);
+        if text.ends_with(CHECKPOINT_ENDING) && !current {
+            let path = directory.join(&name);
+            disk.remove(&path).map_err(io(&path))?;
+        }
+    }
+    Ok(())
+}
+
+fn io(path: &Path) -> impl FnOnce(io::Error) -> StorageError + '_ {
+    |source| StorageError::Io { path: path.to_owned(), source }
+}
