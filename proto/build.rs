@@ -15,7 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
     config.service_generator(Box::new(Bindings {
-        grpc: tonic_prost_build::configure().build_client(true).service_generator(),
+        grpc: tonic_prost_build::configure()
+            .build_client(true)
+            .service_generator(),
         next_service: 1,
     }));
     config.out_dir(PathBuf::from(std::env::var("OUT_DIR")?));
@@ -46,8 +48,18 @@ impl ServiceGenerator for Bindings {
 fn write_trait(service: &Service, buf: &mut String) {
     let name = &service.name;
     let docs = comment(&service.comments.leading, "");
-    let _ = writeln!(buf, "{docs}pub trait {name}Service: Send + Sync + 'static {{");
-    for Method { name, input_type, output_type, comments, .. } in &service.methods {
+    let _ = writeln!(
+        buf,
+        "{docs}pub trait {name}Service: Send + Sync + 'static {{"
+    );
+    for Method {
+        name,
+        input_type,
+        output_type,
+        comments,
+        ..
+    } in &service.methods
+    {
         let docs = comment(&comments.leading, "    ");
         let _ = writeln!(
             buf,
@@ -68,7 +80,13 @@ fn write_grpc_adapter(service: &Service, buf: &mut String) {
          #[tonic::async_trait]\n\
          impl<S: {name}Service> {module}::{name} for {name}OverGrpc<S> {{"
     );
-    for Method { name, input_type, output_type, .. } in &service.methods {
+    for Method {
+        name,
+        input_type,
+        output_type,
+        ..
+    } in &service.methods
+    {
         let _ = writeln!(
             buf,
             "    async fn {name}(&self, request: tonic::Request<{input_type}>) -> \
@@ -112,8 +130,16 @@ fn write_framed(service: &Service, number: u8, buf: &mut String) {
          pub struct {name}Client<C>(pub C);\n\
          impl<C: crate::call::Caller> {name}Client<C> {{"
     );
-    for (method, Method { name, input_type, output_type, comments, .. }) in
-        service.methods.iter().enumerate()
+    for (
+        method,
+        Method {
+            name,
+            input_type,
+            output_type,
+            comments,
+            ..
+        },
+    ) in service.methods.iter().enumerate()
     {
         let docs = comment(&comments.leading, "    ");
         let _ = writeln!(

@@ -14,12 +14,11 @@ use bytes::Bytes;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use parking_lot::Mutex;
-use wolfdisk_common::limits;
 
+use crate::PROTOCOL_VERSION;
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
 use crate::framed::{self, HEADER_BYTES, Header, PREFACE};
-use crate::PROTOCOL_VERSION;
 
 /// Idle connections a pool keeps.
 const IDLE_MAX: usize = 64;
@@ -36,6 +35,7 @@ pub struct Connection {
     scratch: Vec<u8>,
     control: Vec<u8>,
     timeout: Option<Duration>,
+    lost: bool,
 }
 
 impl Connection {
@@ -50,10 +50,13 @@ impl Connection {
         let mut connection = Connection {
             stream,
             scratch: vec![0; SCRATCH_BYTES],
-            control: cmsg_space!([i32; limits::FRAME_FDS_MAX]),
+            control: control_buffer(),
             timeout: None,
+            lost: false,
         };
-        connection.set_timeout(Duration::from_secs(5)).map_err(lost)?;
+        connection
+            .set_timeout(Duration::from_secs(5))
+            .map_err(lost)?;
         connection.exchange_prefaces().map_err(lost)?;
         Ok(connection)
     }
@@ -68,7 +71,10 @@ impl Connection {
         let mut answer = [0; 8];
         self.stream.read_exact(&mut answer)?;
         if answer.first_chunk() != Some(&PREFACE) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "no WolfDisk daemon answers"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "no WolfDisk daemon answers",
+            ));
         }
         Ok(())
     }
@@ -83,24 +89,42 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends one frame and receives its reply. After an error the connection must be dropped: the
-    /// answer may still be under way.
+    /// Sends one frame and receives its reply. A connection that was lost once refuses every further
+    /// call: the answer to the one that failed may still be under way.
     fn exchange(&mut self, frame: &[u8], options: &mut Options) -> Result<Bytes, CallError> {
-        self.set_timeout(options.deadline).map_err(CallError::from_io)?;
-        self.send(frame, &options.send).map_err(CallError::from_io)?;
+        if self.lost {
+            return Err(CallError::broken(
+                "an earlier call on this connection failed",
+            ));
+        }
+        let answer = self.exchange_once(frame, options);
+        self.lost = matches!(answer, Err(CallError::Lost(_)));
+        answer
+    }
+
+    fn exchange_once(&mut self, frame: &[u8], options: &mut Options) -> Result<Bytes, CallError> {
+        self.set_timeout(options.deadline)
+            .map_err(CallError::from_io)?;
+        self.send(frame, &options.send)
+            .map_err(CallError::from_io)?;
         let mut fds = Vec::new();
         let mut have = self.receive_some(&mut fds).map_err(CallError::from_io)?;
         while have < HEADER_BYTES {
-            have += self.receive_at(have, &mut fds).map_err(CallError::from_io)?;
+            have += self
+                .receive_at(have, &mut fds)
+                .map_err(CallError::from_io)?;
         }
         let Some(head) = self.scratch.first_chunk::<HEADER_BYTES>() else {
             return Err(CallError::broken("short scratch"));
         };
-        let header = Header::parse(head).map_err(CallError::Answer)?;
+        // What follows an impossible header cannot be told apart: the connection is lost with it.
+        let header = Header::parse(head).map_err(CallError::Lost)?;
         let total = HEADER_BYTES + header.body;
         let body = if total <= self.scratch.len() {
             while have < total {
-                have += self.receive_at(have, &mut fds).map_err(CallError::from_io)?;
+                have += self
+                    .receive_at(have, &mut fds)
+                    .map_err(CallError::from_io)?;
             }
             Bytes::copy_from_slice(self.scratch.get(HEADER_BYTES..total).unwrap_or_default())
         } else {
@@ -131,7 +155,8 @@ impl Connection {
         let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
         let fd = self.stream.as_raw_fd();
         let slices = [IoSlice::new(frame)];
-        let sent = sendmsg::<()>(fd, &slices, control, MsgFlags::MSG_NOSIGNAL, None)?;
+        let sent =
+            uninterrupted(|| sendmsg::<()>(fd, &slices, control, MsgFlags::MSG_NOSIGNAL, None))?;
         match frame.get(sent..) {
             Some([]) | None => Ok(()),
             Some(rest) => io::Write::write_all(&mut self.stream, rest),
@@ -144,11 +169,33 @@ impl Connection {
 
     fn receive_at(&mut self, at: usize, fds: &mut Vec<OwnedFd>) -> io::Result<usize> {
         let room = self.scratch.get_mut(at..).unwrap_or_default();
-        let count =
-            receive(self.stream.as_raw_fd(), room, &mut self.control, fds, MsgFlags::empty())?;
+        let count = receive(
+            self.stream.as_raw_fd(),
+            room,
+            &mut self.control,
+            fds,
+            MsgFlags::empty(),
+        )?;
         match count {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => Ok(count),
+        }
+    }
+}
+
+/// Room for as many descriptors as the kernel passes in one message (`SCM_MAX_FD`). With less it would
+/// cut the list and leave those that fitted open in this process, where nobody knows them.
+pub(crate) fn control_buffer() -> Vec<u8> {
+    const SCM_MAX_FD: usize = 253;
+    cmsg_space!([i32; SCM_MAX_FD])
+}
+
+fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    loop {
+        match call() {
+            // A socket with a timeout is not restarted by the kernel after a signal.
+            Err(nix::errno::Errno::EINTR) => {}
+            answer => break answer,
         }
     }
 }
@@ -157,11 +204,25 @@ impl Connection {
 pub(crate) fn receive(
     socket: i32,
     room: &mut [u8],
-    control: &mut Vec<u8>,
+    control: &mut [u8],
     fds: &mut Vec<OwnedFd>,
     flags: MsgFlags,
 ) -> io::Result<usize> {
-    control.clear();
+    loop {
+        match receive_once(socket, room, control, fds, flags) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => break answer,
+        }
+    }
+}
+
+fn receive_once(
+    socket: i32,
+    room: &mut [u8],
+    control: &mut [u8],
+    fds: &mut Vec<OwnedFd>,
+    flags: MsgFlags,
+) -> io::Result<usize> {
     let mut slices = [IoSliceMut::new(room)];
     let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(socket, &mut slices, Some(control), flags)?;
@@ -203,18 +264,24 @@ impl Caller for Mutex<Connection> {
         method: u8,
         body: &[u8],
     ) -> Result<Bytes, Failure> {
-        let frame = sealed(options, service, method, body);
-        self.lock().exchange(&frame, options).map_err(|error| match error {
-            CallError::Answer(failure) | CallError::Lost(failure) => failure,
-        })
+        let frame = sealed(options, service, method, body)?;
+        self.lock()
+            .exchange(&frame, options)
+            .map_err(|error| match error {
+                CallError::Answer(failure) | CallError::Lost(failure) => failure,
+            })
     }
 }
 
-fn sealed(options: &Options, service: u8, method: u8, body: &[u8]) -> Vec<u8> {
+fn sealed(options: &Options, service: u8, method: u8, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    if options.deadline.is_zero() {
+        return Err(Failure::Deadline("no time was left to ask".into()));
+    }
     let mut frame = body.to_vec();
+    framed::fits(&frame, options.send.len())?;
     let deadline_ms = u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX);
     framed::seal(&mut frame, service, method, options.send.len(), deadline_ms);
-    frame
+    Ok(frame)
 }
 
 /// Connections to one daemon, as many as there are calls in flight.
@@ -227,7 +294,10 @@ pub struct Pool {
 impl Pool {
     /// A pool for the daemon that listens at `path`; connects at the first call.
     pub fn new(path: PathBuf) -> Pool {
-        Pool { path, idle: Mutex::new(Vec::new()) }
+        Pool {
+            path,
+            idle: Mutex::new(Vec::new()),
+        }
     }
 
     /// Where the daemon listens.
@@ -269,25 +339,37 @@ impl Caller for Pool {
         method: u8,
         body: &[u8],
     ) -> Result<Bytes, Failure> {
-        let frame = sealed(options, service, method, body);
+        let frame = sealed(options, service, method, body)?;
         let whole = options.deadline;
-        let start = Instant::now();
+        let answer = self.ask(&frame, options);
+        options.deadline = whole;
+        answer
+    }
+}
+
+impl Pool {
+    /// Asks until there is an answer or `options.deadline`, which it counts down, has passed.
+    fn ask(&self, frame: &[u8], options: &mut Options) -> Result<Bytes, Failure> {
+        let (whole, start) = (options.deadline, Instant::now());
         let mut pause = RECONNECT_PAUSE;
         loop {
-            let failure = match self.attempt(&frame, options) {
+            let failure = match self.attempt(frame, options) {
                 Ok(body) => break Ok(body),
                 Err(CallError::Answer(Failure::Unavailable(text))) if options.retry => {
                     Failure::Unavailable(text)
                 }
                 Err(CallError::Answer(failure)) => break Err(failure),
-                Err(CallError::Lost(failure @ Failure::Disconnected(_))) if options.retry => failure,
+                Err(CallError::Lost(failure @ Failure::Disconnected(_))) if options.retry => {
+                    failure
+                }
                 Err(CallError::Lost(failure)) => break Err(failure),
             };
-            let Some(left) = whole.checked_sub(start.elapsed() + pause) else { break Err(failure) };
+            let Some(left) = whole.checked_sub(start.elapsed() + pause) else {
+                break Err(failure);
+            };
             std::thread::sleep(pause);
             options.deadline = left.max(Duration::from_millis(1));
             pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
-        .inspect(|_| options.deadline = whole)
     }
 }

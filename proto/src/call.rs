@@ -33,7 +33,12 @@ pub struct Call {
 impl Call {
     /// A call on a framed connection.
     pub fn framed(connection: u64, peer: Peer, received: Vec<OwnedFd>) -> Call {
-        Call { connection, peer: Some(peer), received, reply: Some(Vec::new()) }
+        Call {
+            connection,
+            peer: Some(peer),
+            received,
+            reply: Some(Vec::new()),
+        }
     }
 
     /// A call over gRPC.
@@ -41,8 +46,17 @@ impl Call {
         let peer = extensions
             .get::<tonic::transport::server::UdsConnectInfo>()
             .and_then(|info| info.peer_cred)
-            .map(|cred| Peer { pid: cred.pid().unwrap_or(0), uid: cred.uid(), gid: cred.gid() });
-        Call { connection: 0, peer, received: Vec::new(), reply: None }
+            .map(|cred| Peer {
+                pid: cred.pid().unwrap_or(0),
+                uid: cred.uid(),
+                gid: cred.gid(),
+            });
+        Call {
+            connection: 0,
+            peer,
+            received: Vec::new(),
+            reply: None,
+        }
     }
 
     /// Sends a descriptor along with the reply.
@@ -55,7 +69,9 @@ impl Call {
                 fds.push(fd);
                 Ok(())
             }
-            None => Err(Failure::Unsupported("descriptors travel only over framed Unix sockets".into())),
+            None => Err(Failure::Unsupported(
+                "descriptors travel only over framed Unix sockets".into(),
+            )),
         }
     }
 
@@ -93,7 +109,10 @@ impl Default for Options {
 impl Options {
     /// The defaults with another deadline.
     pub fn within(deadline: Duration) -> Options {
-        Options { deadline, ..Options::default() }
+        Options {
+            deadline,
+            ..Options::default()
+        }
     }
 }
 

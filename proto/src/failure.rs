@@ -95,7 +95,9 @@ impl Failure {
             8 => Failure::Deadline(detail),
             9 => Failure::Disconnected(detail),
             5 => Failure::Unsupported(detail),
-            other => Failure::Unsupported(format!("failure code {other} of a newer peer: {detail}")),
+            other => {
+                Failure::Unsupported(format!("failure code {other} of a newer peer: {detail}"))
+            }
         }
     }
 

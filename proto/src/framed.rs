@@ -60,14 +60,33 @@ impl Header {
             return Err(Failure::Invalid(format!("a frame with {fds} descriptors")));
         }
         let argument = u32::from_le_bytes([a0, a1, a2, a3]);
-        Ok(Header { body: length - rest, kind, number, fds, argument })
+        Ok(Header {
+            body: length - rest,
+            kind,
+            number,
+            fds,
+            argument,
+        })
     }
 
     /// The bytes of this header.
     pub fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let [l0, l1, l2, l3] = ((self.body + HEADER_BYTES - 4) as u32).to_le_bytes();
         let [a0, a1, a2, a3] = self.argument.to_le_bytes();
-        [l0, l1, l2, l3, self.kind, self.number, self.fds, 0, a0, a1, a2, a3]
+        [
+            l0,
+            l1,
+            l2,
+            l3,
+            self.kind,
+            self.number,
+            self.fds,
+            0,
+            a0,
+            a1,
+            a2,
+            a3,
+        ]
     }
 }
 
@@ -87,10 +106,34 @@ pub fn decode<M: Message + Default>(body: Bytes) -> Result<M, Failure> {
     M::decode(body).map_err(|error| Failure::Invalid(error.to_string()))
 }
 
+/// Whether a frame made by [`encode`] may be sent with so many descriptors. Asked on the side that made
+/// it, so that the other never has to hang up.
+///
+/// # Errors
+/// `Invalid` if it is larger than allowed.
+pub fn fits(frame: &[u8], fds: usize) -> Result<(), Failure> {
+    if frame.len().saturating_sub(4) > limits::FRAME_MAX_BYTES {
+        return Err(Failure::Invalid(format!(
+            "a frame of {} bytes",
+            frame.len()
+        )));
+    }
+    if fds > limits::FRAME_FDS_MAX {
+        return Err(Failure::Invalid(format!("a frame with {fds} descriptors")));
+    }
+    Ok(())
+}
+
 /// Puts `header` into the room that [`encode`] left; the body's length is taken from the buffer.
 pub fn seal(frame: &mut [u8], kind: u8, number: u8, fds: usize, argument: u32) {
     let body = frame.len().saturating_sub(HEADER_BYTES);
-    let header = Header { body, kind, number, fds: fds as u8, argument };
+    let header = Header {
+        body,
+        kind,
+        number,
+        fds: fds as u8,
+        argument,
+    };
     if let Some(room) = frame.first_chunk_mut::<HEADER_BYTES>() {
         *room = header.to_bytes();
     }
@@ -126,12 +169,24 @@ mod tests {
 
     #[test]
     fn a_header_survives_and_an_oversized_one_is_refused() {
-        let header = Header { body: 77, kind: 1, number: 9, fds: 2, argument: 60_000 };
+        let header = Header {
+            body: 77,
+            kind: 1,
+            number: 9,
+            fds: 2,
+            argument: 60_000,
+        };
         assert_eq!(Header::parse(&header.to_bytes()), Ok(header));
-        let huge = Header { body: limits::FRAME_MAX_BYTES, ..header };
+        let huge = Header {
+            body: limits::FRAME_MAX_BYTES,
+            ..header
+        };
         assert!(Header::parse(&huge.to_bytes()).is_err());
         assert!(Header::parse(&[0; HEADER_BYTES]).is_err());
-        let fds = Header { fds: limits::FRAME_FDS_MAX as u8 + 1, ..header };
+        let fds = Header {
+            fds: limits::FRAME_FDS_MAX as u8 + 1,
+            ..header
+        };
         assert!(Header::parse(&fds.to_bytes()).is_err());
     }
 }

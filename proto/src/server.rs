@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
 use tokio::io::{Interest, Ready};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,7 +18,7 @@ use tokio::sync::mpsc;
 use wolfdisk_common::limits;
 
 use crate::PROTOCOL_VERSION;
-use crate::blocking::receive;
+use crate::blocking::{control_buffer, receive};
 use crate::call::{Call, Peer};
 use crate::failure::Failure;
 use crate::framed::{self, Dispatch, HEADER_BYTES, Header, PREFACE};
@@ -62,7 +61,11 @@ pub struct Setup {
 ///
 /// # Errors
 /// What `accept` says, other than for a single connection.
-pub async fn serve<D: Dispatch>(listener: UnixListener, service: D, setup: Setup) -> io::Result<()> {
+pub async fn serve<D: Dispatch>(
+    listener: UnixListener,
+    service: D,
+    setup: Setup,
+) -> io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let open = Arc::new(AtomicUsize::new(0));
     loop {
@@ -75,26 +78,65 @@ pub async fn serve<D: Dispatch>(listener: UnixListener, service: D, setup: Setup
             }
             Err(error) => return Err(error),
         };
-        if open.fetch_add(1, Ordering::Relaxed) >= limits::CONNECTIONS_MAX {
-            open.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!(limit = limits::CONNECTIONS_MAX, "too many connections, one is refused");
-            continue;
-        }
-        let (service, setup, open) = (service.clone(), setup.clone(), open.clone());
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let Some(place) = Place::take(&open, number, setup.on_close.clone()) else {
+            tracing::warn!(
+                limit = limits::CONNECTIONS_MAX,
+                "too many connections, one is refused"
+            );
+            continue;
+        };
+        let (service, setup) = (service.clone(), setup.clone());
         tokio::spawn(async move {
+            // Held by the task, so that the place is given back even if the service panics.
+            let _place = place;
             if let Err(error) = connection(stream, number, service, &setup).await {
                 tracing::debug!(%error, number, "a connection ended");
             }
-            (setup.on_close)(number);
-            open.fetch_sub(1, Ordering::Relaxed);
         });
     }
 }
 
+/// One of the [`limits::CONNECTIONS_MAX`] places; the end of the connection is told when it is dropped.
+struct Place {
+    open: Arc<AtomicUsize>,
+    number: u64,
+    on_close: OnClose,
+}
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>, number: u64, on_close: OnClose) -> Option<Place> {
+        if open.fetch_add(1, Ordering::Relaxed) >= limits::CONNECTIONS_MAX {
+            open.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Place {
+            open: open.clone(),
+            number,
+            on_close,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        (self.on_close)(self.number);
+    }
+}
+
 fn is_passing(error: &io::Error) -> bool {
-    let passing = [libc::ECONNABORTED, libc::EINTR, libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_some_and(|errno| passing.contains(&errno))
+    let passing = [
+        libc::ECONNABORTED,
+        libc::EINTR,
+        libc::EMFILE,
+        libc::ENFILE,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|errno| passing.contains(&errno))
 }
 
 async fn connection<D: Dispatch>(
@@ -104,21 +146,33 @@ async fn connection<D: Dispatch>(
     setup: &Setup,
 ) -> io::Result<()> {
     let cred = stream.peer_cred()?;
-    let peer = Peer { pid: cred.pid().unwrap_or(0), uid: cred.uid(), gid: cred.gid() };
+    let peer = Peer {
+        pid: cred.pid().unwrap_or(0),
+        uid: cred.uid(),
+        gid: cred.gid(),
+    };
     if !setup.admission.admits(peer) {
-        tracing::warn!(uid = peer.uid, pid = peer.pid, "a process of another user was turned away");
+        tracing::warn!(
+            uid = peer.uid,
+            pid = peer.pid,
+            "a process of another user was turned away"
+        );
         return Ok(());
     }
     let first = tokio::time::timeout(PREFACE_DEADLINE, peek(&stream)).await??;
     if first == framed::HTTP2_PREFACE {
         // The queue is bounded: with it full, the connection waits here like any other.
-        return setup.grpc.send(Ok(stream)).await.map_err(|_| io::ErrorKind::NotConnected.into());
+        return setup
+            .grpc
+            .send(Ok(stream))
+            .await
+            .map_err(|_| io::ErrorKind::NotConnected.into());
     }
     let mut framed = Framed {
         stream,
         scratch: vec![0; SCRATCH_BYTES],
         have: 0,
-        control: cmsg_space!([i32; limits::FRAME_FDS_MAX]),
+        control: control_buffer(),
         fds: Vec::new(),
     };
     tokio::time::timeout(PREFACE_DEADLINE, framed.exchange_prefaces()).await??;
@@ -127,9 +181,16 @@ async fn connection<D: Dispatch>(
         let answer = if header.kind == D::SERVICE {
             service.dispatch(&mut call, header.number, body).await
         } else {
-            Err(Failure::Unsupported(format!("service {} is not here", header.kind)))
+            Err(Failure::Unsupported(format!(
+                "service {} is not here",
+                header.kind
+            )))
         };
         let attached = call.take_attached();
+        let answer = answer.and_then(|frame| {
+            framed::fits(&frame, attached.len())?;
+            Ok(frame)
+        });
         match answer {
             Ok(mut frame) => {
                 framed::seal(&mut frame, 0, 0, attached.len(), 0);
@@ -146,7 +207,9 @@ async fn peek(stream: &UnixStream) -> io::Result<[u8; 4]> {
         let mut first = [0; 4];
         let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
         let count = stream
-            .async_io(Interest::READABLE, || Ok(recv(stream.as_raw_fd(), &mut first, flags)?))
+            .async_io(Interest::READABLE, || {
+                Ok(recv(stream.as_raw_fd(), &mut first, flags)?)
+            })
             .await?;
         match count {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -155,6 +218,16 @@ async fn peek(stream: &UnixStream) -> io::Result<[u8; 4]> {
             _ => tokio::time::sleep(Duration::from_millis(1)).await,
         }
     }
+}
+
+fn check_descriptors(fds: &[OwnedFd]) -> io::Result<()> {
+    if fds.len() > limits::FRAME_FDS_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "too many descriptors",
+        ));
+    }
+    Ok(())
 }
 
 struct Framed {
@@ -171,7 +244,10 @@ impl Framed {
         let theirs = self.scratch.first_chunk::<8>().copied().unwrap_or_default();
         self.consume(8);
         if theirs.first_chunk() != Some(&PREFACE) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "neither frames nor HTTP/2"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "neither frames nor HTTP/2",
+            ));
         }
         let mut ours = [0; 8];
         let (magic, version) = ours.split_at_mut(4);
@@ -186,9 +262,13 @@ impl Framed {
             return Ok(None);
         }
         self.fill(HEADER_BYTES).await?;
-        let head = self.scratch.first_chunk::<HEADER_BYTES>().copied().unwrap_or_default();
-        let header =
-            Header::parse(&head).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let head = self
+            .scratch
+            .first_chunk::<HEADER_BYTES>()
+            .copied()
+            .unwrap_or_default();
+        let header = Header::parse(&head)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         let total = HEADER_BYTES + header.body;
         let body = if total <= self.scratch.len() {
             self.fill(total).await?;
@@ -201,14 +281,20 @@ impl Framed {
         };
         let fds = std::mem::take(&mut self.fds);
         if fds.len() != usize::from(header.fds) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "descriptors are missing"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "descriptors are missing",
+            ));
         }
         Ok(Some((header, body, fds)))
     }
 
     async fn large_body(&mut self, length: usize) -> io::Result<Bytes> {
         let mut body = vec![0; length];
-        let got = self.scratch.get(HEADER_BYTES..self.have).unwrap_or_default();
+        let got = self
+            .scratch
+            .get(HEADER_BYTES..self.have)
+            .unwrap_or_default();
         let mut filled = got.len();
         body.split_at_mut(filled).0.copy_from_slice(got);
         self.have = 0;
@@ -217,13 +303,20 @@ impl Framed {
             let room = body.get_mut(filled..).unwrap_or_default();
             let count = stream
                 .async_io(Interest::READABLE, || {
-                    receive(stream.as_raw_fd(), room, control, fds, MsgFlags::MSG_DONTWAIT)
+                    receive(
+                        stream.as_raw_fd(),
+                        room,
+                        control,
+                        fds,
+                        MsgFlags::MSG_DONTWAIT,
+                    )
                 })
                 .await?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             filled += count;
+            check_descriptors(&self.fds)?;
         }
         Ok(Bytes::from(body))
     }
@@ -242,13 +335,17 @@ impl Framed {
         let room = self.scratch.get_mut(self.have..).unwrap_or_default();
         let count = stream
             .async_io(Interest::READABLE, || {
-                receive(stream.as_raw_fd(), room, control, fds, MsgFlags::MSG_DONTWAIT)
+                receive(
+                    stream.as_raw_fd(),
+                    room,
+                    control,
+                    fds,
+                    MsgFlags::MSG_DONTWAIT,
+                )
             })
             .await?;
         self.have += count;
-        if fds.len() > limits::FRAME_FDS_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "too many descriptors"));
-        }
+        check_descriptors(fds)?;
         Ok(count)
     }
 
@@ -268,7 +365,13 @@ impl Framed {
                 let slices = [io::IoSlice::new(frame)];
                 let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
                 let control = [ControlMessage::ScmRights(&raw)];
-                Ok(sendmsg::<()>(stream.as_raw_fd(), &slices, &control, flags, None)?)
+                Ok(sendmsg::<()>(
+                    stream.as_raw_fd(),
+                    &slices,
+                    &control,
+                    flags,
+                    None,
+                )?)
             })
             .await?;
         self.write_all(frame.get(sent..).unwrap_or_default()).await
