@@ -55,3 +55,13 @@ pub const BATCH_MAX: usize = 256;
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rights revoked for one that is granted, at the most: keeps the grant quick and still makes room.
 pub const REVOKED_AT_ONCE: usize = 4;
+
+/// Extents deleted within the mutation that deletes or truncates a file: about 2 ms of work. What is
+/// left goes in steps.
+pub const REAP_INLINE_EXTENTS: usize = 1024;
+/// Extents shared by one copy mutation, for the same reason; the caller asks again for the rest.
+pub const COPY_EXTENTS_MAX: usize = 1024;
+/// Names and values of all extended attributes of one inode.
+pub const XATTR_TOTAL_MAX_BYTES: u64 = 1024 * 1024;
+/// Locked ranges on one inode: each lock call looks at all of them.
+pub const LOCKS_PER_INODE_MAX: usize = 4096;

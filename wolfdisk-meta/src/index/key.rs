@@ -1,0 +1,510 @@
+//! The keys of the index **\[format\]**.
+//!
+//! A key is one tag byte, then its parts: integers big-endian, so that byte order is logical order; at
+//! most one part of variable length (a name), always last, as it is. Keys therefore sort by kind, then
+//! by their parts, and every listing is one scan of a range.
+//!
+//! An extent is filed under the offset where it *ends* (exclusive). The first key above an offset is
+//! then the extent that covers it, if any does: one seek forward, which is all that the table offers,
+//! with no bound on how long an extent may be.
+
+use bytes::Bytes;
+use wolfdisk_common::ids::{ChunkId, Ino, LogIndex, NodeNumber, SessionId};
+
+use super::codec::{DecodeError, Reader};
+
+/// What a record is filed under.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the parts are named after what they hold")]
+pub enum Key {
+    /// The one record of counters.
+    Counters,
+    /// The one record of the volume's identity.
+    Volume,
+    /// An inode.
+    Inode { ino: Ino },
+    /// A name in a directory.
+    Dirent { parent: Ino, name: Bytes },
+    /// The same name by its cookie.
+    Cookie { parent: Ino, cookie: u64 },
+    /// One name of a file that has several.
+    Link { ino: Ino, parent: Ino, name: Bytes },
+    /// A piece of a file's content, by where it ends.
+    Extent { ino: Ino, end: u64 },
+    /// An extended attribute.
+    Xattr { ino: Ino, name: Bytes },
+    /// A chunk.
+    Chunk { id: ChunkId },
+    /// A chunk without references that some node may still hold.
+    Garbage { id: ChunkId },
+    /// The usage of a project.
+    Usage { project: u32 },
+    /// A session.
+    Session { session: SessionId },
+    /// A kept answer.
+    Answer { session: SessionId, slot: u16 },
+    /// A locked range.
+    Lock {
+        ino: Ino,
+        session: SessionId,
+        owner: u64,
+        start: u64,
+    },
+    /// A session has locks on an inode.
+    SessionLock { session: SessionId, ino: Ino },
+    /// An inode without links is held open by a session.
+    Orphan { ino: Ino, session: SessionId },
+    /// The same, by session.
+    SessionOrphan { session: SessionId, ino: Ino },
+    /// A node.
+    Node { node: NodeNumber },
+    /// A piece of content that is still in the log, in log order.
+    Undestaged {
+        log_index: LogIndex,
+        log_offset: u32,
+        ino: Ino,
+        end: u64,
+    },
+    /// An inode whose extents are deleted in steps.
+    Reap { ino: Ino },
+}
+
+const COUNTERS: u8 = 1;
+const VOLUME: u8 = 2;
+const INODE: u8 = 3;
+const DIRENT: u8 = 4;
+const COOKIE: u8 = 5;
+const LINK: u8 = 6;
+const EXTENT: u8 = 7;
+const XATTR: u8 = 8;
+const CHUNK: u8 = 9;
+const GARBAGE: u8 = 10;
+const USAGE: u8 = 11;
+const SESSION: u8 = 12;
+const ANSWER: u8 = 13;
+const LOCK: u8 = 14;
+const SESSION_LOCK: u8 = 15;
+const ORPHAN: u8 = 16;
+const SESSION_ORPHAN: u8 = 17;
+const NODE: u8 = 18;
+const UNDESTAGED: u8 = 19;
+const REAP: u8 = 20;
+
+struct Build(Vec<u8>);
+
+impl Build {
+    fn tag(tag: u8) -> Build {
+        let mut bytes = Vec::with_capacity(40);
+        bytes.push(tag);
+        Build(bytes)
+    }
+
+    fn u64(mut self, part: u64) -> Build {
+        self.0.extend_from_slice(&part.to_be_bytes());
+        self
+    }
+
+    fn u32(mut self, part: u32) -> Build {
+        self.0.extend_from_slice(&part.to_be_bytes());
+        self
+    }
+
+    fn bytes(mut self, part: &[u8]) -> Build {
+        self.0.extend_from_slice(part);
+        self
+    }
+}
+
+impl Key {
+    /// The key's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Key::Counters => Build::tag(COUNTERS),
+            Key::Volume => Build::tag(VOLUME),
+            Key::Inode { ino } => Build::tag(INODE).u64(ino.0),
+            Key::Dirent { parent, name } => Build::tag(DIRENT).u64(parent.0).bytes(name),
+            Key::Cookie { parent, cookie } => Build::tag(COOKIE).u64(parent.0).u64(*cookie),
+            Key::Link { ino, parent, name } => {
+                Build::tag(LINK).u64(ino.0).u64(parent.0).bytes(name)
+            }
+            Key::Extent { ino, end } => Build::tag(EXTENT).u64(ino.0).u64(*end),
+            Key::Xattr { ino, name } => Build::tag(XATTR).u64(ino.0).bytes(name),
+            Key::Chunk { id } => Build::tag(CHUNK).bytes(&id.0),
+            Key::Garbage { id } => Build::tag(GARBAGE).bytes(&id.0),
+            Key::Usage { project } => Build::tag(USAGE).u32(*project),
+            Key::Session { session } => Build::tag(SESSION).u64(session.0),
+            Key::Answer { session, slot } => {
+                Build::tag(ANSWER).u64(session.0).bytes(&slot.to_be_bytes())
+            }
+            Key::Lock {
+                ino,
+                session,
+                owner,
+                start,
+            } => Build::tag(LOCK)
+                .u64(ino.0)
+                .u64(session.0)
+                .u64(*owner)
+                .u64(*start),
+            Key::SessionLock { session, ino } => Build::tag(SESSION_LOCK).u64(session.0).u64(ino.0),
+            Key::Orphan { ino, session } => Build::tag(ORPHAN).u64(ino.0).u64(session.0),
+            Key::SessionOrphan { session, ino } => {
+                Build::tag(SESSION_ORPHAN).u64(session.0).u64(ino.0)
+            }
+            Key::Node { node } => Build::tag(NODE).u32(node.0),
+            Key::Undestaged {
+                log_index,
+                log_offset,
+                ino,
+                end,
+            } => Build::tag(UNDESTAGED)
+                .u64(log_index.0)
+                .u32(*log_offset)
+                .u64(ino.0)
+                .u64(*end),
+            Key::Reap { ino } => Build::tag(REAP).u64(ino.0),
+        }
+        .0
+    }
+
+    /// Reads a key back.
+    ///
+    /// # Errors
+    /// The bytes are no key.
+    pub fn decode(bytes: &[u8]) -> Result<Key, DecodeError> {
+        let mut from = Reader::new(Bytes::copy_from_slice(bytes));
+        let key = match from.byte()? {
+            COUNTERS => Key::Counters,
+            VOLUME => Key::Volume,
+            INODE => Key::Inode {
+                ino: ino(&mut from)?,
+            },
+            DIRENT => Key::Dirent {
+                parent: ino(&mut from)?,
+                name: from.rest(),
+            },
+            COOKIE => Key::Cookie {
+                parent: ino(&mut from)?,
+                cookie: long(&mut from)?,
+            },
+            LINK => Key::Link {
+                ino: ino(&mut from)?,
+                parent: ino(&mut from)?,
+                name: from.rest(),
+            },
+            EXTENT => Key::Extent {
+                ino: ino(&mut from)?,
+                end: long(&mut from)?,
+            },
+            XATTR => Key::Xattr {
+                ino: ino(&mut from)?,
+                name: from.rest(),
+            },
+            CHUNK => Key::Chunk {
+                id: ChunkId(from.array()?),
+            },
+            GARBAGE => Key::Garbage {
+                id: ChunkId(from.array()?),
+            },
+            USAGE => Key::Usage {
+                project: short(&mut from)?,
+            },
+            SESSION => Key::Session {
+                session: session(&mut from)?,
+            },
+            ANSWER => Key::Answer {
+                session: session(&mut from)?,
+                slot: u16::from_be_bytes(from.array()?),
+            },
+            LOCK => Key::Lock {
+                ino: ino(&mut from)?,
+                session: session(&mut from)?,
+                owner: long(&mut from)?,
+                start: long(&mut from)?,
+            },
+            SESSION_LOCK => Key::SessionLock {
+                session: session(&mut from)?,
+                ino: ino(&mut from)?,
+            },
+            ORPHAN => Key::Orphan {
+                ino: ino(&mut from)?,
+                session: session(&mut from)?,
+            },
+            SESSION_ORPHAN => Key::SessionOrphan {
+                session: session(&mut from)?,
+                ino: ino(&mut from)?,
+            },
+            NODE => Key::Node {
+                node: NodeNumber(short(&mut from)?),
+            },
+            UNDESTAGED => Key::Undestaged {
+                log_index: LogIndex(long(&mut from)?),
+                log_offset: short(&mut from)?,
+                ino: ino(&mut from)?,
+                end: long(&mut from)?,
+            },
+            REAP => Key::Reap {
+                ino: ino(&mut from)?,
+            },
+            _ => return Err(DecodeError::Range("key tag")),
+        };
+        from.finish()?;
+        Ok(key)
+    }
+}
+
+fn long(from: &mut Reader) -> Result<u64, DecodeError> {
+    Ok(u64::from_be_bytes(from.array()?))
+}
+
+fn short(from: &mut Reader) -> Result<u32, DecodeError> {
+    Ok(u32::from_be_bytes(from.array()?))
+}
+
+fn ino(from: &mut Reader) -> Result<Ino, DecodeError> {
+    long(from).map(Ino)
+}
+
+fn session(from: &mut Reader) -> Result<SessionId, DecodeError> {
+    long(from).map(SessionId)
+}
+
+/// The range of encoded keys `[from, to)` that begin with a prefix.
+pub type KeyRange = (Vec<u8>, Vec<u8>);
+
+/// All keys that begin with the bytes of `prefix`.
+pub fn with_prefix(prefix: Vec<u8>) -> KeyRange {
+    let mut to = prefix.clone();
+    while let Some(last) = to.pop() {
+        if last < u8::MAX {
+            to.push(last + 1);
+            break;
+        }
+    }
+    (prefix, to)
+}
+
+fn under(tag: u8, part: u64) -> KeyRange {
+    with_prefix(Build::tag(tag).u64(part).0)
+}
+
+/// All keys of one kind, that of `tag`'s first byte.
+fn kind(tag: u8) -> KeyRange {
+    (vec![tag], vec![tag + 1])
+}
+
+/// Every inode.
+pub fn inodes() -> KeyRange {
+    kind(INODE)
+}
+
+/// Every key of all kinds.
+pub fn everything() -> KeyRange {
+    (vec![0], vec![u8::MAX])
+}
+
+/// Names of a directory with a cookie above `after`.
+pub fn cookies(parent: Ino, after: u64) -> KeyRange {
+    let (_, to) = under(COOKIE, parent.0);
+    (
+        Key::Cookie {
+            parent,
+            cookie: after.saturating_add(1),
+        }
+        .encode(),
+        to,
+    )
+}
+
+/// The names of an inode that has several.
+pub fn links(ino: Ino) -> KeyRange {
+    under(LINK, ino.0)
+}
+
+/// Extents that end above `offset`.
+pub fn extents(ino: Ino, offset: u64) -> KeyRange {
+    let (_, to) = under(EXTENT, ino.0);
+    (
+        Key::Extent {
+            ino,
+            end: offset.saturating_add(1),
+        }
+        .encode(),
+        to,
+    )
+}
+
+/// The extended attributes of an inode.
+pub fn xattrs(ino: Ino) -> KeyRange {
+    under(XATTR, ino.0)
+}
+
+/// Chunks without references, after `after`.
+pub fn garbage(after: Option<ChunkId>) -> KeyRange {
+    let (from, to) = kind(GARBAGE);
+    match after {
+        None => (from, to),
+        Some(id) => {
+            let mut from = Key::Garbage { id }.encode();
+            from.push(0);
+            (from, to)
+        }
+    }
+}
+
+/// Every chunk.
+pub fn chunks() -> KeyRange {
+    kind(CHUNK)
+}
+
+/// Every session.
+pub fn sessions() -> KeyRange {
+    kind(SESSION)
+}
+
+/// The kept answers of a session.
+pub fn answers(session: SessionId) -> KeyRange {
+    under(ANSWER, session.0)
+}
+
+/// The locks on an inode.
+pub fn locks(ino: Ino) -> KeyRange {
+    under(LOCK, ino.0)
+}
+
+/// Inodes that a session has locks on.
+pub fn session_locks(session: SessionId) -> KeyRange {
+    under(SESSION_LOCK, session.0)
+}
+
+/// Sessions that hold an inode without links.
+pub fn orphan_holders(ino: Ino) -> KeyRange {
+    under(ORPHAN, ino.0)
+}
+
+/// Inodes without links that a session holds.
+pub fn session_orphans(session: SessionId) -> KeyRange {
+    under(SESSION_ORPHAN, session.0)
+}
+
+/// Every node.
+pub fn nodes() -> KeyRange {
+    kind(NODE)
+}
+
+/// Content that is still in the log, in log order.
+pub fn undestaged() -> KeyRange {
+    kind(UNDESTAGED)
+}
+
+/// Inodes that are deleted in steps.
+pub fn reaping() -> KeyRange {
+    kind(REAP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_key() -> impl Strategy<Value = Key> {
+        let n = prop_oneof![0u64..4, any::<u64>()];
+        let name = proptest::collection::vec(any::<u8>(), 0..6).prop_map(Bytes::from);
+        (
+            0u8..20,
+            n.clone(),
+            n.clone(),
+            n.clone(),
+            n,
+            name,
+            any::<[u8; 32]>(),
+        )
+            .prop_map(|(kind, a, b, c, d, name, id)| match kind {
+                0 => Key::Counters,
+                1 => Key::Volume,
+                2 => Key::Inode { ino: Ino(a) },
+                3 => Key::Dirent {
+                    parent: Ino(a),
+                    name,
+                },
+                4 => Key::Cookie {
+                    parent: Ino(a),
+                    cookie: b,
+                },
+                5 => Key::Link {
+                    ino: Ino(a),
+                    parent: Ino(b),
+                    name,
+                },
+                6 => Key::Extent {
+                    ino: Ino(a),
+                    end: b,
+                },
+                7 => Key::Xattr { ino: Ino(a), name },
+                8 => Key::Chunk { id: ChunkId(id) },
+                9 => Key::Garbage { id: ChunkId(id) },
+                10 => Key::Usage { project: a as u32 },
+                11 => Key::Session {
+                    session: SessionId(a),
+                },
+                12 => Key::Answer {
+                    session: SessionId(a),
+                    slot: b as u16,
+                },
+                13 => Key::Lock {
+                    ino: Ino(a),
+                    session: SessionId(b),
+                    owner: c,
+                    start: d,
+                },
+                14 => Key::SessionLock {
+                    session: SessionId(a),
+                    ino: Ino(b),
+                },
+                15 => Key::Orphan {
+                    ino: Ino(a),
+                    session: SessionId(b),
+                },
+                16 => Key::SessionOrphan {
+                    session: SessionId(a),
+                    ino: Ino(b),
+                },
+                17 => Key::Node {
+                    node: NodeNumber(a as u32),
+                },
+                18 => Key::Undestaged {
+                    log_index: LogIndex(a),
+                    log_offset: b as u32,
+                    ino: Ino(c),
+                    end: d,
+                },
+                _ => Key::Reap { ino: Ino(a) },
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn byte_order_is_logical_order(a in any_key(), b in any_key()) {
+            prop_assert_eq!(a.encode().cmp(&b.encode()), a.cmp(&b));
+        }
+
+        #[test]
+        fn keys_come_back_as_they_went(key in any_key()) {
+            prop_assert_eq!(Key::decode(&key.encode()), Ok(key));
+        }
+
+        #[test]
+        fn any_bytes_are_a_key_or_an_error(bytes in any::<Vec<u8>>()) {
+            if let Ok(key) = Key::decode(&bytes) {
+                prop_assert_eq!(key.encode(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_all_ones_ends_where_its_tag_ends() {
+        let (from, to) = locks(Ino(u64::MAX));
+        assert!(from < to);
+        assert_eq!(to, vec![LOCK + 1]);
+    }
+}

@@ -1,0 +1,13 @@
+//! What the service reads from the index: one file per thing read. No read changes anything.
+
+mod content;
+mod locks;
+mod names;
+mod store;
+
+pub(crate) use content::extent_of;
+pub(crate) use locks::locks_of;
+
+pub use content::{Map, MapPiece, MapSource, UndestagedRange};
+pub use locks::HeldLock;
+pub use names::{Listed, Listing};

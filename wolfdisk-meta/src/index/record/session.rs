@@ -1,0 +1,59 @@
+//! A session: `stamp, frontend, place, pid, read_only`; and an answer kept for it: `stamp, sequence,
+//! answer` in slot `sequence mod 1024`.
+//!
+//! A slot is written over by the mutation 1,024 later, which the session may send only once the earlier
+//! answer has arrived.
+
+use wolfdisk_common::ids::{Sequence, Version};
+
+use crate::index::codec::wire_struct;
+use crate::index::op::Answer;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// The version that opened it.
+    pub stamp: Version,
+    /// `fuse`, `s3` or `ctl`.
+    pub frontend: String,
+    /// Mount path or address, for people.
+    pub place: String,
+    /// Its process.
+    pub pid: u32,
+    /// It may change nothing.
+    pub read_only: bool,
+}
+
+/// An answer that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    /// The version that wrote this.
+    pub stamp: Version,
+    /// The mutation it answers.
+    pub sequence: Sequence,
+    /// The answer.
+    pub answer: Answer,
+}
+
+wire_struct!(Session {
+    stamp,
+    frontend,
+    place,
+    pid,
+    read_only
+});
+wire_struct!(Kept {
+    stamp,
+    sequence,
+    answer
+});
+wire_struct!(Answer {
+    version,
+    errno,
+    retry_put,
+    inodes,
+    offset,
+    cookie,
+    removed,
+    session
+});

@@ -1,0 +1,156 @@
+//! A mutation that is being worked out: reads see its own changes, and nothing of it reaches the state
+//! until it is whole. A mutation that fails is dropped.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use wolfdisk_common::ids::{Ino, LogIndex, Version};
+use wolfdisk_common::time::Timestamp;
+
+use super::codec::{Wire, encode};
+use super::key::{Key, KeyRange};
+use super::op::Effect;
+use super::record::{Counters, Inode, Usage};
+use super::records::{Read, Records, missing};
+use super::table::TableError;
+
+/// Keys with their new values, or none.
+pub type Changes = BTreeMap<Vec<u8>, Option<Bytes>>;
+
+/// See the module.
+pub struct Tx<'a, R> {
+    records: &'a R,
+    changes: Changes,
+    effects: Vec<Effect>,
+    /// The counters after this mutation.
+    pub counters: Counters,
+    /// The entry's place in the log.
+    pub log_index: LogIndex,
+    /// The entry's time.
+    pub time: Timestamp,
+}
+
+impl<R: Records> Read for Tx<'_, R> {
+    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+        match self.changes.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.records.get(key),
+        }
+    }
+
+    fn range(
+        &self,
+        (from, to): &KeyRange,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), TableError> {
+        if from >= to {
+            return Ok(());
+        }
+        let mut own = self.changes.range(from.clone()..to.clone()).peekable();
+        let mut going = true;
+        self.records.scan(from, to, &mut |key, value| {
+            while let Some((mine, change)) = own.next_if(|(mine, _)| mine.as_slice() < key) {
+                if let Some(change) = change {
+                    going = visit(mine, change);
+                }
+                if !going {
+                    return false;
+                }
+            }
+            going = match own.next_if(|(mine, _)| mine.as_slice() == key) {
+                Some((_, None)) => true,
+                Some((_, Some(change))) => visit(key, change),
+                None => visit(key, value),
+            };
+            going
+        })?;
+        while going && let Some((mine, change)) = own.next() {
+            if let Some(change) = change {
+                going = visit(mine, change);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a, R: Records> Tx<'a, R> {
+    /// A mutation of `records` by the entry at `log_index`.
+    pub fn new(
+        records: &'a R,
+        counters: &Counters,
+        log_index: LogIndex,
+        time: Timestamp,
+    ) -> Tx<'a, R> {
+        let mut counters = counters.clone();
+        counters.stamp = Version(counters.stamp.0 + 1);
+        counters.time = counters.time.max(time);
+        let time = counters.time;
+        Tx {
+            records,
+            changes: Changes::new(),
+            effects: Vec::new(),
+            counters,
+            log_index,
+            time,
+        }
+    }
+
+    /// The version that this mutation makes.
+    pub fn version(&self) -> Version {
+        self.counters.stamp
+    }
+
+    /// What came of it.
+    pub fn into_changes(self) -> (Changes, Vec<Effect>, Counters) {
+        (self.changes, self.effects, self.counters)
+    }
+
+    /// Writes a record.
+    pub fn store<T: Wire>(&mut self, key: &Key, record: &T) {
+        self.changes.insert(key.encode(), Some(encode(record)));
+    }
+
+    /// Removes a record.
+    pub fn remove(&mut self, key: &Key) {
+        self.changes.insert(key.encode(), None);
+    }
+
+    /// Says what changed, for other sessions' caches.
+    pub fn effect(&mut self, effect: Effect) {
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
+    }
+
+    /// An inode that a record names, so that it must be there.
+    ///
+    /// # Errors
+    /// Storage failed, or it is not there.
+    pub fn inode(&self, ino: Ino) -> Result<Inode, TableError> {
+        let key = Key::Inode { ino };
+        self.load(&key)?.ok_or_else(|| missing(&key))
+    }
+
+    /// Writes an inode, stamped.
+    pub fn store_inode(&mut self, ino: Ino, inode: &mut Inode) {
+        inode.stamp = self.version();
+        self.store(&Key::Inode { ino }, inode);
+    }
+
+    /// Changes what a project uses.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub fn use_more(&mut self, project: u32, bytes: i128, inodes: i64) -> Result<(), TableError> {
+        if bytes == 0 && inodes == 0 {
+            return Ok(());
+        }
+        let key = Key::Usage { project };
+        let mut usage = self.load::<Usage>(&key)?.unwrap_or_default();
+        usage.stamp = self.version();
+        usage.bytes = u64::try_from(i128::from(usage.bytes) + bytes).unwrap_or_default();
+        usage.inodes = usage.inodes.saturating_add_signed(inodes);
+        self.store(&key, &usage);
+        Ok(())
+    }
+}
