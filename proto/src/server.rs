@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use wolfdisk_common::limits;
 
 use crate::PROTOCOL_VERSION;
-use crate::blocking::{control_buffer, receive};
+use crate::blocking::{control_buffer, receive, uninterrupted};
 use crate::call::{Call, Peer};
 use crate::failure::Failure;
 use crate::framed::{self, Dispatch, HEADER_BYTES, Header, PREFACE};
@@ -169,7 +170,7 @@ async fn connection<D: Dispatch>(
             .map_err(|_| io::ErrorKind::NotConnected.into());
     }
     let mut framed = Framed {
-        stream,
+        stream: watch(stream.into_std()?, Interest::READABLE)?,
         scratch: vec![0; SCRATCH_BYTES],
         have: 0,
         control: control_buffer(),
@@ -230,8 +231,20 @@ fn check_descriptors(fds: &[OwnedFd]) -> io::Result<()> {
     Ok(())
 }
 
+type Watched = AsyncFd<std::os::unix::net::UnixStream>;
+
+/// Watches a socket for one thing. Watched for output too while it waits for input, the reactor would
+/// wake each time the other side has taken a reply: one more switch for every call.
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe for types that may change their descriptor; this one does not"
+)]
+fn watch(stream: std::os::unix::net::UnixStream, what: Interest) -> io::Result<Watched> {
+    AsyncFd::with_interest(stream, what)
+}
+
 struct Framed {
-    stream: UnixStream,
+    stream: Watched,
     scratch: Vec<u8>,
     have: usize,
     control: Vec<u8>,
@@ -299,19 +312,8 @@ impl Framed {
         body.split_at_mut(filled).0.copy_from_slice(got);
         self.have = 0;
         while filled < length {
-            let (stream, control, fds) = (&self.stream, &mut self.control, &mut self.fds);
             let room = body.get_mut(filled..).unwrap_or_default();
-            let count = stream
-                .async_io(Interest::READABLE, || {
-                    receive(
-                        stream.as_raw_fd(),
-                        room,
-                        control,
-                        fds,
-                        MsgFlags::MSG_DONTWAIT,
-                    )
-                })
-                .await?;
+            let count = receive_into(&self.stream, room, &mut self.control, &mut self.fds).await?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -331,21 +333,10 @@ impl Framed {
     }
 
     async fn receive(&mut self) -> io::Result<usize> {
-        let (stream, control, fds) = (&self.stream, &mut self.control, &mut self.fds);
         let room = self.scratch.get_mut(self.have..).unwrap_or_default();
-        let count = stream
-            .async_io(Interest::READABLE, || {
-                receive(
-                    stream.as_raw_fd(),
-                    room,
-                    control,
-                    fds,
-                    MsgFlags::MSG_DONTWAIT,
-                )
-            })
-            .await?;
+        let count = receive_into(&self.stream, room, &mut self.control, &mut self.fds).await?;
         self.have += count;
-        check_descriptors(fds)?;
+        check_descriptors(&self.fds)?;
         Ok(count)
     }
 
@@ -355,38 +346,71 @@ impl Framed {
     }
 
     async fn reply(&mut self, frame: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
-        if fds.is_empty() {
-            return self.write_all(frame).await;
-        }
         let raw: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-        let stream = &self.stream;
-        let sent = stream
-            .async_io(Interest::WRITABLE, || {
-                let slices = [io::IoSlice::new(frame)];
-                let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-                let control = [ControlMessage::ScmRights(&raw)];
-                Ok(sendmsg::<()>(
-                    stream.as_raw_fd(),
-                    &slices,
-                    &control,
-                    flags,
-                    None,
-                )?)
-            })
-            .await?;
-        self.write_all(frame.get(sent..).unwrap_or_default()).await
-    }
-
-    async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.stream.try_write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let mut control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+        let mut left = frame;
+        while !left.is_empty() {
+            match send(&self.stream, left, control) {
+                Ok(sent) => {
+                    left = left.get(sent..).unwrap_or_default();
+                    control = &[];
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let _: Ready = self.stream.ready(Interest::WRITABLE).await?;
+                    self.writable().await?;
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.reply(bytes, &[]).await
+    }
+
+    /// Waits for room in the socket, on a registration that lasts no longer than that.
+    async fn writable(&self) -> io::Result<()> {
+        let stream = self.stream.get_ref().try_clone()?;
+        let watched = watch(stream, Interest::WRITABLE)?;
+        watched.writable().await.map(|_| ())
+    }
+}
+
+fn send(stream: &Watched, bytes: &[u8], control: &[ControlMessage<'_>]) -> io::Result<usize> {
+    let slices = [io::IoSlice::new(bytes)];
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    Ok(uninterrupted(|| {
+        sendmsg::<()>(stream.as_raw_fd(), &slices, control, flags, None)
+    })?)
+}
+
+async fn receive_into(
+    stream: &Watched,
+    room: &mut [u8],
+    control: &mut [u8],
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let before = fds.len();
+    loop {
+        let mut ready = stream.readable().await?;
+        match receive(
+            stream.as_raw_fd(),
+            room,
+            control,
+            fds,
+            MsgFlags::MSG_DONTWAIT,
+        ) {
+            Ok(count) => {
+                // Fewer bytes than asked for mean that the socket is empty, unless the kernel stopped
+                // behind descriptors: the next call then waits without trying in vain.
+                if count > 0 && count < room.len() && fds.len() == before {
+                    ready.clear_ready();
+                }
+                return Ok(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) => return Err(error),
+        }
     }
 }
