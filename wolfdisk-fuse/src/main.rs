@@ -1,2 +1,19 @@
-//! stub
-fn main() {}
+//! The program `wolfdisk-fuse`; see the library.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use wolfdisk_common::exit::{Exit, one_line};
+use wolfdisk_fuse::{arguments::Arguments, run};
+
+fn main() -> ExitCode {
+    match run::run(&Arguments::parse()) {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            eprintln!("wolfdisk-fuse: {}", one_line(&error));
+            error.exit().into()
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! The kernel's requests, translated to calls of the volume, and nothing else.
+//!
+//! This file is the table of operations; each is carried out in the module of its family. A handler
+//! blocks its thread until the volume answers; only requests for locks that have to wait move elsewhere.
+
+mod answer;
+mod directories;
+mod files;
+mod locking;
+mod nodes;
+mod xattrs;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fuser::{
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, RenameFlags,
+    ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use wolfdisk_client::{FileKind, HandleId, Volume};
+
+use self::directories::BufferGuess;
+use crate::access_time::AccessTimes;
+use crate::attributes::ino;
+use crate::caller::Caller;
+use crate::capabilities::{Granted, negotiate};
+use crate::freshness::Freshness;
+use crate::locks::Waiters;
+use crate::options::Options;
+
+/// A volume as the FUSE library drives it. See the module.
+#[derive(Debug)]
+pub struct Adapter {
+    volume: Arc<Volume>,
+    freshness: Arc<Freshness>,
+    times: Arc<AccessTimes>,
+    waiters: Waiters,
+    granted: Granted,
+    buffer: BufferGuess,
+    /// Every file is opened as if with `O_SYNC`.
+    sync: bool,
+}
+
+impl Adapter {
+    /// Serves `volume`. Whoever invalidates the kernel's cache must pass `freshness` first.
+    pub fn new(
+        volume: Arc<Volume>,
+        freshness: Arc<Freshness>,
+        times: Arc<AccessTimes>,
+        options: &Options,
+    ) -> Adapter {
+        Adapter {
+            volume,
+            freshness,
+            times,
+            waiters: Waiters::default(),
+            granted: Granted::default(),
+            buffer: BufferGuess::default(),
+            sync: options.sync,
+        }
+    }
+}
+
+fn handle(number: FileHandle) -> HandleId {
+    HandleId(number.0)
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        self.granted = negotiate(config)?;
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        self.look_up(ino(parent), name.as_bytes(), reply);
+    }
+
+    fn getattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        self.get_attributes(ino(number), reply);
+    }
+
+    fn setattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        ctime: Option<SystemTime>,
+        _handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = nodes::change(mode, (uid, gid), size, (atime, mtime, ctime));
+        self.set_attributes(ino(number), change, reply);
+    }
+
+    fn readlink(&self, _request: &Request, number: INodeNo, reply: ReplyData) {
+        self.read_link(ino(number), reply);
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let Some(kind) = nodes::kind_of_new(mode) else {
+            return reply.error(Errno::EINVAL);
+        };
+        let node = nodes::node(kind, mode, umask, request.into(), rdev);
+        self.make(ino(parent), name.as_bytes(), node, reply);
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let node = nodes::node(FileKind::Directory, mode, umask, request.into(), 0);
+        self.make(ino(parent), name.as_bytes(), node, reply);
+    }
+
+    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer::done(
+            reply,
+            "unlink",
+            parent.0,
+            self.volume.unlink(ino(parent), name.as_bytes()),
+        );
+    }
+
+    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        answer::done(
+            reply,
+            "rmdir",
+            parent.0,
+            self.volume.rmdir(ino(parent), name.as_bytes()),
+        );
+    }
+
+    fn symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let node = nodes::symlink(target.as_os_str().as_bytes(), request.into());
+        self.make(ino(parent), name.as_bytes(), node, reply);
+    }
+
+    fn rename(
+        &self,
+        _request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let Some(flags) = nodes::rename_flags(flags) else {
+            return reply.error(Errno::EINVAL);
+        };
+        let (from, to) = (name.as_bytes(), new_name.as_bytes());
+        let result = self
+            .volume
+            .rename(ino(parent), from, ino(new_parent), to, flags);
+        answer::done(reply, "rename", parent.0, result);
+    }
+
+    fn link(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        self.make_link(ino(number), ino(new_parent), new_name.as_bytes(), reply);
+    }
+
+    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.open_file(ino(number), flags.0, request.into(), reply);
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let node = nodes::node(FileKind::File, mode, umask, request.into(), 0);
+        self.create_file(ino(parent), name.as_bytes(), node, flags, reply);
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.read_file(ino(number), handle(fh), offset, size, reply);
+    }
+
+    fn write(
+        &self,
+        request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let how = files::WriteHow::new(write_flags, flags.0, request.into());
+        self.write_file(ino(number), handle(fh), offset, data, how, reply);
+    }
+
+    fn flush(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        let result = self.volume.flush(handle(fh), Some(lock_owner.0));
+        answer::done(reply, "flush", number.0, result);
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        flock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.times.closed(handle(fh));
+        let result = self
+            .volume
+            .release(handle(fh), flock_owner.map(|owner| owner.0));
+        answer::done(reply, "release", number.0, result);
+    }
+
+    fn fsync(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        answer::done(
+            reply,
+            "fsync",
+            number.0,
+            self.volume.fsync(handle(fh), datasync),
+        );
+    }
+
+    fn fallocate(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let result = self
+            .volume
+            .fallocate(handle(fh), mode.cast_unsigned(), offset, length);
+        answer::done(reply, "fallocate", number.0, result);
+    }
+
+    fn lseek(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        self.seek(ino(number), handle(fh), offset, whence, reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        _request: &Request,
+        _source: INodeNo,
+        source_handle: FileHandle,
+        source_offset: u64,
+        target: INodeNo,
+        target_handle: FileHandle,
+        target_offset: u64,
+        length: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let from = (handle(source_handle), source_offset);
+        let to = (handle(target_handle), target_offset);
+        self.copy(ino(target), from, to, length, reply);
+    }
+
+    fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.open_directory(ino(number), reply);
+    }
+
+    fn readdir(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
+        self.list(ino(number), offset, reply);
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        self.list_plus(ino(number), offset, reply);
+    }
+
+    fn fsyncdir(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        _handle: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        answer::done(
+            reply,
+            "fsyncdir",
+            number.0,
+            self.volume.fsync_inode(ino(number)),
+        );
+    }
+
+    fn statfs(&self, _request: &Request, number: INodeNo, reply: ReplyStatfs) {
+        self.room(ino(number), reply);
+    }
+
+    fn setxattr(
+        &self,
+        request: &Request,
+        number: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let caller = Caller::from(request);
+        self.set_attribute(ino(number), name.as_bytes(), value, flags, caller, reply);
+    }
+
+    fn getxattr(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        name: &OsStr,
+        size: u32,
+        reply: ReplyXattr,
+    ) {
+        self.get_attribute(ino(number), name.as_bytes(), size, reply);
+    }
+
+    fn listxattr(&self, request: &Request, number: INodeNo, size: u32, reply: ReplyXattr) {
+        self.list_attributes(ino(number), size, request.into(), reply);
+    }
+
+    fn removexattr(&self, _request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove_attribute(ino(number), name.as_bytes(), reply);
+    }
+
+    fn getlk(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        reply: ReplyLock,
+    ) {
+        match crate::locks::request(owner.0, typ, (start, end), pid) {
+            Ok(lock) => self.test_lock(ino(number), handle(fh), lock, reply),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn setlk(
+        &self,
+        request: &Request,
+        _number: INodeNo,
+        fh: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        match crate::locks::request(owner.0, typ, (start, end), pid) {
+            Ok(lock) => self.take_lock(handle(fh), lock, sleep, request.into(), reply),
+            Err(errno) => reply.error(errno),
+        }
+    }
+
+    fn ioctl(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        _flags: IoctlFlags,
+        _command: u32,
+        _input: &[u8],
+        _output_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    // For these two the kernel is to do what it does without an answer of ours: files are always
+    // ready, and blocks have no device. It asks once.
+
+    fn poll(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _handle: FileHandle,
+        _notifier: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn bmap(
+        &self,
+        _request: &Request,
+        _number: INodeNo,
+        _block_size: u32,
+        _block: u64,
+        reply: ReplyBmap,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+}

@@ -1,0 +1,77 @@
+//! What is negotiated with the kernel at INIT, and why.
+//!
+//! * `DONT_MASK`: the index applies the umask, since a default ACL of the directory overrides it.
+//! * `POSIX_ACL`: the kernel enforces ACLs from the two `system.posix_acl_*` attributes.
+//! * `EXPLICIT_INVAL_DATA`, not `AUTO_INVAL_DATA`: pages are dropped when the rights to them are taken back.
+//!   To guess from mtime and size would drop the pages of a file after each of this mount's own writes.
+//! * `DIRECT_IO_ALLOW_MMAP`: files opened with `O_APPEND` for writing bypass the page cache and can still be
+//!   mapped.
+//! * Never `WRITEBACK_CACHE` (the kernel would own size and mtime, which others change),
+//!   `SETXATTR_EXT` (the library panics on it), `HANDLE_KILLPRIV_V2` (the library drops its flags),
+//!   `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond the right to them).
+
+use std::io;
+
+use fuser::{InitFlags, KernelConfig};
+
+use crate::limits::{BACKGROUND_MAX, CONGESTION_THRESHOLD, READ_AHEAD_KIB, WRITE_MAX_BYTES};
+
+/// Asked for where the kernel has them. Reading, writing and locking work without, if slower or only
+/// within this machine.
+const WANTED: [InitFlags; 15] = [
+    InitFlags::FUSE_ASYNC_READ,
+    InitFlags::FUSE_BIG_WRITES,
+    InitFlags::FUSE_MAX_PAGES,
+    InitFlags::FUSE_ASYNC_DIO,
+    InitFlags::FUSE_ATOMIC_O_TRUNC,
+    InitFlags::FUSE_PARALLEL_DIROPS,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+    InitFlags::FUSE_CACHE_SYMLINKS,
+    InitFlags::FUSE_EXPORT_SUPPORT,
+    InitFlags::FUSE_EXPLICIT_INVAL_DATA,
+    InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
+    InitFlags::FUSE_POSIX_LOCKS,
+    InitFlags::FUSE_FLOCK_LOCKS,
+    InitFlags::FUSE_POSIX_ACL,
+];
+
+/// Without these permissions would come out wrong: there is no mount then.
+const NEEDED: InitFlags = InitFlags::FUSE_DONT_MASK;
+
+/// What the kernel granted that changes how files are opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Granted {
+    /// Files that bypass the page cache can be mapped.
+    pub direct_mmap: bool,
+}
+
+/// Asks for capabilities and sets sizes.
+///
+/// # Errors
+/// The kernel is too old.
+pub fn negotiate(config: &mut KernelConfig) -> io::Result<Granted> {
+    config.add_capabilities(NEEDED).map_err(|missing| {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!("this kernel's FUSE lacks {missing:?}; Linux 5.4 or newer is needed"),
+        )
+    })?;
+    for wanted in WANTED {
+        if let Err(missing) = config.add_capabilities(wanted) {
+            tracing::debug!(?missing, "the kernel lacks a capability");
+        }
+    }
+    // Each gives back the nearest value that would do; what the kernel allows at most is fine.
+    let _ = config.set_max_write(WRITE_MAX_BYTES);
+    if let Err(most) = config.set_max_readahead(READ_AHEAD_KIB * 1024) {
+        let _ = config.set_max_readahead(most);
+    }
+    let _ = config.set_max_background(BACKGROUND_MAX);
+    let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
+    Ok(Granted {
+        direct_mmap: config
+            .capabilities()
+            .contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP),
+    })
+}

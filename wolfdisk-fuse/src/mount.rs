@@ -1,0 +1,192 @@
+//! The mount itself: made, watched, taken off.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use fuser::{BackgroundSession, Config, Session};
+use nix::unistd::{geteuid, syncfs};
+use wolfdisk_client::Volume;
+use wolfdisk_common::shutdown::Shutdown;
+
+use crate::access_time::AccessTimes;
+use crate::adapter::Adapter;
+use crate::error::FuseError;
+use crate::freshness::Freshness;
+use crate::limits::{ACCESS_TIME_TICK, DETACH_DEADLINE, THREADS_MIN, THREADS_PER_CORE};
+use crate::mountpoint::{detach, has_helper, unmount};
+use crate::notify::KernelCache;
+use crate::options::{Access, Options};
+use crate::patience::within;
+use crate::readahead;
+
+/// The device of FUSE.
+const DEVICE: &str = "/dev/fuse";
+/// Says whether ordinary users may let others in.
+const HELPER_CONFIG: &str = "/etc/fuse.conf";
+/// The line that does.
+const HELPER_ALLOWS: &str = "user_allow_other";
+
+/// A mounted volume.
+#[derive(Debug)]
+pub struct Mount {
+    path: PathBuf,
+    serving: JoinHandle<io::Result<()>>,
+    times: Arc<AccessTimes>,
+}
+
+impl Mount {
+    /// Mounts `volume` at `path` and serves it on threads of its own. When serving ends by itself,
+    /// `ended` is set off.
+    ///
+    /// # Errors
+    /// Says what is missing and how to get it.
+    pub fn new(
+        volume: &Arc<Volume>,
+        path: &Path,
+        options: &Options,
+        ended: &Shutdown,
+    ) -> Result<Mount, FuseError> {
+        check_device()?;
+        let options = as_permitted(options.clone())?;
+        let freshness = Arc::new(Freshness::default());
+        let times = Arc::new(AccessTimes::new(&options));
+        let adapter = Adapter::new(
+            Arc::clone(volume),
+            Arc::clone(&freshness),
+            Arc::clone(&times),
+            &options,
+        );
+        let failed = |source| FuseError::Mount {
+            path: path.to_owned(),
+            source,
+        };
+        let session = Session::new(adapter, path, &library_config(&options)).map_err(failed)?;
+        volume.set_listener(Arc::new(KernelCache::new(session.notifier(), freshness)));
+        let session = session.spawn().map_err(failed)?;
+        let ended = ended.clone();
+        let serving = std::thread::Builder::new()
+            .name("serving".to_owned())
+            .spawn(move || serve(session, &ended))
+            .map_err(failed)?;
+        keep_access_times(&times, volume).map_err(failed)?;
+        readahead::raise(path);
+        Ok(Mount {
+            path: path.to_owned(),
+            serving,
+            times,
+        })
+    }
+
+    /// Whether serving has ended: somebody else unmounted.
+    pub fn has_ended(&self) -> bool {
+        self.serving.is_finished()
+    }
+
+    /// Writes back the access times that wait.
+    pub fn write_back(&self, volume: &Volume) {
+        self.times.write_back(volume, true);
+    }
+
+    /// What serving gave, once it has ended.
+    ///
+    /// # Errors
+    /// A thread failed or panicked.
+    pub fn result(self) -> Result<(), FuseError> {
+        let failed = |source| FuseError::Session {
+            path: self.path.clone(),
+            source,
+        };
+        match self.serving.join() {
+            Ok(result) => result.map_err(failed),
+            Err(_) => Err(FuseError::Panicked),
+        }
+    }
+
+    /// Takes the mount off the tree. Requests that are under way are answered, and pages that programs
+    /// changed through mappings are written, as long as the volume is not shut down. If the mount is in
+    /// use it is detached: who has files open keeps them until this process ends.
+    pub fn take_off(&self) {
+        let path = self.path.clone();
+        // Only this process can answer what the kernel asks meanwhile, and it may be the cause of a
+        // hang; so nothing here is waited for without an end.
+        within(DETACH_DEADLINE, "unmount", move || {
+            let synced = File::open(&path).and_then(|root| Ok(syncfs(root)?));
+            if let Err(error) = synced {
+                tracing::debug!(%error, "mapped pages may not have been written");
+            }
+        });
+        if let Err(error) = unmount(&self.path) {
+            tracing::debug!(%error, path = %self.path.display(), "in use, detaching");
+            if let Err(error) = detach(&self.path) {
+                tracing::warn!(%error, path = %self.path.display(), "cannot unmount");
+            }
+        }
+    }
+}
+
+/// Waits until the kernel lets go of the session.
+fn serve(session: BackgroundSession, ended: &Shutdown) -> io::Result<()> {
+    let result = session.join();
+    ended.request();
+    result
+}
+
+/// Writes back access times now and then, as long as the mount lives.
+fn keep_access_times(times: &Arc<AccessTimes>, volume: &Arc<Volume>) -> io::Result<()> {
+    let (times, volume) = (Arc::downgrade(times), Arc::clone(volume));
+    std::thread::Builder::new()
+        .name("access-times".to_owned())
+        .spawn(move || {
+            loop {
+                std::thread::sleep(ACCESS_TIME_TICK);
+                match times.upgrade() {
+                    Some(times) => times.write_back(&volume, false),
+                    None => return,
+                }
+            }
+        })?;
+    Ok(())
+}
+
+fn library_config(options: &Options) -> Config {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut config = Config::default();
+    config.mount_options = options.to_fuser();
+    config.acl = options.to_acl();
+    config.n_threads = Some(THREADS_MIN.max(THREADS_PER_CORE * cores));
+    config.clone_fd = true;
+    config
+}
+
+fn check_device() -> Result<(), FuseError> {
+    match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(FuseError::DeviceDenied);
+        }
+        // Absent, or a node without a driver behind it.
+        Err(_) => return Err(FuseError::NoDevice),
+    }
+    match geteuid().is_root() || has_helper() {
+        true => Ok(()),
+        false => Err(FuseError::NoHelper),
+    }
+}
+
+/// Drops what an ordinary user may not have, with one line that says so.
+fn as_permitted(mut options: Options) -> Result<Options, FuseError> {
+    if geteuid().is_root() || options.access == Access::Owner {
+        return Ok(options);
+    }
+    let text = std::fs::read_to_string(HELPER_CONFIG).unwrap_or_default();
+    if !text.lines().any(|line| line.trim() == HELPER_ALLOWS) {
+        tracing::warn!(
+            "other users cannot enter the mount: {HELPER_CONFIG} has no line `{HELPER_ALLOWS}`"
+        );
+        options.access = Access::Owner;
+    }
+    Ok(options)
+}
