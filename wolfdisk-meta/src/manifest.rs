@@ -69,7 +69,9 @@ pub enum ManifestError {
         what: &'static str,
     },
     /// A newer release wrote it.
-    #[error("{path} has format {found}, this release reads up to {FORMAT}: install the newer release")]
+    #[error(
+        "{path} has format {found}, this release reads up to {FORMAT}: install the newer release"
+    )]
     NewerFormat {
         /// The file.
         path: PathBuf,
@@ -77,7 +79,9 @@ pub enum ManifestError {
         found: u32,
     },
     /// The directory belongs to another volume.
-    #[error("{path} belongs to volume {found}, not {expected}: use the data directory of this volume")]
+    #[error(
+        "{path} belongs to volume {found}, not {expected}: use the data directory of this volume"
+    )]
     OtherVolume {
         /// The file.
         path: PathBuf,
@@ -127,7 +131,10 @@ impl Manifest {
         disk: &dyn Disk,
         directory: &Path,
     ) -> Result<Incarnation, ManifestError> {
-        let next = Manifest { incarnation: Incarnation(self.incarnation.0 + 1), ..self.clone() };
+        let next = Manifest {
+            incarnation: Incarnation(self.incarnation.0 + 1),
+            ..self.clone()
+        };
         next.store(disk, directory)?;
         *self = next;
         Ok(self.incarnation)
@@ -150,7 +157,10 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
-        let damaged = |what| ManifestError::Damaged { path: path.to_owned(), what };
+        let damaged = |what| ManifestError::Damaged {
+            path: path.to_owned(),
+            what,
+        };
         let mut rest = bytes;
         if take::<8>(&mut rest) != Some(*MAGIC) {
             return Err(damaged("it does not begin like a manifest"));
@@ -159,7 +169,12 @@ impl Manifest {
             None => return Err(damaged("it is too short")),
             Some(FORMAT) => {}
             Some(0) => return Err(damaged("it has no format version")),
-            Some(found) => return Err(ManifestError::NewerFormat { path: path.to_owned(), found }),
+            Some(found) => {
+                return Err(ManifestError::NewerFormat {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
         }
         let fields = || -> Option<(Manifest, u32)> {
             let _length = take::<4>(&mut rest)?;
@@ -172,13 +187,20 @@ impl Manifest {
             rest = after;
             let checkpoint = String::from_utf8(name.to_vec()).ok()?;
             let crc = u32::from_le_bytes(take(&mut rest)?);
-            let manifest =
-                Manifest { volume, generation, incarnation, first_segment, checkpoint };
+            let manifest = Manifest {
+                volume,
+                generation,
+                incarnation,
+                first_segment,
+                checkpoint,
+            };
             rest.is_empty().then_some((manifest, crc))
         };
         let mut fields = fields;
         let (manifest, crc) = fields().ok_or_else(|| damaged("its length is wrong"))?;
-        let covered = bytes.split_last_chunk::<4>().map_or(&[][..], |(covered, _)| covered);
+        let covered = bytes
+            .split_last_chunk::<4>()
+            .map_or(&[][..], |(covered, _)| covered);
         match crc32c::crc32c(covered) == crc {
             true => Ok(manifest),
             false => Err(damaged("its checksum is wrong")),
@@ -213,8 +235,14 @@ mod tests {
         assert_eq!(Manifest::load(&disk, Path::new("/")).unwrap(), None);
         let mut stored = manifest();
         stored.store(&disk, Path::new("/")).unwrap();
-        assert_eq!(Manifest::load(&disk, Path::new("/")).unwrap(), Some(stored.clone()));
-        assert_eq!(stored.begin_incarnation(&disk, Path::new("/")).unwrap(), Incarnation(10));
+        assert_eq!(
+            Manifest::load(&disk, Path::new("/")).unwrap(),
+            Some(stored.clone())
+        );
+        assert_eq!(
+            stored.begin_incarnation(&disk, Path::new("/")).unwrap(),
+            Incarnation(10)
+        );
         disk.crash(1);
         assert_eq!(Manifest::load(&disk, Path::new("/")).unwrap(), Some(stored));
     }
@@ -247,7 +275,10 @@ mod tests {
             assert!(Manifest::decode(&bad, path).is_err(), "bit {bit}");
         }
         for length in 0..good.len() {
-            assert!(Manifest::decode(&good[..length], path).is_err(), "length {length}");
+            assert!(
+                Manifest::decode(&good[..length], path).is_err(),
+                "length {length}"
+            );
         }
     }
 

@@ -3,6 +3,9 @@
 //! The manifest is made last: until it stands, the directory is empty as far as anybody can tell, and a
 //! start that was cut off is simply repeated.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,7 +95,12 @@ pub fn open(
     let known = Manifest::load(&**disk, directory)?;
     if let Some(known) = known.as_ref().filter(|known| known.volume != volume) {
         let path = directory.join(crate::manifest::MANIFEST_NAME);
-        return Err(ManifestError::OtherVolume { path, found: known.volume, expected: volume }.into());
+        return Err(ManifestError::OtherVolume {
+            path,
+            found: known.volume,
+            expected: volume,
+        }
+        .into());
     }
     let options = StorageOptions {
         log: LogOptions {
@@ -107,7 +115,11 @@ pub fn open(
     };
     manifest.first_segment = log.first_segment();
     manifest.begin_incarnation(&**disk, directory)?;
-    Ok(Storage { manifest, table: Arc::new(table), log })
+    Ok(Storage {
+        manifest,
+        table: Arc::new(table),
+        log,
+    })
 }
 
 fn existing(
@@ -120,7 +132,12 @@ fn existing(
     let path = directory.join(&manifest.checkpoint);
     let table = RedbTable::open(disk, &path, options.checkpoint_cache_bytes)?;
     let applied = table.applied().index;
-    let log = SoloLog::open(disk.clone(), &directory.join(LOG_DIRECTORY), applied, &options.log)?;
+    let log = SoloLog::open(
+        disk.clone(),
+        &directory.join(LOG_DIRECTORY),
+        applied,
+        &options.log,
+    )?;
     Ok((manifest, table, log))
 }
 
@@ -132,10 +149,16 @@ fn new(
 ) -> Result<(Manifest, RedbTable, SoloLog), StorageError> {
     // The log tells whether this is a new directory or one whose manifest is lost, so it is opened
     // before anything is taken for a leftover.
-    let log =
-        SoloLog::open(disk.clone(), &directory.join(LOG_DIRECTORY), LogIndex(0), &options.log)?;
+    let log = SoloLog::open(
+        disk.clone(),
+        &directory.join(LOG_DIRECTORY),
+        LogIndex(0),
+        &options.log,
+    )?;
     if log.last_index() > LogIndex(0) {
-        return Err(StorageError::NoManifest { path: directory.to_owned() });
+        return Err(StorageError::NoManifest {
+            path: directory.to_owned(),
+        });
     }
     remove_leftovers(&**disk, directory, None)?;
     let manifest = empty(volume);
@@ -172,5 +195,8 @@ fn remove_leftovers(
 }
 
 fn io(path: &Path) -> impl FnOnce(io::Error) -> StorageError + '_ {
-    |source| StorageError::Io { path: path.to_owned(), source }
+    |source| StorageError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -43,10 +43,19 @@ impl SoloLog {
             let what = format!(
                 "it holds entries {first} to {last}, but the index was written at entry {applied}"
             );
-            return Err(ReplicationError::Damaged { path: directory.to_owned(), offset: 0, what });
+            return Err(ReplicationError::Damaged {
+                path: directory.to_owned(),
+                offset: 0,
+                what,
+            });
         }
         let replay = LogIndex(applied.0 + 1);
-        Ok(SoloLog { log, replay, replay_end: last, proposed: VecDeque::new() })
+        Ok(SoloLog {
+            log,
+            replay,
+            replay_end: last,
+            proposed: VecDeque::new(),
+        })
     }
 
     /// The last entry written.
@@ -76,7 +85,11 @@ impl SoloLog {
 impl Replication for SoloLog {
     fn propose(&mut self, payload: Bytes) -> Result<LogIndex, ReplicationError> {
         let index = self.log.append(TERM, payload.clone());
-        self.proposed.push_back(Accepted { index, term: TERM, payload });
+        self.proposed.push_back(Accepted {
+            index,
+            term: TERM,
+            payload,
+        });
         Ok(index)
     }
 
@@ -88,12 +101,19 @@ impl Replication for SoloLog {
         let mut taken = Vec::new();
         while taken.len() < limit && self.replay <= self.replay_end {
             let (term, payload) = self.log.read_entry(self.replay)?;
-            taken.push(Accepted { index: self.replay, term, payload });
+            taken.push(Accepted {
+                index: self.replay,
+                term,
+                payload,
+            });
             self.replay.0 += 1;
         }
         let written = self.log.written();
         while taken.len() < limit
-            && self.proposed.front().is_some_and(|entry| entry.index <= written)
+            && self
+                .proposed
+                .front()
+                .is_some_and(|entry| entry.index <= written)
         {
             taken.extend(self.proposed.pop_front());
         }
@@ -101,7 +121,10 @@ impl Replication for SoloLog {
     }
 
     fn watermarks(&self) -> Watermarks {
-        Watermarks { accepted: self.log.written(), durable: self.log.durable() }
+        Watermarks {
+            accepted: self.log.written(),
+            durable: self.log.durable(),
+        }
     }
 
     fn durable(&self) -> watch::Receiver<LogIndex> {

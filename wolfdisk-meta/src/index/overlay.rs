@@ -7,6 +7,9 @@
 //!
 //! Not here: when to checkpoint, and the rule that the log is durable up to the job's index first.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -84,7 +87,12 @@ impl<T: Table> State<T> {
     /// The state that the table holds.
     pub fn new(table: Arc<T>) -> State<T> {
         let applied = table.applied();
-        State { active: Overlay::default(), frozen: None, table, applied }
+        State {
+            active: Overlay::default(),
+            frozen: None,
+            table,
+            applied,
+        }
     }
 
     /// The value of a key.
@@ -95,7 +103,11 @@ impl<T: Table> State<T> {
         if let Some(value) = self.active.entries.get(key) {
             return Ok(value.clone());
         }
-        if let Some(value) = self.frozen.as_ref().and_then(|frozen| frozen.overlay.entries.get(key)) {
+        if let Some(value) = self
+            .frozen
+            .as_ref()
+            .and_then(|frozen| frozen.overlay.entries.get(key))
+        {
             return Ok(value.clone());
         }
         self.table.get(key)
@@ -127,27 +139,28 @@ impl<T: Table> State<T> {
         let bounds = (Bound::Included(from), Bound::Excluded(to));
         let mut active = self.active.entries.range::<[u8], _>(bounds).peekable();
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.overlay.entries);
-        let mut frozen =
-            frozen.map(|entries| entries.range::<[u8], _>(bounds)).into_iter().flatten().peekable();
-        // The next entry of the two overlays whose key is below `limit`, the active one shadowing the
-        // frozen one.
-        let mut overlaid = |limit: Option<&[u8]>| {
-            let below = |key: &&SmallKey| limit.is_none_or(|limit| key.as_slice() < limit);
-            let newest = active.peek().map(|(key, _)| *key).filter(below);
-            let older = frozen.peek().map(|(key, _)| *key).filter(below);
+        let mut frozen = frozen
+            .map(|entries| entries.range::<[u8], _>(bounds))
+            .into_iter()
+            .flatten()
+            .peekable();
+        // The next entry of the two overlays; the active one shadows the frozen one.
+        let mut overlaid = || {
+            let newest = active.peek().map(|(key, _)| *key);
+            let older = frozen.peek().map(|(key, _)| *key);
             match (newest, older) {
-                (None, None) => None,
-                (Some(_), None) => active.next(),
-                (Some(newest), Some(older)) if newest <= older => {
+                (Some(newest), Some(older)) if newest > older => frozen.next(),
+                (Some(newest), Some(older)) => {
                     if newest == older {
                         frozen.next();
                     }
                     active.next()
                 }
-                _ => frozen.next(),
+                (Some(_), None) => active.next(),
+                (None, _) => frozen.next(),
             }
         };
-        let mut pending = overlaid(None);
+        let mut pending = overlaid();
         let mut go_on = true;
         self.table.scan(from, to, &mut |key, value| {
             while let Some((overlay_key, overlay_value)) = pending {
@@ -157,7 +170,7 @@ impl<T: Table> State<T> {
                         go_on = overlay_value
                             .as_ref()
                             .is_none_or(|value| visit(overlay_key.as_slice(), value));
-                        pending = overlaid(None);
+                        pending = overlaid();
                         if !go_on || order.is_eq() {
                             return go_on;
                         }
@@ -168,8 +181,10 @@ impl<T: Table> State<T> {
             go_on
         })?;
         while let Some((key, value)) = pending.filter(|_| go_on) {
-            go_on = value.as_ref().is_none_or(|value| visit(key.as_slice(), value));
-            pending = overlaid(None);
+            go_on = value
+                .as_ref()
+                .is_none_or(|value| visit(key.as_slice(), value));
+            pending = overlaid();
         }
         Ok(())
     }
@@ -191,7 +206,9 @@ impl<T: Table> State<T> {
 
     /// What the frozen overlay costs in memory, about; 0 when no checkpoint is under way.
     pub fn frozen_bytes(&self) -> u64 {
-        self.frozen.as_ref().map_or(0, |frozen| frozen.overlay.bytes)
+        self.frozen
+            .as_ref()
+            .map_or(0, |frozen| frozen.overlay.bytes)
     }
 
     /// The table below.
@@ -206,9 +223,15 @@ impl<T: Table> State<T> {
             return None;
         }
         let overlay = std::mem::take(&mut self.active);
-        let frozen = Arc::new(Frozen { overlay, applied: self.applied });
+        let frozen = Arc::new(Frozen {
+            overlay,
+            applied: self.applied,
+        });
         self.frozen = Some(frozen.clone());
-        Some(CheckpointJob { frozen, table: self.table.clone() })
+        Some(CheckpointJob {
+            frozen,
+            table: self.table.clone(),
+        })
     }
 
     /// Drops the frozen overlay: its job has finished.
@@ -217,7 +240,11 @@ impl<T: Table> State<T> {
     /// If the table has not come as far as the overlay: its content would be lost.
     pub fn thaw(&mut self) {
         if let Some(frozen) = self.frozen.take() {
-            assert_eq!(self.table.applied(), frozen.applied, "thawed before the commit");
+            assert_eq!(
+                self.table.applied(),
+                frozen.applied,
+                "thawed before the commit"
+            );
         }
     }
 }

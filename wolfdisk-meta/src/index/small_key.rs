@@ -10,7 +10,10 @@ const INLINE_BYTES: usize = 30;
 /// Orders like its bytes.
 #[derive(Clone, Debug)]
 pub(super) enum SmallKey {
-    Inline { length: u8, bytes: [u8; INLINE_BYTES] },
+    Inline {
+        length: u8,
+        bytes: [u8; INLINE_BYTES],
+    },
     Heap(Box<[u8]>),
 }
 
@@ -20,7 +23,10 @@ impl SmallKey {
         match bytes.get_mut(..key.len()) {
             Some(room) => {
                 room.copy_from_slice(key);
-                SmallKey::Inline { length: key.len() as u8, bytes }
+                SmallKey::Inline {
+                    length: key.len() as u8,
+                    bytes,
+                }
             }
             None => SmallKey::Heap(key.into()),
         }

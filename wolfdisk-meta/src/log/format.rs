@@ -111,7 +111,9 @@ pub fn segment_name(sequence: u64) -> String {
 
 /// The sequence in the name of a segment's file.
 pub fn segment_sequence(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 16)?;
+    let digits = name
+        .strip_suffix(".log")
+        .filter(|digits| digits.len() == 16)?;
     u64::from_str_radix(digits, 16).ok()
 }
 
@@ -144,7 +146,10 @@ impl SegmentHeader {
         bytes.extend_from_slice(&self.chain.to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         let mut whole = [0; SEGMENT_HEADER_BYTES];
-        whole.iter_mut().zip(bytes).for_each(|(room, byte)| *room = byte);
+        whole
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(room, byte)| *room = byte);
         whole
     }
 
@@ -160,7 +165,9 @@ impl SegmentHeader {
         }
         let (covered, _) = bytes.split_at(SEGMENT_CRC_AT);
         if crc32c::crc32c(covered) != small(SEGMENT_CRC_AT) {
-            return Err(Bad::Damaged("the checksum of the segment's header is wrong"));
+            return Err(Bad::Damaged(
+                "the checksum of the segment's header is wrong",
+            ));
         }
         if small(8) != FORMAT {
             return Err(Bad::Newer(small(8)));
@@ -192,7 +199,9 @@ pub fn encode_record(
         buffer.extend_from_slice(&number.to_le_bytes());
     }
     buffer.extend_from_slice(&header.chain.to_le_bytes());
-    let mut crc = buffer.get(begin..).map_or(seed, |bytes| crc32c::crc32c_append(seed, bytes));
+    let mut crc = buffer
+        .get(begin..)
+        .map_or(seed, |bytes| crc32c::crc32c_append(seed, bytes));
     let mut first = 0;
     let mut table = Vec::with_capacity(4 * blocks);
     for (number, block) in payload.chunks(BLOCK_BYTES).enumerate() {
@@ -216,7 +225,9 @@ pub fn encode_record(
 /// See [`Bad`].
 pub fn decode_record(bytes: &[u8], seed: u32) -> Result<(RecordHeader, &[[u8; 4]]), Bad> {
     let short = Bad::Damaged("a record's header is cut off");
-    let (head, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>().ok_or(short)?;
+    let (head, rest) = bytes
+        .split_first_chunk::<RECORD_HEADER_BYTES>()
+        .ok_or(short)?;
     let number = |at| u64::from_le_bytes(field(head, at));
     let small = |at| u32::from_le_bytes(field(head, at));
     let length = small(0);

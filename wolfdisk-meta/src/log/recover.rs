@@ -56,7 +56,9 @@ pub(super) fn recover(
     options: &LogOptions,
 ) -> Result<Option<Recovered>, ReplicationError> {
     let found = find(disk, directory, options)?;
-    let Some(first) = found.first() else { return Ok(None) };
+    let Some(first) = found.first() else {
+        return Ok(None);
+    };
     let header = match &first.header {
         Ok(header) => header,
         Err(Bad::Newer(found)) => return Err(newer(&first.path, *found)),
@@ -64,19 +66,35 @@ pub(super) fn recover(
     };
     check_files(&found)?;
     let log_id = header.log_id;
-    let mut walk = Walk { seed: seed(log_id), floor: 0, segments: Vec::new() };
-    let mut end = End { offset: 0, chain: header.chain, what: "" };
+    let mut walk = Walk {
+        seed: seed(log_id),
+        floor: 0,
+        segments: Vec::new(),
+    };
+    let mut end = End {
+        offset: 0,
+        chain: header.chain,
+        what: "",
+    };
     let mut bytes = Vec::new();
     for candidate in &found {
-        let Some(header) = walk.follows(candidate, &end) else { break };
+        let Some(header) = walk.follows(candidate, &end) else {
+            break;
+        };
         load(candidate, &mut bytes)?;
         end = walk.believe(candidate, header, &bytes)?;
     }
     walk.scan_rest(&found, &mut bytes)?;
     let believed = walk.segments.len();
-    let last = walk.segments.last_mut().ok_or_else(|| damaged(&first.path, 0, "it is empty"))?;
+    let last = walk
+        .segments
+        .last_mut()
+        .ok_or_else(|| damaged(&first.path, 0, "it is empty"))?;
     if last.global_end() < walk.floor {
-        return Err(damaged(&last.path, end.offset, end.what));
+        return Err(match found.get(believed).map(|next| (next, &next.header)) {
+            Some((next, Err(Bad::Damaged(what)))) => damaged(&next.path, 0, what),
+            _ => damaged(&last.path, end.offset, end.what),
+        });
     }
     cut(disk, directory, last, &found, believed, &mut bytes)?;
     // Records that a killed daemon wrote but did not sync are in the page cache at best.
@@ -86,7 +104,11 @@ pub(super) fn recover(
         }
     }
     disk.sync_dir(directory).map_err(at(directory))?;
-    Ok(Some(Recovered { segments: walk.segments, log_id, chain: end.chain }))
+    Ok(Some(Recovered {
+        segments: walk.segments,
+        log_id,
+        chain: end.chain,
+    }))
 }
 
 struct Walk {
@@ -99,7 +121,9 @@ impl Walk {
     /// The header of `candidate` if it goes on where belief stands.
     fn follows(&self, candidate: &Found, end: &End) -> Option<SegmentHeader> {
         let header = candidate.header.clone().ok()?;
-        let Some(last) = self.segments.last() else { return Some(header) };
+        let Some(last) = self.segments.last() else {
+            return Some(header);
+        };
         let follows = header.log_id == last.header.log_id
             && header.sequence == last.header.sequence + 1
             && header.start == last.header.start + last.header.length
@@ -135,23 +159,46 @@ impl Walk {
                 break "the checksum of a record's payload is wrong";
             }
             let first_crc = table.first().map_or(0, |crc| u32::from_le_bytes(*crc));
-            places.push(Place { offset: offset as u32, length: record.length, first_crc });
+            places.push(Place {
+                offset: offset as u32,
+                length: record.length,
+                first_crc,
+            });
             self.floor = self.floor.max(record.synced);
             chain = record.crc;
             offset += record_bytes(length);
         };
         let (path, file) = (candidate.path.clone(), candidate.file.clone());
-        self.segments.push(Segment { path, file, header, places, end: offset as u64 });
-        Ok(End { offset: offset as u64, chain, what })
+        self.segments.push(Segment {
+            path,
+            file,
+            header,
+            places,
+            end: offset as u64,
+        });
+        Ok(End {
+            offset: offset as u64,
+            chain,
+            what,
+        })
     }
 
     /// Raises the floor by whatever intact records stand behind the end of belief.
     fn scan_rest(&mut self, found: &[Found], bytes: &mut Vec<u8>) -> Result<(), ReplicationError> {
-        let Some(last) = self.segments.last() else { return Ok(()) };
+        let Some(last) = self.segments.last() else {
+            return Ok(());
+        };
         let (sequence, end) = (last.header.sequence, last.end as usize);
-        for candidate in found.iter().filter(|candidate| candidate.sequence >= sequence) {
+        for candidate in found
+            .iter()
+            .filter(|candidate| candidate.sequence >= sequence)
+        {
             load(candidate, bytes)?;
-            let from = if candidate.sequence == sequence { end } else { 0 };
+            let from = if candidate.sequence == sequence {
+                end
+            } else {
+                0
+            };
             let mut rest = bytes.get(from..).unwrap_or_default();
             while rest.len() >= RECORD_HEADER_BYTES {
                 let (first, after) = rest.split_at(ALIGNMENT);
@@ -182,7 +229,9 @@ fn find(
             disk.remove(&path).map_err(at(&path))?;
             continue;
         }
-        let Some(sequence) = segment_sequence(&name) else { continue };
+        let Some(sequence) = segment_sequence(&name) else {
+            continue;
+        };
         if sequence < options.first_segment {
             disk.remove(&path).map_err(at(&path))?;
             continue;
@@ -192,7 +241,13 @@ fn find(
         let mut head = [0; SEGMENT_HEADER_BYTES];
         file.read_at(&mut head, 0).map_err(at(&path))?;
         let header = SegmentHeader::decode(&head);
-        found.push(Found { sequence, path, file, length, header });
+        found.push(Found {
+            sequence,
+            path,
+            file,
+            length,
+            header,
+        });
     }
     found.sort_by_key(|found| found.sequence);
     Ok(found)
@@ -211,10 +266,18 @@ fn check_files(found: &[Found]) -> Result<(), ReplicationError> {
         match &candidate.header {
             Err(Bad::Newer(found)) => return Err(newer(&candidate.path, *found)),
             Ok(header) if header.sequence != candidate.sequence => {
-                return Err(damaged(&candidate.path, 32, "its name is that of another segment"));
+                return Err(damaged(
+                    &candidate.path,
+                    32,
+                    "its name is that of another segment",
+                ));
             }
             Ok(header) if header.length != candidate.length => {
-                return Err(damaged(&candidate.path, candidate.length, "it is cut off or too long"));
+                return Err(damaged(
+                    &candidate.path,
+                    candidate.length,
+                    "it is cut off or too long",
+                ));
             }
             _ => {}
         }
@@ -240,7 +303,9 @@ fn cut(
         disk.sync_dir(directory).map_err(at(directory))?;
     }
     bytes.resize((last.header.length - last.end) as usize, 0);
-    last.file.read_exact_at(bytes, last.end).map_err(at(&last.path))?;
+    last.file
+        .read_exact_at(bytes, last.end)
+        .map_err(at(&last.path))?;
     if bytes.iter().any(|byte| *byte != 0) {
         tracing::warn!(path = %last.path.display(), offset = last.end, "cutting the log's unsynced end");
         zero(&*last.file, last.end, last.header.length).map_err(at(&last.path))?;
@@ -250,13 +315,24 @@ fn cut(
 
 fn load(candidate: &Found, bytes: &mut Vec<u8>) -> Result<(), ReplicationError> {
     bytes.resize(candidate.length as usize, 0);
-    candidate.file.read_exact_at(bytes, 0).map_err(at(&candidate.path))
+    candidate
+        .file
+        .read_exact_at(bytes, 0)
+        .map_err(at(&candidate.path))
 }
 
 fn damaged(path: &Path, offset: u64, what: &str) -> ReplicationError {
-    ReplicationError::Damaged { path: path.to_owned(), offset, what: what.to_owned() }
+    ReplicationError::Damaged {
+        path: path.to_owned(),
+        offset,
+        what: what.to_owned(),
+    }
 }
 
 fn newer(path: &Path, found: u32) -> ReplicationError {
-    ReplicationError::NewerFormat { path: path.to_owned(), found, known: FORMAT }
+    ReplicationError::NewerFormat {
+        path: path.to_owned(),
+        found,
+        known: FORMAT,
+    }
 }

@@ -73,7 +73,9 @@ impl Segment {
         let stop = end.next_multiple_of(BLOCK_BYTES).min(whole);
         let mut blocks = vec![0; stop - begin];
         let payload_at = u64::from(place.offset) + prefix_bytes(whole) as u64;
-        let read = self.file.read_exact_at(&mut blocks, payload_at + begin as u64);
+        let read = self
+            .file
+            .read_exact_at(&mut blocks, payload_at + begin as u64);
         read.map_err(at(&self.path))?;
         let good = match whole <= BLOCK_BYTES {
             true => crc32c::crc32c(&blocks) == place.first_crc || blocks.is_empty(),
@@ -97,11 +99,15 @@ impl Segment {
         place: Place,
     ) -> Result<(Term, Bytes), ReplicationError> {
         let mut bytes = vec![0; record_bytes(place.length as usize)];
-        self.file.read_exact_at(&mut bytes, place.offset.into()).map_err(at(&self.path))?;
+        self.file
+            .read_exact_at(&mut bytes, place.offset.into())
+            .map_err(at(&self.path))?;
         let (header, table) =
             decode_record(&bytes, seed).map_err(|bad| self.bad(place.offset, bad))?;
         let from = prefix_bytes(place.length as usize);
-        let payload = bytes.get(from..from + place.length as usize).unwrap_or_default();
+        let payload = bytes
+            .get(from..from + place.length as usize)
+            .unwrap_or_default();
         let same = header.index == index && header.length == place.length;
         if !same || !payload_is_good(payload, table) {
             return Err(self.damaged(place.offset, "a record is not the one that was written"));
@@ -117,7 +123,10 @@ impl Segment {
         place: Place,
         room: &'a mut [u8; RECORD_PREFIX_MAX_BYTES],
     ) -> Result<(Term, &'a [[u8; 4]]), ReplicationError> {
-        let count = self.file.read_at(room, place.offset.into()).map_err(at(&self.path))?;
+        let count = self
+            .file
+            .read_at(room, place.offset.into())
+            .map_err(at(&self.path))?;
         let (bytes, _) = room.split_at(count);
         let (header, table) =
             decode_record(bytes, seed).map_err(|bad| self.bad(place.offset, bad))?;

@@ -67,12 +67,20 @@ impl Keeper {
             work: Mutex::default(),
             changed: Condvar::new(),
         });
-        let mut keeper = Keeper { shared, length, thread: None };
+        let mut keeper = Keeper {
+            shared,
+            length,
+            thread: None,
+        };
         if let Syncing::Thread { .. } = syncing {
             keeper.shared.work.lock().making = true;
             let shared = keeper.shared.clone();
             let run = move || shared.run(length);
-            keeper.thread = Some(std::thread::Builder::new().name("log-spare".into()).spawn(run)?);
+            keeper.thread = Some(
+                std::thread::Builder::new()
+                    .name("log-spare".into())
+                    .spawn(run)?,
+            );
         }
         Ok(keeper)
     }
@@ -88,7 +96,11 @@ impl Keeper {
                 return Ok(spare);
             }
         }
-        blank(&*self.shared.disk, &self.shared.directory.join(DIRECT_NAME), length)
+        blank(
+            &*self.shared.disk,
+            &self.shared.directory.join(DIRECT_NAME),
+            length,
+        )
     }
 
     /// The file that was taken has its name: the next spare may be made.
@@ -162,17 +174,16 @@ impl Shared {
         }
         match paths.is_empty() {
             true => Ok(()),
-            false => self.disk.sync_dir(&self.directory).map_err(at(&self.directory)),
+            false => self
+                .disk
+                .sync_dir(&self.directory)
+                .map_err(at(&self.directory)),
         }
     }
 }
 
 /// Makes a file of zeroes at `path`, with its content durable and its name not.
-pub(super) fn blank(
-    disk: &dyn Disk,
-    path: &Path,
-    length: u64,
-) -> Result<Blank, ReplicationError> {
+pub(super) fn blank(disk: &dyn Disk, path: &Path, length: u64) -> Result<Blank, ReplicationError> {
     let make = || {
         match disk.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -183,7 +194,10 @@ pub(super) fn blank(
         Ok(file)
     };
     let file = make().map_err(at(path))?;
-    Ok(Blank { path: path.to_owned(), file })
+    Ok(Blank {
+        path: path.to_owned(),
+        file,
+    })
 }
 
 /// Writes zeroes from `from` to `to`, durably.

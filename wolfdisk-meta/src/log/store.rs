@@ -66,10 +66,18 @@ impl Log {
             Some(recovered) => recovered,
             None => create(&*disk, directory, segment_bytes)?,
         };
-        let Recovered { segments, log_id, chain } = recovered;
-        let last = segments.last().map(|last| (last.next_index().0 - 1, last.global_end()));
+        let Recovered {
+            segments,
+            log_id,
+            chain,
+        } = recovered;
+        let last = segments
+            .last()
+            .map(|last| (last.next_index().0 - 1, last.global_end()));
         let (index, offset) = last.unwrap_or_default();
-        let needed = segments.first().map_or(FIRST_INDEX, |first| first.header.first_index);
+        let needed = segments
+            .first()
+            .map_or(FIRST_INDEX, |first| first.header.first_index);
         let syncing = options.syncing;
         let syncer = Syncer::start(disk.clone(), directory, LogIndex(index), offset, syncing);
         let keeper = Keeper::start(disk.clone(), directory, segment_bytes, syncing);
@@ -91,7 +99,9 @@ impl Log {
 
     /// Index of the first entry that is still there, if any is.
     pub fn first_index(&self) -> LogIndex {
-        self.segments.front().map_or(FIRST_INDEX, |first| first.header.first_index)
+        self.segments
+            .front()
+            .map_or(FIRST_INDEX, |first| first.header.first_index)
     }
 
     /// Index of the last entry written; 0 if none ever was.
@@ -101,7 +111,9 @@ impl Log {
 
     /// Sequence of the first segment.
     pub fn first_segment(&self) -> u64 {
-        self.segments.front().map_or(0, |first| first.header.sequence)
+        self.segments
+            .front()
+            .map_or(0, |first| first.header.sequence)
     }
 
     /// Queues an entry and says where it will stand.
@@ -109,7 +121,11 @@ impl Log {
     /// # Panics
     /// If the payload is longer than a record may be: the caller bounds what it proposes.
     pub fn append(&mut self, term: Term, payload: Bytes) -> LogIndex {
-        assert!(payload.len() <= RECORD_PAYLOAD_MAX_BYTES, "an entry of {} bytes", payload.len());
+        assert!(
+            payload.len() <= RECORD_PAYLOAD_MAX_BYTES,
+            "an entry of {} bytes",
+            payload.len()
+        );
         self.queue.push_back((term, payload));
         LogIndex(self.written().0 + self.queue.len() as u64)
     }
@@ -159,17 +175,34 @@ impl Log {
             }
             let index = LogIndex(last.next_index().0 + places.len() as u64);
             let length = payload.len() as u32;
-            let header = RecordHeader { length, index, term: *term, synced, chain, crc: 0 };
+            let header = RecordHeader {
+                length,
+                index,
+                term: *term,
+                synced,
+                chain,
+                crc: 0,
+            };
             let (crc, first_crc) = encode_record(&mut buffer, self.seed, &header, payload);
             chain = crc;
-            places.push(Place { offset: offset as u32, length, first_crc });
+            places.push(Place {
+                offset: offset as u32,
+                length,
+                first_crc,
+            });
             self.queue.pop_front();
         }
-        last.file.write_at(&buffer, last.end).map_err(at(&last.path))?;
+        last.file
+            .write_at(&buffer, last.end)
+            .map_err(at(&last.path))?;
         last.end += buffer.len() as u64;
         last.places.extend_from_slice(&places);
         let (index, offset) = (LogIndex(last.next_index().0 - 1), last.global_end());
-        let dirty = Dirty { path: last.path.clone(), file: last.file.clone(), new };
+        let dirty = Dirty {
+            path: last.path.clone(),
+            file: last.file.clone(),
+            new,
+        };
         self.syncer.written(index, offset, dirty);
         self.chain = chain;
         if buffer.capacity() <= BUFFER_KEPT_BYTES {
@@ -229,8 +262,17 @@ impl Log {
     /// What removing gave, now or in the background before.
     pub fn truncate_before(&mut self, index: LogIndex) -> Result<(), ReplicationError> {
         self.needed = self.needed.max(index.min(self.last().next_index()));
+        // A segment goes only when the one after it is durable: header, name and a record.
+        let durable = self.syncer.durable_offset();
+        let stands = |next: &Segment, needed| {
+            next.header.first_index <= needed && next.header.start < durable
+        };
         let mut old = Vec::new();
-        while self.segments.get(1).is_some_and(|next| next.header.first_index <= self.needed) {
+        while self
+            .segments
+            .get(1)
+            .is_some_and(|next| stands(next, self.needed))
+        {
             old.extend(self.segments.pop_front().map(|segment| segment.path));
         }
         match old.is_empty() {
@@ -242,9 +284,9 @@ impl Log {
     /// Bytes between the first needed entry and the end.
     pub fn bytes(&self) -> u64 {
         let end = self.last().global_end();
-        let begin = self.find(self.needed).map(|(segment, place)| {
-            segment.header.start + u64::from(place.offset)
-        });
+        let begin = self
+            .find(self.needed)
+            .map(|(segment, place)| segment.header.start + u64::from(place.offset));
         // An entry that is not written yet begins at the end.
         end - begin.unwrap_or(end)
     }
@@ -280,8 +322,12 @@ impl Log {
     }
 
     fn find(&self, index: LogIndex) -> Result<(&Segment, Place), ReplicationError> {
-        let after = self.segments.partition_point(|segment| segment.header.first_index <= index);
-        let segment = after.checked_sub(1).and_then(|position| self.segments.get(position));
+        let after = self
+            .segments
+            .partition_point(|segment| segment.header.first_index <= index);
+        let segment = after
+            .checked_sub(1)
+            .and_then(|position| self.segments.get(position));
         let found = segment.and_then(|segment| Some((segment, segment.place(index)?)));
         found.ok_or(ReplicationError::NoEntry(index))
     }
@@ -304,29 +350,47 @@ fn begin(
     header: SegmentHeader,
 ) -> Result<Segment, ReplicationError> {
     let path = directory.join(segment_name(header.sequence));
-    blank.file.write_at(&header.encode(), 0).map_err(at(&blank.path))?;
+    blank
+        .file
+        .write_at(&header.encode(), 0)
+        .map_err(at(&blank.path))?;
     disk.rename(&blank.path, &path).map_err(at(&path))?;
     let end = SEGMENT_HEADER_BYTES as u64;
-    Ok(Segment { path, file: blank.file, header, places: Vec::new(), end })
+    Ok(Segment {
+        path,
+        file: blank.file,
+        header,
+        places: Vec::new(),
+        end,
+    })
 }
 
 /// The first segment of a new log, durable with its name.
-fn create(
-    disk: &dyn Disk,
-    directory: &Path,
-    length: u64,
-) -> Result<Recovered, ReplicationError> {
+fn create(disk: &dyn Disk, directory: &Path, length: u64) -> Result<Recovered, ReplicationError> {
     let log_id = Uuid::new_v4();
     let chain = seed(log_id);
-    let header =
-        SegmentHeader { log_id, sequence: 1, first_index: FIRST_INDEX, start: 0, length, chain };
+    let header = SegmentHeader {
+        log_id,
+        sequence: 1,
+        first_index: FIRST_INDEX,
+        start: 0,
+        length,
+        chain,
+    };
     let path = directory.join("first.new");
     let blank = super::spare::blank(disk, &path, length)?;
-    blank.file.write_at(&header.encode(), 0).map_err(at(&path))?;
+    blank
+        .file
+        .write_at(&header.encode(), 0)
+        .map_err(at(&path))?;
     // Before the name: a first segment without a good header would be taken for damage.
     blank.file.sync_data().map_err(at(&path))?;
     let segment = begin(disk, directory, blank, header)?;
     segment.file.sync_data().map_err(at(&segment.path))?;
     disk.sync_dir(directory).map_err(at(directory))?;
-    Ok(Recovered { segments: vec![segment], log_id, chain })
+    Ok(Recovered {
+        segments: vec![segment],
+        log_id,
+        chain,
+    })
 }

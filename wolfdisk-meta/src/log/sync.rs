@@ -86,13 +86,22 @@ impl Syncer {
             durable_offset: AtomicU64::new(offset),
             failure: OnceLock::new(),
         });
-        let mut syncer = Syncer { shared, receiver, sender: None, thread: None };
+        let mut syncer = Syncer {
+            shared,
+            receiver,
+            sender: None,
+            thread: None,
+        };
         match syncing {
             Syncing::Manual => syncer.sender = Some(sender),
             Syncing::Thread { interval } => {
                 let shared = syncer.shared.clone();
                 let run = move || shared.run(&sender, interval);
-                syncer.thread = Some(std::thread::Builder::new().name("log-sync".into()).spawn(run)?);
+                syncer.thread = Some(
+                    std::thread::Builder::new()
+                        .name("log-sync".into())
+                        .spawn(run)?,
+                );
             }
         }
         Ok(syncer)
@@ -117,7 +126,10 @@ impl Syncer {
         let mut progress = self.shared.progress.lock();
         progress.written = index;
         progress.written_offset = offset;
-        let known = progress.dirty.entry(dirty.path.clone()).or_insert_with(|| dirty.clone());
+        let known = progress
+            .dirty
+            .entry(dirty.path.clone())
+            .or_insert_with(|| dirty.clone());
         known.new |= dirty.new;
         let first = progress.since.is_none();
         if first {
@@ -175,10 +187,13 @@ impl Syncer {
 
     /// Why syncing has ended.
     pub fn failure(&self) -> Option<ReplicationError> {
-        self.shared.failure.get().map(|(path, error)| ReplicationError::Io {
-            path: path.clone(),
-            source: io::Error::new(error.kind(), format!("a sync failed: {error}")),
-        })
+        self.shared
+            .failure
+            .get()
+            .map(|(path, error)| ReplicationError::Io {
+                path: path.clone(),
+                source: io::Error::new(error.kind(), format!("a sync failed: {error}")),
+            })
     }
 
     fn step(&mut self) {
@@ -253,7 +268,9 @@ impl Shared {
 
     fn sync_files(&self, dirty: &BTreeMap<PathBuf, Dirty>) -> Result<(), (PathBuf, io::Error)> {
         for file in dirty.values() {
-            file.file.sync_data().map_err(|error| (file.path.clone(), error))?;
+            file.file
+                .sync_data()
+                .map_err(|error| (file.path.clone(), error))?;
         }
         if dirty.values().any(|file| file.new) {
             let synced = self.disk.sync_dir(&self.directory);

@@ -69,7 +69,8 @@ impl RedbTable {
             write(path, &database, Applied::default(), &mut std::iter::empty())?;
             RedbTable::over(path, file.clone(), database)
         })?;
-        disk.sync_dir(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
+            .map_err(io)?;
         Ok(table)
     }
 
@@ -82,7 +83,9 @@ impl RedbTable {
         path: &Path,
         cache_bytes: usize,
     ) -> Result<RedbTable, TableError> {
-        let file = disk.open(path, OpenMode::ReadWrite).map_err(|error| storage(path, error))?;
+        let file = disk
+            .open(path, OpenMode::ReadWrite)
+            .map_err(|error| storage(path, error))?;
         if file.len().map_err(|error| storage(path, error))? == 0 {
             return Err(storage(path, "it is empty"));
         }
@@ -98,7 +101,12 @@ impl RedbTable {
         database: Database,
     ) -> Result<RedbTable, TableError> {
         let view = RwLock::new(view(path, &database)?);
-        Ok(RedbTable { path: path.to_owned(), file, view, database })
+        Ok(RedbTable {
+            path: path.to_owned(),
+            file,
+            view,
+            database,
+        })
     }
 
     fn records(&self) -> Arc<ReadOnlyTable<&'static [u8], &'static [u8]>> {
@@ -110,8 +118,13 @@ impl Table for RedbTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
         let view = self.view.read();
         fenced(&self.path, || {
-            let found = view.records.get(key).map_err(|error| storage(&self.path, error))?;
-            found.map(|found| checked(key, found.value()).map(Bytes::copy_from_slice)).transpose()
+            let found = view
+                .records
+                .get(key)
+                .map_err(|error| storage(&self.path, error))?;
+            found
+                .map(|found| checked(key, found.value()).map(Bytes::copy_from_slice))
+                .transpose()
         })
     }
 
@@ -168,7 +181,9 @@ fn database(
 ) -> Result<Database, TableError> {
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
-    builder.create_with_backend(Backend(file.clone())).map_err(|error| storage(path, error))
+    builder
+        .create_with_backend(Backend(file.clone()))
+        .map_err(|error| storage(path, error))
 }
 
 fn write(
@@ -178,10 +193,14 @@ fn write(
     changes: &mut dyn Iterator<Item = Change>,
 ) -> Result<(), TableError> {
     let failed = |error: redb::Error| storage(path, error);
-    let mut transaction = database.begin_write().map_err(|error| failed(error.into()))?;
+    let mut transaction = database
+        .begin_write()
+        .map_err(|error| failed(error.into()))?;
     transaction.set_quick_repair(true);
     {
-        let mut records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+        let mut records = transaction
+            .open_table(RECORDS)
+            .map_err(|error| failed(error.into()))?;
         let mut stored = Vec::new();
         for (key, value) in changes {
             match value {
@@ -195,7 +214,9 @@ fn write(
             }
             .map_err(|error| failed(error.into()))?;
         }
-        let mut state = transaction.open_table(STATE).map_err(|error| failed(error.into()))?;
+        let mut state = transaction
+            .open_table(STATE)
+            .map_err(|error| failed(error.into()))?;
         let mut bytes = Vec::with_capacity(28);
         for number in [applied.index.0, applied.term.0, applied.version.0] {
             bytes.extend_from_slice(&number.to_le_bytes());
@@ -203,7 +224,9 @@ fn write(
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         let format = FORMAT.to_le_bytes();
         for (key, value) in [(APPLIED_KEY, bytes.as_slice()), (FORMAT_KEY, &format)] {
-            state.insert(key, value).map_err(|error| failed(error.into()))?;
+            state
+                .insert(key, value)
+                .map_err(|error| failed(error.into()))?;
         }
     }
     transaction.commit().map_err(|error| failed(error.into()))
@@ -211,8 +234,12 @@ fn write(
 
 fn view(path: &Path, database: &Database) -> Result<View, TableError> {
     let failed = |error: redb::Error| storage(path, error);
-    let transaction = database.begin_read().map_err(|error| failed(error.into()))?;
-    let state = transaction.open_table(STATE).map_err(|error| failed(error.into()))?;
+    let transaction = database
+        .begin_read()
+        .map_err(|error| failed(error.into()))?;
+    let state = transaction
+        .open_table(STATE)
+        .map_err(|error| failed(error.into()))?;
     let value = |key| state.get(key).map_err(|error| failed(error.into()));
     let format = value(FORMAT_KEY)?.and_then(|found| <[u8; 4]>::try_from(found.value()).ok());
     match format.map(u32::from_le_bytes) {
@@ -226,8 +253,13 @@ fn view(path: &Path, database: &Database) -> Result<View, TableError> {
     let stored = value(APPLIED_KEY)?.ok_or_else(|| storage(path, "it does not say its version"))?;
     let applied = decode_applied(stored.value())
         .ok_or_else(|| storage(path, "the checksum of its version is wrong"))?;
-    let records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
-    Ok(View { records: Arc::new(records), applied })
+    let records = transaction
+        .open_table(RECORDS)
+        .map_err(|error| failed(error.into()))?;
+    Ok(View {
+        records: Arc::new(records),
+        applied,
+    })
 }
 
 fn decode_applied(stored: &[u8]) -> Option<Applied> {
@@ -254,12 +286,18 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 fn checked<'a>(key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], TableError> {
     match stored.split_last_chunk::<CRC_BYTES>() {
         Some((value, crc)) if checksum(key, value) == u32::from_le_bytes(*crc) => Ok(value),
-        _ => Err(TableError::Record { key: key.to_vec(), what: "its checksum is wrong".into() }),
+        _ => Err(TableError::Record {
+            key: key.to_vec(),
+            what: "its checksum is wrong".into(),
+        }),
     }
 }
 
 fn storage(path: &Path, what: impl ToString) -> TableError {
-    TableError::Storage { path: path.to_owned(), what: what.to_string() }
+    TableError::Storage {
+        path: path.to_owned(),
+        what: what.to_string(),
+    }
 }
 
 /// Runs a call into redb; a panic in it becomes an error. What redb holds after one is not used again:
@@ -267,7 +305,9 @@ fn storage(path: &Path, what: impl ToString) -> TableError {
 fn fenced<V>(path: &Path, call: impl FnOnce() -> Result<V, TableError>) -> Result<V, TableError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        let text = text
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("a panic");
         Err(storage(path, format!("the file is damaged: {text}")))
     })
 }
