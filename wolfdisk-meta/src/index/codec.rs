@@ -424,7 +424,7 @@ mod tests {
             prop_assert_eq!(u64::take(&mut from), Ok(a));
             prop_assert_eq!(i64::take(&mut from), Ok(b));
             prop_assert_eq!(u32::take(&mut from), Ok(c));
-            prop_assert_eq!(Option::<bool>::take(&mut from), Ok(d));
+            prop_assert_eq!(<Option<bool> as Wire>::take(&mut from), Ok(d));
             prop_assert_eq!(Bytes::take(&mut from), Ok(Bytes::from(e)));
             prop_assert_eq!(String::take(&mut from), Ok(f));
             prop_assert_eq!(Timestamp::take(&mut from), Ok(Timestamp { seconds, nanos }));

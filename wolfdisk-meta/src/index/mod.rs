@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod codec;
 mod entry;
 pub mod extent;
+pub mod invariants;
 pub mod key;
 pub mod op;
 pub mod overlay;
@@ -21,3 +22,6 @@ pub use read::{
     HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange,
 };
 pub use versioned::{ApplyError, Genesis, Index};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The index against a plain file system in memory, and its promises one by one.
+
+mod directed;
+mod harness;
+mod model;
+mod random;
