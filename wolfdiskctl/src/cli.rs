@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use wolfdisk_common::config::Arguments;
+
+/// Shared and replicated storage for Linux machines.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Configuration file
+    #[arg(long, global = true, value_name = "FILE", env = "WOLFDISK_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory of the node
+    #[arg(short, long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colour, on a terminal either
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an empty directory the data directory of a node
+    Init(Init),
+    /// Mount the volume; starts the daemons that it needs and that do not run
+    Mount(Mount),
+    /// Take a mount of WolfDisk off
+    #[command(visible_alias = "umount")]
+    Unmount(Unmount),
+    /// Say how the node is
+    Status,
+    /// List what there is
+    #[command(subcommand)]
+    List(List),
+    /// Show the counters of the node
+    Stats(Stats),
+    /// Run the whole node in the foreground
+    Up(Up),
+    /// Write or check a configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Name of the node: 1 to 63 of a-z, 0-9 and - [default: node.id of the configuration, else the host name]
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+}
+
+/// `mount`.
+#[derive(Debug, Args)]
+pub struct Mount {
+    /// Where to mount
+    #[arg(short, long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+    /// Mount options, comma-separated
+    #[arg(short, long, value_name = "OPTIONS")]
+    pub options: Vec<String>,
+    /// Return when the mount is usable
+    #[arg(long)]
+    pub background: bool,
+}
+
+/// `unmount`.
+#[derive(Debug, Args)]
+pub struct Unmount {
+    /// The mount point
+    #[arg(short, long, value_name = "DIR")]
+    pub mount: PathBuf,
+    /// Take it off the tree although it is in use; it ends when nobody uses it any more
+    #[arg(long)]
+    pub lazy: bool,
+}
+
+/// `list`.
+#[derive(Debug, Subcommand)]
+pub enum List {
+    /// The nodes of the cluster
+    Servers,
+}
+
+/// `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Show them once and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where to mount
+    #[arg(short, long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print an example that explains every field
+    Example,
+    /// Read the configuration and say whether it is good
+    Check,
+}
+
+impl Global {
+    /// What the command line says about the configuration.
+    pub fn arguments(&self, mount: Option<&PathBuf>) -> Arguments {
+        Arguments {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            mount: mount.cloned(),
+        }
+    }
+}

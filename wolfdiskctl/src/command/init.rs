@@ -1,0 +1,54 @@
+//! `init`.
+
+use serde::Serialize;
+use wolfdisk_common::config::Config;
+use wolfdisk_common::exit::Exit;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::node_id::NodeId;
+
+use crate::cli::{self, Global};
+use crate::error::BadId;
+use crate::output::{json, print};
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    node: &'a str,
+    volume: String,
+    data_dir: String,
+    key: String,
+}
+
+pub(super) fn run(global: &Global, options: &cli::Init) -> anyhow::Result<Exit> {
+    let config = Config::load(&global.arguments(None))?;
+    let id = match &options.id {
+        Some(text) => NodeId::parse(text).map_err(BadId)?,
+        None => node_id(&config),
+    };
+    let paths = config.paths();
+    let identity = Identity::init(&paths, id)?;
+    let answer = Answer {
+        node: identity.node.as_str(),
+        volume: identity.volume.to_string(),
+        data_dir: paths.data_dir().display().to_string(),
+        key: paths.cluster_key().display().to_string(),
+    };
+    if global.json {
+        print(&json(&answer)?);
+    } else {
+        let Answer {
+            node,
+            volume,
+            data_dir,
+            key,
+        } = answer;
+        print(&format!(
+            "node {node} of volume {volume}\ndata  {data_dir}\nkey   {key} (whoever has it is a member: keep a copy, show nobody)\n"
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The id of a new node that was not named on the command line.
+pub(super) fn node_id(config: &Config) -> NodeId {
+    config.node.id.clone().unwrap_or_else(NodeId::of_this_host)
+}

@@ -1,0 +1,164 @@
+//! The daemons of one node under a supervisor: what `up` and `mount` share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use wolfdisk_common::config::Config;
+use wolfdisk_common::identity::{Identity, IdentityError};
+use wolfdisk_common::lock::{Lock, LockError};
+use wolfdisk_common::socket;
+
+use super::init::node_id;
+use crate::error::CtlError;
+use crate::output::say;
+use crate::supervisor::{Daemon, Outcome, Supervisor, SupervisorError};
+
+/// A node that this process runs.
+#[derive(Debug)]
+pub(super) struct Node {
+    config: Config,
+    supervisor: Supervisor,
+    /// Held while the daemons are ours; `None`: another process runs them.
+    _lock: Option<Lock>,
+}
+
+impl Node {
+    /// Claims the data directory, which is initialised if it is empty. Nobody else may run it.
+    pub(super) fn claim(config: Config) -> anyhow::Result<Node> {
+        initialise(&config)?;
+        let lock = Lock::acquire(&config.paths().supervisor_lock())?;
+        Node::new(config, Some(lock))
+    }
+
+    /// As [`Node::claim`], but if another process runs the daemons, they are used as they are.
+    pub(super) fn join(config: Config) -> anyhow::Result<Node> {
+        Identity::load_for(&config)?;
+        let lock = match Lock::acquire(&config.paths().supervisor_lock()) {
+            Ok(lock) => Some(lock),
+            Err(LockError::Held { .. }) => None,
+            Err(error @ LockError::Io { .. }) => return Err(error.into()),
+        };
+        Node::new(config, lock)
+    }
+
+    fn new(config: Config, lock: Option<Lock>) -> anyhow::Result<Node> {
+        refuse_unbuilt(&config)?;
+        let paths = config.paths();
+        let failed = |source| CtlError::Create {
+            path: paths.run_dir().to_owned(),
+            source,
+        };
+        paths.create_run_dir().map_err(failed)?;
+        let supervisor = Supervisor::new(paths.run_dir())?;
+        Ok(Node {
+            config,
+            supervisor,
+            _lock: lock,
+        })
+    }
+
+    /// Starts what does not run: the stores, then the mount.
+    pub(super) fn start(&mut self, mount_options: &[String]) -> anyhow::Result<Outcome> {
+        let mut daemons = Vec::new();
+        if self._lock.is_some() {
+            let paths = self.config.paths();
+            let runs = |path: PathBuf| socket::connect(&path).is_ok();
+            if !runs(paths.chunkd_socket()) {
+                daemons.push(self.daemon("wolfdisk-chunkd")?);
+            }
+            if !runs(paths.meta_socket()) {
+                daemons.push(self.daemon("wolfdisk-meta")?);
+            }
+        }
+        daemons.push(self.fuse(mount_options)?);
+        for daemon in daemons {
+            match self.supervisor.start(daemon)? {
+                Outcome::Ready => {}
+                early => return Ok(early),
+            }
+        }
+        Ok(Outcome::Ready)
+    }
+
+    /// Runs until somebody wants it to stop or the mount is taken off.
+    pub(super) fn run(&mut self) -> Result<Outcome, SupervisorError> {
+        self.supervisor.run()
+    }
+
+    /// Stops what was started here, in order.
+    pub(super) fn stop(&mut self) -> Result<(), SupervisorError> {
+        self.supervisor.stop()
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn daemon(&self, name: &'static str) -> anyhow::Result<Daemon> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        if let Some(file) = &self.config.file {
+            arguments.extend(["--config".into(), file.clone().into()]);
+        }
+        arguments.extend([
+            "--data-dir".into(),
+            self.config.node.data_dir.clone().into(),
+        ]);
+        let program = own_folder()?.join(name);
+        Ok(Daemon {
+            name,
+            program,
+            arguments,
+            may_end: false,
+            mount: None,
+        })
+    }
+
+    fn fuse(&self, options: &[String]) -> anyhow::Result<Daemon> {
+        let path = &self.config.mount.path;
+        let mut daemon = self.daemon("wolfdisk-fuse")?;
+        daemon
+            .arguments
+            .extend(["--mount".into(), path.clone().into()]);
+        for option in options {
+            daemon.arguments.extend(["-o".into(), option.into()]);
+        }
+        daemon.may_end = true;
+        daemon.mount = Some(path.clone());
+        Ok(daemon)
+    }
+}
+
+/// An empty or missing data directory becomes a node; any other must be one.
+fn initialise(config: &Config) -> Result<(), IdentityError> {
+    match Identity::load_for(config) {
+        Err(IdentityError::NotInitialised { .. }) => {
+            let identity = Identity::init(&config.paths(), node_id(config))?;
+            say(&format!(
+                "initialised {} as node {}",
+                config.node.data_dir.display(),
+                identity.node
+            ));
+            Ok(())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+/// Better refused than ignored.
+fn refuse_unbuilt(config: &Config) -> Result<(), CtlError> {
+    match config.s3.enabled {
+        true => Err(CtlError::NotInRelease("s3.enabled = true", "S3 endpoint")),
+        false => Ok(()),
+    }
+}
+
+/// Where the other programs are: beside this one.
+fn own_folder() -> Result<PathBuf, CtlError> {
+    let failed = |source| CtlError::Io {
+        verb: "find",
+        path: "/proc/self/exe".into(),
+        source,
+    };
+    let own = std::env::current_exe().map_err(failed)?;
+    Ok(own.parent().map(PathBuf::from).unwrap_or_default())
+}

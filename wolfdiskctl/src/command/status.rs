@@ -1,0 +1,268 @@
+//! `status`: the one answer that programs parse and people read.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use wolfdisk_common::config::Config;
+use wolfdisk_common::exit::Exit;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::blocking::Pool;
+use wolfdisk_proto::call::Options;
+use wolfdisk_proto::v1::{Empty, MetaClient, MetaStatus};
+
+use crate::cli::Global;
+use crate::error::CtlError;
+use crate::mounts;
+use crate::output::{bytes, json, print, verdict};
+
+/// A daemon that runs answers at once; a tool does not wait for one that hangs.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What `status --json` prints. Names are fixed: programs rely on them.
+#[derive(Debug, Serialize)]
+struct Status {
+    node: Node,
+    cluster: Cluster,
+    nodes: Vec<Server>,
+    mounts: Vec<Mount>,
+    chunks: Chunks,
+    capacity: Option<Capacity>,
+    config: Option<String>,
+    data_dir: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    id: Option<String>,
+    role: String,
+    state: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Cluster {
+    id: Option<String>,
+    leader: Option<String>,
+    generation: Option<u64>,
+    version: Option<u64>,
+    mode: String,
+    healthy: bool,
+    reasons: Vec<String>,
+}
+
+/// One row of `list servers`.
+#[derive(Debug, Serialize)]
+pub(super) struct Server {
+    id: String,
+    role: String,
+    state: String,
+    address: String,
+    release: String,
+    version: u64,
+    lag: u64,
+    last_seen_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Mount {
+    path: String,
+    pid: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Chunks {
+    by_copies: std::collections::BTreeMap<String, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Capacity {
+    total: u64,
+    used: u64,
+    free: u64,
+}
+
+pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
+    let config = Config::load(&global.arguments(None))?;
+    let answer = ask(&config)?;
+    let status = Status::of(&config, answer.as_ref());
+    match global.json {
+        true => print(&json(&status)?),
+        false => print(&status.for_people(&config, global.no_color)),
+    }
+    Ok(match answer {
+        None => Exit::NotRunning,
+        Some(_) if !status.cluster.healthy => Exit::Degraded,
+        Some(_) => Exit::Ok,
+    })
+}
+
+/// What wolfdisk-meta says; `None`: it does not run.
+pub(super) fn ask(config: &Config) -> Result<Option<MetaStatus>, CtlError> {
+    let client = MetaClient(Pool::new(config.paths().meta_socket()));
+    let mut options = Options {
+        retry: false,
+        ..Options::within(ANSWER_DEADLINE)
+    };
+    match client.status(&mut options, &Empty {}) {
+        Ok(status) => Ok(Some(status)),
+        Err(Failure::Disconnected(_)) => Ok(None),
+        Err(failure) => Err(CtlError::Ask(failure)),
+    }
+}
+
+/// The nodes, as far as they are known.
+pub(super) fn servers(config: &Config, answer: &MetaStatus) -> Vec<Server> {
+    vec![Server {
+        id: answer.node.clone(),
+        role: answer.role.clone(),
+        state: answer.state.clone(),
+        address: config.paths().meta_socket().display().to_string(),
+        release: answer.release.clone(),
+        version: answer.version,
+        lag: 0,
+        last_seen_ms: 0,
+    }]
+}
+
+impl Status {
+    fn of(config: &Config, answer: Option<&MetaStatus>) -> Status {
+        let identity = Identity::load_for(config);
+        let mut reasons = answer
+            .map(|answer| answer.reasons.clone())
+            .unwrap_or_default();
+        match (answer, &identity) {
+            (None, Err(error)) => reasons.push(error.to_string()),
+            (None, Ok(_)) => reasons.push("no daemon runs".to_owned()),
+            (Some(answer), _) => match &answer.chunkd {
+                Some(chunkd) => reasons.extend(chunkd.reasons.clone()),
+                None => reasons.push("wolfdisk-chunkd does not answer".to_owned()),
+            },
+        }
+        let identity = identity.ok();
+        let chunkd = answer.and_then(|answer| answer.chunkd.as_ref());
+        let leads = |answer: &&MetaStatus| answer.state == "leader";
+        Status {
+            node: Node {
+                id: identity.as_ref().map(|identity| identity.node.to_string()),
+                role: config.node.role.as_str().to_owned(),
+                state: answer.map_or_else(|| "stopped".to_owned(), |answer| answer.state.clone()),
+            },
+            cluster: Cluster {
+                id: identity.map(|identity| identity.volume.to_string()),
+                leader: answer.filter(leads).map(|answer| answer.node.clone()),
+                generation: answer.map(|answer| answer.generation),
+                version: answer.map(|answer| answer.version),
+                mode: config.replication.mode.as_str().to_owned(),
+                healthy: reasons.is_empty(),
+                reasons,
+            },
+            nodes: answer
+                .map(|answer| servers(config, answer))
+                .unwrap_or_default(),
+            mounts: mounts_of(answer),
+            chunks: Chunks {
+                by_copies: chunkd
+                    .map(|chunkd| ("1".to_owned(), chunkd.chunks))
+                    .into_iter()
+                    .collect(),
+            },
+            capacity: chunkd.map(|chunkd| Capacity {
+                total: chunkd.disk_total_bytes,
+                used: chunkd.segment_bytes,
+                free: chunkd.disk_free_bytes,
+            }),
+            config: config.file.as_ref().map(|file| file.display().to_string()),
+            data_dir: config.node.data_dir.display().to_string(),
+        }
+    }
+
+    fn for_people(&self, config: &Config, no_color: bool) -> String {
+        let health = match (self.node.state.as_str(), self.cluster.healthy) {
+            ("stopped", _) => verdict("not running", false, no_color),
+            (_, true) => verdict("healthy", true, no_color),
+            (_, false) => verdict("degraded", false, no_color),
+        };
+        let id = self.node.id.as_deref().unwrap_or("(not initialised)");
+        let mut lines = vec![
+            format!(
+                "node      {id}, role {}, {}",
+                self.node.role, self.node.state
+            ),
+            format!("health    {health}"),
+        ];
+        lines.extend(
+            self.cluster
+                .reasons
+                .iter()
+                .map(|reason| format!("          {reason}")),
+        );
+        if let Some(volume) = &self.cluster.id {
+            lines.push(format!("volume    {volume}, mode {}", self.cluster.mode));
+        }
+        if let (Some(version), Some(generation)) = (self.cluster.version, self.cluster.generation) {
+            lines.push(format!("version   {version} of generation {generation}"));
+        }
+        if let Some(capacity) = &self.capacity {
+            lines.push(format!(
+                "capacity  {} used, {} free of {}",
+                bytes(capacity.used),
+                bytes(capacity.free),
+                bytes(capacity.total)
+            ));
+        }
+        lines.push(format!("data      {}", self.data_dir));
+        lines.push(format!(
+            "config    {}",
+            self.config.as_deref().unwrap_or("no file: all is default")
+        ));
+        match self.mounts.as_slice() {
+            [] => lines.push(format!(
+                "mounts    none (configured: {})",
+                config.mount.path.display()
+            )),
+            mounts => lines.extend(mounts.iter().map(|mount| match mount.pid {
+                Some(pid) => format!("mount     {} (process {pid})", mount.path),
+                None => format!("mount     {}", mount.path),
+            })),
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+/// The mounts that have a session with this node and are in the kernel's table.
+fn mounts_of(answer: Option<&MetaStatus>) -> Vec<Mount> {
+    // Without the table the sessions alone are the best answer there is.
+    let table = mounts::ours().unwrap_or_default();
+    let sessions = answer
+        .map(|answer| answer.sessions.as_slice())
+        .unwrap_or_default();
+    let mounted = sessions.iter().filter(|session| {
+        session.frontend == "fuse"
+            && table
+                .iter()
+                .any(|path| path.as_os_str() == session.place.as_str())
+    });
+    mounted
+        .map(|session| Mount {
+            path: session.place.clone(),
+            pid: Some(session.pid),
+        })
+        .collect()
+}
+
+impl Server {
+    /// The cells of its row.
+    pub(super) fn row(&self) -> Vec<String> {
+        vec![
+            self.id.clone(),
+            self.role.clone(),
+            self.state.clone(),
+            self.address.clone(),
+            self.release.clone(),
+            self.version.to_string(),
+            self.lag.to_string(),
+            format!("{} ms ago", self.last_seen_ms),
+        ]
+    }
+}

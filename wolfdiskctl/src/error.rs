@@ -1,0 +1,111 @@
+//! Why a command failed, in one line with the next step, and the exit code that goes with it.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use wolfdisk_common::exit::{Exit, code_of, one_line};
+use wolfdisk_common::node_id::BadNodeId;
+use wolfdisk_proto::Failure;
+
+use crate::supervisor::SupervisorError;
+
+/// What the commands themselves find wrong. Configuration, identity and locks have errors of their own.
+#[derive(Debug, thiserror::Error)]
+pub enum CtlError {
+    /// The path is no mount of ours.
+    #[error("{} is not a WolfDisk mount; see: wolfdiskctl status", .0.display())]
+    NotMounted(PathBuf),
+    /// Somebody uses the mount.
+    #[error("{} is in use by {users}; end that, or add --lazy", path.display())]
+    Busy {
+        /// The mount point.
+        path: PathBuf,
+        /// Names and pids.
+        users: String,
+    },
+    /// The mount cannot be taken off.
+    #[error("cannot unmount {}", path.display())]
+    Unmount {
+        /// The mount point.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was taken off, but its process is still writing back.
+    #[error("{} is off the tree, but process {pid} is still writing back; wait for it", path.display())]
+    StillWriting {
+        /// The mount point.
+        path: PathBuf,
+        /// Who writes.
+        pid: u32,
+    },
+    /// A directory cannot be made.
+    #[error("cannot create {}; create it, or choose another", path.display())]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No daemon answers.
+    #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
+    NotRunning(PathBuf),
+    /// The daemon's answer is none.
+    #[error("wolfdisk-meta does not answer as it should")]
+    Ask(#[source] Failure),
+    /// A configured part is not in this release.
+    #[error("{0} is configured, but this release has no {1}; remove it")]
+    NotInRelease(&'static str, &'static str),
+    /// The background process ended before the mount was usable; it said why.
+    #[error("{message}")]
+    Background {
+        /// Its last line.
+        message: String,
+        /// Its exit code.
+        exit: u8,
+    },
+    /// Files of the system.
+    #[error("cannot {verb} {}", path.display())]
+    Io {
+        /// `read`, `write`, ..
+        verb: &'static str,
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A node id on the command line that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("--id: {0}")]
+pub struct BadId(pub BadNodeId);
+
+/// Ends `main`: prints why it failed and gives the code.
+pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
+    let error = match outcome {
+        Ok(exit) => return exit.into(),
+        Err(error) => error,
+    };
+    if let Some(failed @ SupervisorError::Start { .. }) = error.downcast_ref() {
+        // The daemon itself has said why, on the same standard error.
+        return ExitCode::from(failed.code());
+    }
+    eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
+    match error.downcast_ref() {
+        Some(CtlError::Background { exit, .. }) => ExitCode::from(*exit),
+        Some(CtlError::NotRunning(_)) => Exit::NotRunning.into(),
+        Some(CtlError::NotInRelease(..) | CtlError::NotMounted(_)) => Exit::Usage.into(),
+        Some(
+            CtlError::Busy { .. }
+            | CtlError::Unmount { .. }
+            | CtlError::StillWriting { .. }
+            | CtlError::Create { .. }
+            | CtlError::Ask(_)
+            | CtlError::Io { .. },
+        ) => Exit::Failed.into(),
+        None if error.is::<BadId>() => Exit::Usage.into(),
+        None => code_of(error.as_ref()).into(),
+    }
+}

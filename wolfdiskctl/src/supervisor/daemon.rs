@@ -1,0 +1,19 @@
+//! What to start.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A program and its arguments.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    /// What messages call it.
+    pub name: &'static str,
+    /// The file.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Whether its ending with success ends the whole: an unmount from outside does.
+    pub may_end: bool,
+    /// The mount point that is dead once this daemon was killed.
+    pub mount: Option<PathBuf>,
+}

@@ -1,0 +1,123 @@
+//! The socket on which one daemon says that it is ready, by the protocol of sd_notify(3).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use wolfdisk_common::socket::PATH_MAX_BYTES;
+
+/// Longest message that is read; what daemons say is far shorter.
+const MESSAGE_MAX_BYTES: usize = 4096;
+/// Room for the name of a socket in its directory.
+const NAME_MAX_BYTES: usize = 32;
+
+/// What a daemon said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Ready,
+    Status(String),
+}
+
+/// A socket at a path of its own, removed with this value.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Readiness {
+    /// Listens for the daemon `name` in `directory`.
+    pub(super) fn new(directory: &NotifyDir, name: &str) -> io::Result<Readiness> {
+        let path = directory
+            .path
+            .join(format!("{name}.{}", std::process::id()));
+        remove(&path)?;
+        let socket = UnixDatagram::bind(&path)?;
+        socket.set_nonblocking(true)?;
+        Ok(Readiness { socket, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What has been said since the last time.
+    pub(super) fn words(&self) -> Vec<Word> {
+        let mut words = Vec::new();
+        let mut room = [0; MESSAGE_MAX_BYTES];
+        // Ends with WouldBlock; another error would come again and be no better.
+        while let Ok(count) = self.socket.recv(&mut room) {
+            let text = String::from_utf8_lossy(room.get(..count).unwrap_or_default()).into_owned();
+            words.extend(text.lines().filter_map(|line| match line.split_once('=')? {
+                ("READY", "1") => Some(Word::Ready),
+                ("STATUS", text) => Some(Word::Status(text.to_owned())),
+                _ => None,
+            }));
+        }
+        words
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        // A leftover is removed at the next start.
+        let _ = remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Where the sockets are: the node's own run directory, or one of our own if its path is too long for a
+/// socket address.
+#[derive(Debug)]
+pub(super) struct NotifyDir {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl NotifyDir {
+    pub(super) fn new(run_dir: &Path) -> io::Result<NotifyDir> {
+        if run_dir.as_os_str().len() + NAME_MAX_BYTES <= PATH_MAX_BYTES {
+            return Ok(NotifyDir {
+                path: run_dir.to_owned(),
+                temporary: false,
+            });
+        }
+        let path = Path::new("/tmp").join(format!("wolfdisk-{}", uuid_like()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(NotifyDir {
+            path,
+            temporary: true,
+        })
+    }
+}
+
+impl Drop for NotifyDir {
+    fn drop(&mut self) {
+        if self.temporary {
+            // An empty directory that stays behind does no harm.
+            let _ = std::fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// A name that no other process has in use: creating the directory fails if it has.
+fn uuid_like() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!("{}-{}", std::process::id(), now.as_nanos())
+}
