@@ -1,0 +1,78 @@
+//! Every limit of the chunk store, with its reason.
+
+use std::time::Duration;
+
+use wolfdisk_common::segment::SEGMENT_MAX_BYTES;
+
+/// A segment is closed at this size. The format allows no more; fewer, larger segments mean fewer
+/// mappings in front-ends (4,096 for 1 TiB), and compaction copies at most half of one at a time.
+pub const SEGMENT_TARGET_BYTES: u64 = SEGMENT_MAX_BYTES;
+/// On a small disk a segment is this fraction of it, so that two free ones fit into the reserve.
+pub const SEGMENT_DISK_FRACTION: u64 = 64;
+/// Below this files would be many; a chunk that is larger gets a segment of its own.
+pub const SEGMENT_TARGET_MIN_BYTES: u64 = 1024 * 1024;
+
+/// An append is synced at the latest after this time, whether somebody waits or not.
+pub const SYNC_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long the sync thread sleeps when what is waited for is still being written.
+pub const SYNC_RETRY: Duration = Duration::from_millis(1);
+
+/// Room that ordinary puts leave: this fraction of the disk, at least [`RESERVE_MIN_BYTES`].
+pub const RESERVE_DISK_FRACTION: u64 = 20;
+/// The least reserve on disks where that is not too much.
+pub const RESERVE_MIN_BYTES: u64 = 1 << 30;
+/// The most of a small disk that the reserve takes.
+pub const RESERVE_SMALL_DISK_FRACTION: u64 = 8;
+
+/// A piece of a large put: copied, hashed and checksummed by one thread. Whole leaves; small enough
+/// that both cores of a small machine share one chunk.
+pub const PIECE_BYTES: usize = 1024 * 1024;
+/// Puts up to this size are hashed on the reactor's thread (40 us); larger ones go to the pool.
+pub const INLINE_PUT_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of large puts and reads in flight; further ones wait.
+pub const IN_FLIGHT_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Jobs that wait for a thread of the pool.
+pub const POOL_QUEUE_MAX: usize = 1024;
+/// More threads than this gain nothing: the disk is the limit.
+pub const POOL_THREADS_MAX: usize = 8;
+
+/// A shared area of a connection.
+pub const AREA_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Connections that may have an area: address space, not memory, is what they cost.
+pub const AREAS_MAX: usize = 256;
+
+/// Ids in one question to locate; answered on the reactor at about 1 us each.
+pub const LOCATE_MAX_IDS: usize = 1024;
+/// Ids in one inventory answer or request to free.
+pub const RECLAIM_MAX_IDS: usize = 4096;
+/// Held segments in one question which are retired.
+pub const RETIRED_MAX_IDS: usize = 65_536;
+/// A flush that is not done by then failed: the disk hangs.
+pub const FLUSH_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Catalog slots at the start; 16 bytes each.
+pub const CATALOG_SLOTS_MIN: usize = 1024;
+/// A catalog file that claims more chunks than this is damaged (64 GiB of memory).
+pub const CATALOG_CHUNKS_MAX: u64 = 1 << 32;
+
+/// How often compaction and checkpoint look whether there is work.
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(1);
+/// A checkpoint is written when so much was appended since the last: it bounds the scan at a start.
+pub const CHECKPOINT_APPENDED_BYTES: u64 = 4 << 30;
+/// A closed segment is compacted below this share of live bytes, in percent ..
+pub const COMPACT_LIVE_PERCENT: u64 = 50;
+/// .. and below this one as long as the disk has less than twice the reserve free.
+pub const COMPACT_LIVE_PERCENT_TIGHT: u64 = 90;
+/// Short segments are left by restarts; so many are gathered into one.
+pub const COMPACT_SHORT_SEGMENTS: usize = 16;
+/// A segment below this share of the target is short.
+pub const SHORT_SEGMENT_FRACTION: u64 = 8;
+/// Compaction copies at most so many bytes a second while the disk is not tight, to leave it to others.
+pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+
+/// Reasons listed in a status; further ones are only counted.
+pub const REASONS_MAX: usize = 16;
+
+/// Descriptors asked of the system: one for each segment and connection.
+pub const DESCRIPTORS_WANTED: u64 = 1 << 20;

@@ -1,0 +1,148 @@
+//! Puts the daemon together, runs it, and takes it apart in order.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use wolfdisk_common::config::{Arguments, Config};
+use wolfdisk_common::disk::real::RealDisk;
+use wolfdisk_common::exit::one_line;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
+use wolfdisk_common::lock::Lock;
+use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::{notify, socket, telemetry};
+use wolfdisk_proto::server::{self, Admission, Setup};
+use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
+use wolfdisk_proto::v1::{ChunkFramed, ChunkOverGrpc};
+
+use crate::limits;
+use crate::pool::Pool;
+use crate::service::ChunkServer;
+use crate::store::{Options, Store};
+use crate::tasks::{OnFatal, Tasks};
+
+/// Connections that wait for the gRPC server to take them.
+const GRPC_BACKLOG: usize = 16;
+/// The exit code of a daemon that can no longer keep its promises.
+const EXIT_FAILED: i32 = 1;
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, or what broke.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config::load(&arguments)?;
+    telemetry::init(config.log.level);
+    telemetry::abort_on_panic();
+    let identity = Identity::load_for(&config)?;
+    let paths = config.paths();
+    let _lock = Lock::acquire(&paths.chunkd_lock())?;
+    let shutdown = Shutdown::install().context("cannot watch for signals")?;
+    raise_descriptor_limit();
+    let page_size = page_size()?;
+    let volume = identity.volume.into_bytes();
+    let store = Arc::new(Store::open(Options {
+        disk: Arc::new(RealDisk),
+        dir: paths.chunks_dir(),
+        volume,
+        page_size,
+        segment_bytes: None,
+    })?);
+    let fatal: OnFatal = Arc::new(|error| {
+        // In order is not possible any more: what is in memory may not be what is on the disk.
+        tracing::error!(error = one_line(error), "the chunk store ends");
+        std::process::exit(EXIT_FAILED);
+    });
+    let tasks = Tasks::start(store.clone(), fatal).context("cannot start threads")?;
+    let pool = Pool::start().context("cannot start threads")?;
+    let server = Arc::new(ChunkServer::new(store.clone(), pool, identity.number, volume, page_size));
+    paths.create_run_dir().context("cannot create the directory of the sockets")?;
+    let socket = paths.chunkd_socket();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(&socket, server, &shutdown));
+    // Calls in flight end with the runtime, then the pool ends after its jobs.
+    drop(runtime);
+    notify::stopping();
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::debug!(%error, "the socket was gone");
+    }
+    tasks.stop();
+    store.sync_to(store.end())?;
+    store.checkpoint()?;
+    served
+}
+
+async fn serve(path: &Path, service: Arc<ChunkServer>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener = listen(path).with_context(|| format!("cannot listen at {}", path.display()))?;
+    let (grpc, connections) = mpsc::channel(GRPC_BACKLOG);
+    let closing = service.clone();
+    let setup = Setup {
+        admission: admission(),
+        grpc,
+        on_close: Arc::new(move |connection| closing.connection_closed(connection)),
+    };
+    let framed = server::serve(listener, ChunkFramed(service.clone()), setup);
+    notify::ready();
+    tracing::info!(socket = %path.display(), "wolfdisk-chunkd is ready");
+    tokio::select! {
+        ended = framed => ended.context("the listener failed"),
+        ended = serve_grpc(service, connections) => ended.context("the gRPC server failed"),
+        cause = shutdown.requested() => {
+            tracing::info!(?cause, "wolfdisk-chunkd stops");
+            Ok(())
+        }
+    }
+}
+
+async fn serve_grpc(
+    service: Arc<ChunkServer>,
+    connections: mpsc::Receiver<std::io::Result<UnixStream>>,
+) -> Result<(), tonic::transport::Error> {
+    let service = GrpcServer::new(ChunkOverGrpc(service))
+        .max_decoding_message_size(FRAME_MAX_BYTES)
+        .max_encoding_message_size(FRAME_MAX_BYTES);
+    tonic::transport::Server::builder()
+        .timeout(std::time::Duration::from_millis(CALL_DEADLINE_MS))
+        .add_service(service)
+        .serve_with_incoming(ReceiverStream::new(connections))
+        .await
+}
+
+/// Listens for the owner and the group. The lock is held, so a socket that lies there is a dead one.
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = socket::listen(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+fn admission() -> Admission {
+    let own = nix::unistd::geteuid().as_raw();
+    Admission { uids: vec![own, 0], gid: Some(nix::unistd::getegid().as_raw()) }
+}
+
+fn page_size() -> anyhow::Result<u32> {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
+    size.and_then(|size| u32::try_from(size).ok()).context("the system does not tell its page size")
+}
+
+/// One descriptor is held for each segment; the usual 1,024 would end at 256 GiB.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(limits::DESCRIPTORS_WANTED).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,0 +1,134 @@
+//! The protocol: checks what is asked, asks the store, translates its answers.
+//!
+//! Runs on one thread. What hashes, or reads or writes payloads, goes to the pool; locating reads one
+//! header for each chunk, which is in the page cache as a rule.
+
+mod areas;
+mod failure;
+mod put;
+mod reading;
+mod reclaim;
+mod status;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use wolfdisk_common::ids::NodeNumber;
+use wolfdisk_proto::call::Call;
+use wolfdisk_proto::failure::Failure;
+use wolfdisk_proto::v1;
+
+pub use areas::Areas;
+
+use crate::limits;
+use crate::pool::Pool;
+use crate::store::Store;
+
+/// What answers; one for the process.
+pub struct ChunkServer {
+    store: Arc<Store>,
+    pool: Pool,
+    areas: Areas,
+    in_flight: Arc<Semaphore>,
+    node: NodeNumber,
+    volume: [u8; 16],
+    page_size: u32,
+    started: Instant,
+}
+
+impl ChunkServer {
+    /// A server for `store`.
+    pub fn new(store: Arc<Store>, pool: Pool, node: NodeNumber, volume: [u8; 16], page_size: u32) -> Self {
+        ChunkServer {
+            store,
+            pool,
+            areas: Areas::default(),
+            in_flight: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX_BYTES)),
+            node,
+            volume,
+            page_size,
+            started: Instant::now(),
+        }
+    }
+
+    /// Forgets what belongs to a connection that has ended.
+    pub fn connection_closed(&self, connection: u64) {
+        self.areas.remove(connection);
+    }
+
+    /// Runs something that blocks on the pool.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = self.store.clone();
+        self.pool.run(move || job(&store)).await?.map_err(Failure::from)
+    }
+}
+
+impl v1::ChunkService for ChunkServer {
+    async fn hello(&self, _call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkHello, Failure> {
+        self.say_hello()
+    }
+
+    async fn put(&self, call: &mut Call, request: v1::PutRequest) -> Result<v1::PutReply, Failure> {
+        self.take_put(call.connection, request).await
+    }
+
+    async fn flush(&self, _call: &mut Call, request: v1::FlushRequest) -> Result<v1::FlushReply, Failure> {
+        self.flush_to(request.place).await
+    }
+
+    async fn attach_area(
+        &self,
+        call: &mut Call,
+        request: v1::AttachAreaRequest,
+    ) -> Result<v1::Empty, Failure> {
+        self.areas.attach(call, request.length)
+    }
+
+    async fn locate(&self, _call: &mut Call, request: v1::LocateRequest) -> Result<v1::LocateReply, Failure> {
+        self.locate_all(&request.ids)
+    }
+
+    async fn segment(&self, call: &mut Call, request: v1::SegmentRequest) -> Result<v1::SegmentReply, Failure> {
+        self.hand_over(call, request.segment)
+    }
+
+    async fn retired(
+        &self,
+        _call: &mut Call,
+        request: v1::RetiredRequest,
+    ) -> Result<v1::RetiredReply, Failure> {
+        self.which_retired(request.held)
+    }
+
+    async fn read(&self, _call: &mut Call, request: v1::ReadRequest) -> Result<v1::ReadReply, Failure> {
+        self.read_range(request).await
+    }
+
+    async fn advance_epoch(
+        &self,
+        _call: &mut Call,
+        _request: v1::Empty,
+    ) -> Result<v1::AdvanceEpochReply, Failure> {
+        self.next_epoch().await
+    }
+
+    async fn inventory(
+        &self,
+        _call: &mut Call,
+        request: v1::InventoryRequest,
+    ) -> Result<v1::InventoryReply, Failure> {
+        self.list(request).await
+    }
+
+    async fn free(&self, _call: &mut Call, request: v1::FreeRequest) -> Result<v1::FreeReply, Failure> {
+        self.free_swept(request).await
+    }
+
+    async fn status(&self, _call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkStatus, Failure> {
+        self.tell_status()
+    }
+}

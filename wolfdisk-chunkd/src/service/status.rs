@@ -1,0 +1,45 @@
+//! What the daemon says of itself.
+
+use wolfdisk_proto::failure::Failure;
+use wolfdisk_proto::v1;
+
+use super::ChunkServer;
+
+impl ChunkServer {
+    pub(super) fn say_hello(&self) -> Result<v1::ChunkHello, Failure> {
+        let room = self.store.room()?;
+        Ok(v1::ChunkHello {
+            node: self.node.0,
+            incarnation: self.store.incarnation(),
+            epoch: self.store.epoch(),
+            page_size: self.page_size,
+            volume_id: bytes::Bytes::copy_from_slice(&self.volume),
+            free_bytes: room.available_bytes.saturating_sub(room.reserve_bytes),
+            full: room.is_full(),
+        })
+    }
+
+    pub(super) fn tell_status(&self) -> Result<v1::ChunkStatus, Failure> {
+        let room = self.store.room()?;
+        let summary = self.store.summary();
+        let counters = self.store.counters().all();
+        Ok(v1::ChunkStatus {
+            node: self.node.0,
+            incarnation: self.store.incarnation(),
+            epoch: summary.epoch,
+            chunks: summary.chunks,
+            live_bytes: summary.live_bytes,
+            segment_bytes: summary.segment_bytes,
+            segments: summary.segments,
+            disk_total_bytes: room.total_bytes,
+            disk_free_bytes: room.available_bytes,
+            reserve_bytes: room.reserve_bytes,
+            full: room.is_full(),
+            durable_place: summary.durable.0,
+            counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            reasons: summary.reasons,
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Compaction and checkpoints, the two that must not meet.
+//!
+//! Compaction copies what lives in a segment to the end of the stream, syncs the copies, moves the catalog
+//! over in one step and removes the file. A crash before the move leaves garbage, one after it a file that
+//! nothing needs: its chunks are found twice, and the later record counts.
+//!
+//! A checkpoint between copy and move would name the old records at a position behind the copies, so that
+//! a start would neither find the old file nor scan the copies. Hence one lock for both.
+
+use bytes::Bytes;
+use wolfdisk_common::disk::OpenMode;
+use wolfdisk_common::ids::SegmentId;
+use wolfdisk_common::segment::{FILE_HEADER_BYTES, RecordHeader};
+
+use super::catalog::{Entry, prefix};
+use super::checkpoint::{self, Checkpoint, SegmentRow};
+use super::error::StoreError;
+use super::place::{Place, Position};
+use super::put::Admission;
+use super::scan::{Found, Scanner};
+use super::segment::{RecordFault, Segment};
+use super::state::{SegmentState, State, record_bytes};
+use super::Store;
+use crate::limits;
+
+/// What is known about earlier maintenance.
+pub struct Maintenance {
+    /// Bytes put when the last checkpoint was written.
+    pub put_bytes: u64,
+}
+
+/// What compaction did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// The segment that is gone.
+    pub segment: SegmentId,
+    /// Bytes that were copied out of it.
+    pub copied_bytes: u64,
+}
+
+impl Store {
+    /// Compacts the segment that gains most, if one is worth it. `pace` is told after each copy how many
+    /// bytes it took and may sleep.
+    ///
+    /// # Errors
+    /// `Full` if there is no room for the copies, or what the system says.
+    pub fn compact(&self, pace: &dyn Fn(u64)) -> Result<Option<Compacted>, StoreError> {
+        let _one = self.maintenance.lock();
+        let tight = self.room()?.is_tight();
+        let Some(segment) = self.worthwhile(tight) else { return Ok(None) };
+        let copies = self.copy_live(&segment, pace)?;
+        if let Some((_, last)) = copies.last() {
+            self.sync_to(Position::new(last.segment, last.end()))?;
+        }
+        let copied_bytes = copies.iter().map(|(_, to)| record_bytes(to)).sum();
+        let mut state = self.state.lock();
+        copies.iter().for_each(|(from, to)| {
+            // One that was freed meanwhile leaves its copy as garbage.
+            state.relocate(from, to);
+        });
+        let emptied = state.segments.get(&segment.id).is_some_and(|segment| segment.live_chunks == 0);
+        if !emptied || state.segments.get(&segment.id).is_some_and(|segment| segment.damaged) {
+            if let Some(kept) = state.segments.get_mut(&segment.id) {
+                kept.damaged = true;
+            }
+            state.note(format!("segment {} holds damaged chunks and is kept", segment.id));
+            return Ok(None);
+        }
+        state.segments.remove(&segment.id);
+        drop(state);
+        self.counters.compacted_segments.add(1);
+        self.counters.compacted_bytes.add(copied_bytes);
+        let removed = self.options.disk.remove(&segment.path);
+        removed.map_err(StoreError::io(&segment.path))?;
+        Ok(Some(Compacted { segment: segment.id, copied_bytes }))
+    }
+
+    /// The closed, durable segment with the smallest share of live bytes, if that is small enough.
+    fn worthwhile(&self, tight: bool) -> Option<std::sync::Arc<Segment>> {
+        let percent =
+            if tight { limits::COMPACT_LIVE_PERCENT_TIGHT } else { limits::COMPACT_LIVE_PERCENT };
+        let durable = self.watermark.durable().position;
+        let tail = self.tail.lock();
+        let state = self.state.lock();
+        // The highest number stays on disk, so that a start never gives it out again.
+        let highest = state.segments.last_key_value().map(|(id, _)| *id)?;
+        let short = self.segment_bytes / limits::SHORT_SEGMENT_FRACTION;
+        let many_short = state.segments.values().filter(|segment| segment.end < short).count()
+            >= limits::COMPACT_SHORT_SEGMENTS;
+        state
+            .segments
+            .iter()
+            .filter(|(id, segment)| {
+                let closed = **id != highest && !tail.is_open(**id);
+                closed && !segment.damaged && Position::new(**id, segment.end) <= durable
+            })
+            .map(|(_, segment)| (live_percent(segment), segment))
+            .filter(|(live, segment)| *live < percent || (many_short && segment.end < short))
+            .min_by_key(|(live, _)| *live)
+            .map(|(_, segment)| segment.segment.clone())
+    }
+
+    /// Copies every live chunk of a segment to the end of the stream: pairs of old and new record.
+    fn copy_live(
+        &self,
+        segment: &Segment,
+        pace: &dyn Fn(u64),
+    ) -> Result<Vec<(RecordHeader, RecordHeader)>, StoreError> {
+        let end = self.state.lock().segments.get(&segment.id).map_or(0, |state| state.end);
+        let end = end.min(segment.file.len().map_err(StoreError::io(&segment.path))?);
+        let mut scanner = Scanner::new(segment, FILE_HEADER_BYTES as u64, end, u64::MAX);
+        let mut copies = Vec::new();
+        while let Some(found) = scanner.next().map_err(StoreError::io(&segment.path))? {
+            let Found::Record(header) = found else { continue };
+            let Some(entry) = live_entry(&self.state.lock(), &header) else { continue };
+            match segment.read_verified(&header) {
+                Ok((digest, bytes)) => {
+                    self.admit(record_bytes(&header), Admission::Compaction)?;
+                    let (room, copy) = self.append(&digest, &[Bytes::from(bytes)])?;
+                    self.finish(&room);
+                    copies.push((header, copy));
+                    pace(record_bytes(&copy));
+                }
+                Err(RecordFault::Damaged) => {
+                    if self.state.lock().quarantine(&entry, "found by compaction") {
+                        self.counters.damaged_chunks.add(1);
+                    }
+                }
+                Err(RecordFault::Io(error)) => return Err(StoreError::io(&segment.path)(error)),
+            }
+        }
+        Ok(copies)
+    }
+
+    /// Writes a checkpoint if enough was appended since the last one.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn checkpoint_if_due(&self) -> Result<bool, StoreError> {
+        let since = self.counters.put_bytes.get() - self.maintenance.lock().put_bytes;
+        if since < limits::CHECKPOINT_APPENDED_BYTES {
+            return Ok(false);
+        }
+        self.checkpoint().map(|()| true)
+    }
+
+    /// Writes the catalog to its file, after making durable what it names.
+    ///
+    /// # Errors
+    /// What the system says. After an error that is not fatal the last checkpoint still stands.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut maintenance = self.maintenance.lock();
+        let put_bytes = self.counters.put_bytes.get();
+        let position = self.tail.lock().settled();
+        let (mut image, late) = snapshot(&self.state.lock(), position);
+        self.sync_to(position)?;
+        for (entry, segment) in late {
+            // It is in the counts, but a start will find it by scanning and count it again.
+            let Ok(header) = segment.header(entry.place.offset) else { continue };
+            if let Some(row) = image.segments.iter_mut().find(|row| row.id == segment.id) {
+                row.live_bytes = row.live_bytes.saturating_sub(record_bytes(&header));
+                row.live_chunks = row.live_chunks.saturating_sub(1);
+            }
+        }
+        let options = &self.options;
+        checkpoint::store(&*options.disk, &options.dir, options.volume, &image)?;
+        *maintenance = Maintenance { put_bytes };
+        self.counters.checkpoints.add(1);
+        Ok(())
+    }
+
+    /// Opens a segment's file anew, for reading only; none if it is gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_read_only(
+        &self,
+        id: SegmentId,
+    ) -> Result<Option<(std::sync::Arc<dyn wolfdisk_common::disk::DiskFile>, u64)>, StoreError> {
+        let known = {
+            let state = self.state.lock();
+            state.segments.get(&id).map(|known| (known.segment.path.clone(), known.end))
+        };
+        let Some((path, end)) = known else { return Ok(None) };
+        match self.options.disk.open(&path, OpenMode::Read) {
+            Ok(file) => Ok(Some((file, end))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(&path)(error)),
+        }
+    }
+
+    /// Which of these segments are gone.
+    pub fn retired(&self, held: &[SegmentId]) -> Vec<SegmentId> {
+        let state = self.state.lock();
+        held.iter().copied().filter(|id| !state.segments.contains_key(id)).collect()
+    }
+}
+
+type Late = Vec<(Entry, std::sync::Arc<Segment>)>;
+
+/// The catalog as of `position`, and the chunks in it that were appended after.
+fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
+    let (chunks, late): (Vec<Entry>, Vec<Entry>) =
+        state.catalog.iter().partition(|entry| entry.place.position() < position);
+    let segments = state
+        .segments
+        .iter()
+        .map(|(id, segment)| SegmentRow {
+            id: *id,
+            end: position.offset_in(*id, segment.end),
+            live_bytes: segment.live_bytes,
+            live_chunks: segment.live_chunks,
+        })
+        .collect();
+    let late = late
+        .into_iter()
+        .filter_map(|entry| state.candidate(entry).map(|candidate| (entry, candidate.segment)))
+        .collect();
+    (Checkpoint { position, segments, chunks }, late)
+}
+
+fn live_entry(state: &State, header: &RecordHeader) -> Option<Entry> {
+    let place = Place { segment: header.segment, offset: header.record_offset };
+    state.catalog.candidates(prefix(&header.id)).find(|entry| entry.place == place)
+}
+
+fn live_percent(segment: &SegmentState) -> u64 {
+    let size = segment.end.saturating_sub(FILE_HEADER_BYTES as u64).max(1);
+    // One that is empty comes first.
+    if segment.live_chunks == 0 { 0 } else { (segment.live_bytes * 100 / size).max(1) }
+}

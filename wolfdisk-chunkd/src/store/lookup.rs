@@ -1,0 +1,88 @@
+//! Finding and reading chunks.
+
+use wolfdisk_common::ids::{ChunkId, SegmentId};
+use wolfdisk_common::segment::RecordHeader;
+
+use super::error::StoreError;
+use super::segment::RecordFault;
+use super::state::Candidate;
+use super::Store;
+
+/// Where a chunk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The record's header in it.
+    pub record_offset: u64,
+    /// The payload in it.
+    pub payload_offset: u64,
+    /// Bytes of the payload.
+    pub length: u32,
+}
+
+/// A chunk that was found: its place and its record's header.
+pub(super) struct Hit {
+    pub candidate: Candidate,
+    pub header: RecordHeader,
+}
+
+impl Store {
+    /// Where a chunk is; none if it is not here.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>, StoreError> {
+        Ok(self.find(id)?.map(|Hit { header, .. }| Location {
+            segment: header.segment,
+            record_offset: header.record_offset,
+            payload_offset: header.payload_offset,
+            length: header.length,
+        }))
+    }
+
+    /// Reads a range of a chunk and verifies the blocks it touches. Reads from the disk.
+    ///
+    /// # Errors
+    /// `NotFound`, `Range`, `Damaged` (the chunk is then no longer found), or what the system says.
+    pub fn read(&self, id: &ChunkId, offset: u32, length: u32) -> Result<Vec<u8>, StoreError> {
+        let Some(Hit { candidate, header }) = self.find(id)? else {
+            return Err(StoreError::NotFound(*id));
+        };
+        if offset.checked_add(length).is_none_or(|end| end > header.length) {
+            return Err(StoreError::Range { offset, length, size: header.length });
+        }
+        match candidate.segment.read(&header, offset, length) {
+            Ok(bytes) => Ok(bytes),
+            Err(RecordFault::Io(error)) => Err(StoreError::io(&candidate.segment.path)(error)),
+            Err(RecordFault::Damaged) => {
+                self.quarantine(&candidate, "a block does not match its checksum");
+                Err(StoreError::Damaged(*id))
+            }
+        }
+    }
+
+    /// The record of a chunk. A record whose header is damaged is taken out on the way.
+    pub(super) fn find(&self, id: &ChunkId) -> Result<Option<Hit>, StoreError> {
+        let candidates = self.state.lock().candidates(id);
+        for candidate in candidates {
+            match candidate.segment.header(candidate.entry.place.offset) {
+                Ok(header) if header.id == *id => return Ok(Some(Hit { candidate, header })),
+                Ok(_) => {}
+                Err(RecordFault::Damaged) => {
+                    self.quarantine(&candidate, "its header does not match its checksum");
+                }
+                Err(RecordFault::Io(error)) => {
+                    return Err(StoreError::io(&candidate.segment.path)(error));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn quarantine(&self, candidate: &Candidate, why: &str) {
+        if self.state.lock().quarantine(&candidate.entry, why) {
+            self.counters.damaged_chunks.add(1);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What the store says of itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Store;
+use super::place::Position;
+
+/// A count that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `by` more.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What happened since the start.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Counter,)*
+        }
+
+        impl Counters {
+            /// Names and counts.
+            pub fn all(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name.get()),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Chunks stored.
+    puts,
+    /// Bytes of them.
+    put_bytes,
+    /// Puts of chunks that were here.
+    deduplicated,
+    /// Puts refused for want of room.
+    refused_full,
+    /// Chunks freed.
+    freed,
+    /// Syncs of the stream of appends.
+    syncs,
+    /// Segments compacted.
+    compacted_segments,
+    /// Bytes that compaction copied.
+    compacted_bytes,
+    /// Checkpoints written.
+    checkpoints,
+    /// Chunks taken out because they are damaged.
+    damaged_chunks,
+    /// Bytes cut off at the start: appends that a crash tore.
+    torn_bytes,
+    /// Bytes between records that are none.
+    gap_bytes,
+    /// Records read at the start because no checkpoint covers them.
+    scanned_records,
+}
+
+/// The store at one moment.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Chunks in the catalog.
+    pub chunks: u64,
+    /// Bytes of their records.
+    pub live_bytes: u64,
+    /// Bytes of all segments.
+    pub segment_bytes: u64,
+    /// Segments.
+    pub segments: u32,
+    /// The put epoch.
+    pub epoch: u64,
+    /// Everything appended before survives a power cut.
+    pub durable: Position,
+    /// What an operator should know.
+    pub reasons: Vec<String>,
+}
+
+impl Store {
+    /// The store now.
+    pub fn summary(&self) -> Summary {
+        let state = self.state.lock();
+        let mut reasons = state.reasons.clone();
+        if self.full.load(Ordering::Relaxed) {
+            reasons.push("the disk is full up to its reserve: new data is refused".to_owned());
+        }
+        Summary {
+            chunks: state.catalog.len() as u64,
+            live_bytes: state.segments.values().map(|segment| segment.live_bytes).sum(),
+            segment_bytes: state.segments.values().map(|segment| segment.end).sum(),
+            segments: u32::try_from(state.segments.len()).unwrap_or(u32::MAX),
+            epoch: state.epoch,
+            durable: self.watermark.durable().position,
+            reasons,
+        }
+    }
+
+    /// What happened since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
