@@ -1,0 +1,104 @@
+//! What an answer still waits for: confirmations by other sessions.
+//!
+//! A barrier is open until each of its waits is over: the session has confirmed the number, its lease
+//! has run out, or it is gone.
+
+use std::collections::{BTreeMap, HashMap};
+
+use wolfdisk_common::ids::SessionId;
+
+/// One thing to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Wait {
+    /// The session that must confirm.
+    pub session: SessionId,
+    /// The number of the notice.
+    pub number: u64,
+}
+
+/// Names an open barrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BarrierId(pub u64);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Barriers {
+    next: u64,
+    left: HashMap<BarrierId, usize>,
+    by_session: HashMap<SessionId, BTreeMap<u64, Vec<BarrierId>>>,
+}
+
+impl Barriers {
+    /// Opens a barrier for the waits, of which each session has at most one.
+    pub fn open(&mut self, waits: &[Wait]) -> BarrierId {
+        let id = BarrierId(self.next);
+        self.next += 1;
+        self.left.insert(id, waits.len());
+        for wait in waits {
+            let numbers = self.by_session.entry(wait.session).or_default();
+            numbers.entry(wait.number).or_default().push(id);
+        }
+        id
+    }
+
+    /// `session` has confirmed everything up to `number`; answers the barriers that fell.
+    pub fn confirm(&mut self, session: SessionId, number: u64) -> Vec<BarrierId> {
+        let Some(numbers) = self.by_session.get_mut(&session) else { return Vec::new() };
+        let later = numbers.split_off(&(number.saturating_add(1)));
+        let done = std::mem::replace(numbers, later);
+        if numbers.is_empty() {
+            self.by_session.remove(&session);
+        }
+        self.count_down(done.into_values().flatten())
+    }
+
+    /// Nobody waits for `session` any more; answers the barriers that fell.
+    pub fn release(&mut self, session: SessionId) -> Vec<BarrierId> {
+        let numbers = self.by_session.remove(&session).unwrap_or_default();
+        self.count_down(numbers.into_values().flatten())
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Sessions that are waited for.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.by_session.keys().copied()
+    }
+
+    fn count_down(&mut self, done: impl Iterator<Item = BarrierId>) -> Vec<BarrierId> {
+        let mut fallen = Vec::new();
+        for id in done {
+            if let Some(left) = self.left.get_mut(&id) {
+                *left -= 1;
+                if *left == 0 {
+                    self.left.remove(&id);
+                    fallen.push(id);
+                }
+            }
+        }
+        fallen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_barrier_falls_when_the_last_wait_is_over() {
+        let mut barriers = Barriers::default();
+        let (a, b) = (SessionId(1), SessionId(2));
+        let both =
+            barriers.open(&[Wait { session: a, number: 4 }, Wait { session: b, number: 9 }]);
+        let one = barriers.open(&[Wait { session: a, number: 5 }]);
+        assert_eq!(barriers.confirm(a, 4), []);
+        assert_eq!(barriers.release(b), [both]);
+        assert_eq!(barriers.confirm(a, 3), []);
+        assert_eq!(barriers.confirm(a, 7), [one]);
+        assert!(barriers.is_empty());
+        assert_eq!(barriers.sessions().count(), 0);
+    }
+}

@@ -1,0 +1,425 @@
+//! The leader's side of cache coherence: leases, rights, notices and barriers as one machine.
+//!
+//! The promise: once the waits of a mutation are over, no other session trusts anything that the
+//! mutation changed. A session trusts what it cached only while its lease holds and no notice told it
+//! to drop it; see [`super::leases`] and [`super::feed_queue`].
+//!
+//! After a restart nothing is known of rights given before. Sessions found in the index are
+//! *adopted*: each owes the confirmation of [`Notice::Everything`], and until it has given it or the
+//! lease it may still have has run out, every mutation of another session waits for it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use wolfdisk_common::ids::{Ino, SessionId, Version};
+
+use super::barrier::{BarrierId, Barriers, Wait};
+use super::damping::Damping;
+use super::feed_queue::{FeedQueue, Notice, Numbered};
+use super::leases::Lease;
+use super::rights::{RightSet, RightsTable};
+use crate::index::op::Effect;
+use crate::limits;
+
+#[derive(Debug)]
+struct Peer {
+    lease: Lease,
+    queue: FeedQueue,
+    /// Rights from before a restart may exist until this number is confirmed.
+    owes: Option<u64>,
+    /// It was found after a restart: what it had open before is not known.
+    adopted: bool,
+    /// The lease ran out and the rights are gone; until the next lease nothing is granted.
+    ran_out: bool,
+    /// Inodes whose rights go when the notice of that number is confirmed.
+    revoking: VecDeque<(u64, Ino)>,
+}
+
+impl Peer {
+    fn new(queue: FeedQueue, owes: Option<u64>, now: Duration) -> Peer {
+        let (lease, adopted) = (Lease::new(now), owes.is_some());
+        Peer { lease, queue, owes, adopted, ran_out: false, revoking: VecDeque::new() }
+    }
+}
+
+/// What a heartbeat gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// What is left of the lease, counted from the heartbeat.
+    pub lease: Duration,
+    /// Barriers that fell.
+    pub fallen: Vec<BarrierId>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Coherence {
+    /// Numbers of notices begin above this: it grows with the daemon's incarnation.
+    base: u64,
+    peers: BTreeMap<SessionId, Peer>,
+    rights: RightsTable,
+    damping: Damping,
+    barriers: Barriers,
+}
+
+impl Coherence {
+    /// No sessions yet. `base` must exceed every number used by an earlier life of this daemon.
+    pub fn new(base: u64) -> Coherence {
+        Coherence {
+            base,
+            peers: BTreeMap::new(),
+            rights: RightsTable::default(),
+            damping: Damping::default(),
+            barriers: Barriers::default(),
+        }
+    }
+
+    /// A session was opened.
+    pub fn open(&mut self, session: SessionId, now: Duration) {
+        self.peers.insert(session, Peer::new(FeedQueue::new(self.base), None, now));
+    }
+
+    /// A session was found in the index after a restart.
+    pub fn adopt(&mut self, session: SessionId, version: Version, now: Duration) {
+        let mut queue = FeedQueue::new(self.base);
+        let owes = Some(queue.reset(version, now));
+        self.peers.insert(session, Peer::new(queue, owes, now));
+    }
+
+    /// A session is closed or expired. Answers the barriers that fell.
+    pub fn close(&mut self, session: SessionId) -> Vec<BarrierId> {
+        self.peers.remove(&session);
+        self.rights.remove(session);
+        self.barriers.release(session)
+    }
+
+    /// Whether the session is known.
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.peers.contains_key(&session)
+    }
+
+    /// Whether the session's lease holds.
+    pub fn lease_holds(&self, session: SessionId, now: Duration) -> bool {
+        self.peers.get(&session).is_some_and(|peer| peer.lease.holds(now))
+    }
+
+    /// Inodes on which the session holds rights.
+    pub fn rights_held(&self, session: SessionId) -> usize {
+        self.rights.count(session)
+    }
+
+    /// A heartbeat arrived, with the number up to which notices are done. None: no such session.
+    pub fn heartbeat(
+        &mut self,
+        session: SessionId,
+        confirmed: u64,
+        now: Duration,
+    ) -> Option<Heartbeat> {
+        self.run_out(session, now);
+        let peer = self.peers.get_mut(&session)?;
+        let fallen = if peer.queue.confirm(confirmed) {
+            if peer.owes.is_some_and(|number| peer.queue.is_confirmed(number)) {
+                peer.owes = None;
+            }
+            while let Some((number, ino)) =
+                peer.revoking.pop_front_if(|(number, _)| *number <= confirmed)
+            {
+                self.rights.revoked(session, ino, number);
+            }
+            self.barriers.confirm(session, confirmed)
+        } else {
+            Vec::new()
+        };
+        let lease = peer.lease.heartbeat(peer.queue.oldest(), now);
+        peer.ran_out &= lease.is_zero();
+        Some(Heartbeat { lease, fallen })
+    }
+
+    /// The session gives back what it holds on this inode and does not have it open.
+    pub fn give_back(&mut self, session: SessionId, ino: Ino) {
+        self.rights.forget(session, ino);
+    }
+
+    /// The session does not have this inode open; what it may cache stays.
+    pub fn closed(&mut self, session: SessionId, ino: Ino) {
+        let marks = RightSet::OPENED | RightSet::WRITER | RightSet::WRITE;
+        self.rights.take(session, ino, marks);
+    }
+
+    /// Whether notices are to be sent now.
+    pub fn is_due(&self, session: SessionId, now: Duration) -> bool {
+        self.peers.get(&session).is_some_and(|peer| peer.queue.is_due(now))
+    }
+
+    /// The notices to send now.
+    pub fn outgoing(&mut self, session: SessionId, limit: usize, now: Duration) -> Vec<Numbered> {
+        match self.peers.get_mut(&session) {
+            Some(peer) => peer.queue.outgoing(now, limit),
+            None => Vec::new(),
+        }
+    }
+
+    /// Grants what may be granted of `wanted`; marks are always kept. The answer in which the grant
+    /// travels must have been read from the state as it is now.
+    pub fn grant(
+        &mut self,
+        session: SessionId,
+        ino: Ino,
+        wanted: RightSet,
+        version: Version,
+        now: Duration,
+    ) -> RightSet {
+        self.run_out(session, now);
+        let Some(peer) = self.peers.get(&session) else { return RightSet::NONE };
+        let rights = wanted.and(RightSet::CACHE);
+        let mut marks = wanted.without(RightSet::CACHE);
+        if rights.has(RightSet::DATA) {
+            // With this right the session may open it without asking.
+            marks |= RightSet::OPENED;
+        }
+        let allowed = peer.lease.holds(now) && self.damping.allows(ino, now);
+        let granted = if allowed { rights } else { RightSet::NONE };
+        let added = granted | marks;
+        if added != RightSet::NONE {
+            self.rights.add(session, ino, added, now);
+            self.make_room(session, version, now);
+        }
+        granted
+    }
+
+    /// Whether grants that merely save a later call are welcome: they must not push out what is used.
+    pub fn has_room(&self, session: SessionId) -> bool {
+        self.rights.count(session) < limits::RIGHTS_PER_SESSION / 2
+    }
+
+    /// `session` opens `ino` for writing. Whoever has the right to buffer writes must flush; the
+    /// answer waits for these, then [`Coherence::write_right`] tells whether the session may buffer.
+    pub fn open_to_write(
+        &mut self,
+        session: SessionId,
+        ino: Ino,
+        version: Version,
+        now: Duration,
+    ) -> Vec<Wait> {
+        self.rights.add(session, ino, RightSet::WRITER | RightSet::OPENED, now);
+        let others: Vec<_> = self
+            .rights
+            .holders(ino)
+            .filter(|(other, set)| *other != session && set.has(RightSet::WRITE))
+            .map(|(other, _)| other)
+            .collect();
+        let mut waits = self.owed(Some(session), now);
+        for other in others {
+            self.rights.take(other, ino, RightSet::WRITE);
+            self.notify(other, Notice::WriteBack(ino), version, now, &mut waits);
+        }
+        waits
+    }
+
+    /// Gives the right to buffer writes if no other session may be writing.
+    pub fn write_right(&mut self, session: SessionId, ino: Ino, now: Duration) -> RightSet {
+        let alone = !self
+            .rights
+            .holders(ino)
+            .any(|(other, set)| other != session && set.has(RightSet::WRITER | RightSet::WRITE));
+        let mine = self.rights.get(session, ino).has(RightSet::WRITER);
+        if alone && mine && self.lease_holds(session, now) {
+            self.rights.add(session, ino, RightSet::WRITE, now);
+            return RightSet::WRITE;
+        }
+        RightSet::NONE
+    }
+
+    /// Sessions other than `except` that may have `ino` open. With `before_restart`, the inode is so old
+    /// that sessions found after a restart may have it open without this machine knowing.
+    pub fn openers(&self, ino: Ino, except: SessionId, before_restart: bool) -> Vec<SessionId> {
+        let adopted = self.peers.iter().filter(|(_, peer)| before_restart && peer.adopted);
+        let known = self.rights.holders(ino).map(|(other, _)| other);
+        let all = BTreeSet::from_iter(known.chain(adopted.map(|(session, _)| *session)));
+        all.into_iter().filter(|other| *other != except).collect()
+    }
+
+    /// A mutation was applied. Queues notices for all sessions but its own; answers what its answer has
+    /// to wait for.
+    pub fn changed(
+        &mut self,
+        origin: Option<SessionId>,
+        version: Version,
+        effects: &[Effect],
+        now: Duration,
+    ) -> Vec<Wait> {
+        let mut waits = self.owed(origin, now);
+        for effect in effects {
+            let (ino, concerned, taken) = match effect {
+                Effect::Name { parent, .. } => (*parent, RightSet::NAMES, RightSet::NONE),
+                Effect::Attr { ino } => (*ino, RightSet::ATTR, RightSet::ATTR),
+                Effect::Data { ino } => {
+                    let both = RightSet::ATTR | RightSet::DATA;
+                    (*ino, both, both)
+                }
+                Effect::Gone { ino } => (*ino, RightSet::CACHE, RightSet::CACHE),
+                Effect::Lock { .. } => continue,
+            };
+            let others: Vec<_> = self
+                .rights
+                .holders(ino)
+                .filter(|(other, set)| Some(*other) != origin && set.has(concerned))
+                .collect();
+            for (other, _) in others {
+                let (had, granted) = self.rights.take(other, ino, taken);
+                if had != RightSet::NONE && !matches!(effect, Effect::Gone { .. }) {
+                    self.damping.taken(ino, granted, now);
+                }
+                let notice = match effect {
+                    Effect::Name { parent, name } => {
+                        Notice::Name { parent: *parent, name: name.clone() }
+                    }
+                    Effect::Attr { ino } => Notice::Attr(*ino),
+                    Effect::Data { ino } | Effect::Gone { ino } => Notice::Data(*ino),
+                    Effect::Lock { .. } => continue,
+                };
+                self.notify(other, notice, version, now, &mut waits);
+            }
+        }
+        waits
+    }
+
+    /// Tells `sessions` that the attributes of `ino` changed, whether they hold a right on it or not:
+    /// its last link is gone, and they may have it open.
+    pub fn unlinked(
+        &mut self,
+        ino: Ino,
+        sessions: &[SessionId],
+        version: Version,
+        now: Duration,
+    ) -> Vec<Wait> {
+        let mut waits = Vec::new();
+        for session in sessions {
+            self.rights.take(*session, ino, RightSet::ATTR);
+            self.notify(*session, Notice::Attr(ino), version, now, &mut waits);
+        }
+        waits
+    }
+
+    /// What an answer that was given before, at `version`, still has to wait for.
+    pub fn repeated(&mut self, origin: SessionId, version: Version, now: Duration) -> Vec<Wait> {
+        let mut waits = self.owed(Some(origin), now);
+        for (session, peer) in &self.peers {
+            if *session != origin
+                && peer.lease.holds(now)
+                && let Some(number) = peer.queue.last_up_to(version)
+            {
+                merge(&mut waits, Wait { session: *session, number });
+            }
+        }
+        waits
+    }
+
+    /// Opens a barrier for the waits; none if there is nothing to wait for.
+    pub fn barrier(&mut self, waits: &[Wait]) -> Option<BarrierId> {
+        (!waits.is_empty()).then(|| self.barriers.open(waits))
+    }
+
+    /// Time has passed: answers the barriers that fell because leases ran out.
+    pub fn tick(&mut self, now: Duration) -> Vec<BarrierId> {
+        let sessions: Vec<_> = self.barriers.sessions().collect();
+        let mut fallen = Vec::new();
+        for session in sessions {
+            if !self.lease_holds(session, now) {
+                self.run_out(session, now);
+                fallen.extend(self.barriers.release(session));
+            }
+        }
+        fallen
+    }
+
+    /// When [`Coherence::tick`] may next have something to do; none while no barrier is open.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let leases = self.barriers.sessions().filter_map(|session| self.peers.get(&session));
+        leases.map(|peer| peer.lease.until()).min()
+    }
+
+    /// A lease that ran out took all rights with it: the session owes dropping everything before it
+    /// gets a new one.
+    fn run_out(&mut self, session: SessionId, now: Duration) {
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        if peer.lease.holds(now) {
+            return;
+        }
+        if peer.ran_out {
+            return;
+        }
+        peer.ran_out = true;
+        peer.owes = None;
+        peer.revoking.clear();
+        peer.queue.reset(Version(0), now);
+        self.rights.clear(session);
+    }
+
+    /// Sessions whose rights from before a restart may still be trusted.
+    fn owed(&self, except: Option<SessionId>, now: Duration) -> Vec<Wait> {
+        let owing = self.peers.iter().filter_map(|(session, peer)| {
+            let number = peer.owes.filter(|_| peer.lease.holds(now))?;
+            (Some(*session) != except).then_some(Wait { session: *session, number })
+        });
+        owing.collect()
+    }
+
+    fn notify(
+        &mut self,
+        session: SessionId,
+        notice: Notice,
+        version: Version,
+        now: Duration,
+        waits: &mut Vec<Wait>,
+    ) {
+        self.run_out(session, now);
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        let holds = peer.lease.holds(now);
+        let number = match peer.queue.push(notice, version, now) {
+            Some(number) => number,
+            None => {
+                self.rights.clear(session);
+                peer.queue.reset(version, now)
+            }
+        };
+        if holds {
+            merge(waits, Wait { session, number });
+        }
+    }
+
+    /// Revokes what the session has not used lately. Nobody waits, since what is revoked is still true;
+    /// but until the session has confirmed, it counts as a holder. The notice carries the *next* version,
+    /// so that answers under way, which were read at this one, are not cached when they arrive.
+    fn make_room(&mut self, session: SessionId, version: Version, now: Duration) {
+        let next = Version(version.0 + 1);
+        for _ in 0..limits::REVOKED_AT_ONCE {
+            let Some(peer) = self.peers.get_mut(&session) else { return };
+            let kept = self.rights.count(session) - peer.revoking.len().min(self.rights.count(session));
+            if kept <= limits::RIGHTS_PER_SESSION {
+                return;
+            }
+            let candidate = self.rights.candidate(session, limits::MARKS_PER_SESSION);
+            let Some((ino, rights)) = candidate else { return };
+            let mut waits = Vec::new();
+            if rights.has(RightSet::NAMES) {
+                self.notify(session, Notice::Directory(ino), next, now, &mut waits);
+            }
+            if rights.has(RightSet::ATTR | RightSet::DATA) {
+                self.notify(session, Notice::Data(ino), next, now, &mut waits);
+            }
+            if let (Some(peer), [wait]) = (self.peers.get_mut(&session), waits.as_slice()) {
+                self.rights.revoke(session, ino, wait.number);
+                peer.revoking.push_back((wait.number, ino));
+            }
+        }
+    }
+}
+
+/// Adds a wait; each session has at most one, for the highest number.
+pub fn merge(waits: &mut Vec<Wait>, wait: Wait) {
+    match waits.iter_mut().find(|other| other.session == wait.session) {
+        Some(other) => other.number = other.number.max(wait.number),
+        None => waits.push(wait),
+    }
+}

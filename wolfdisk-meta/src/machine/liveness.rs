@@ -1,0 +1,112 @@
+//! Which sessions are dead.
+//!
+//! A session dies when it was not heard of for [`SESSION_EXPIRY_MS`], or as soon as its lease has run
+//! out if its feed connection is closed and its process no longer exists. The first is for front-ends
+//! that hang or are cut off, the second frees the locks of one that was killed within seconds.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use wolfdisk_common::ids::SessionId;
+use wolfdisk_common::limits::{LEASE_MS, SESSION_EXPIRY_MS};
+
+#[derive(Debug)]
+struct Life {
+    heard: Duration,
+    /// The connection that carried the last heartbeat, while it is open.
+    feed: Option<u64>,
+    pid: u32,
+}
+
+/// A session whose lease has run out and whose feed is closed: it is dead if its process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// The session.
+    pub session: SessionId,
+    /// Its process; 0 if the kernel did not tell.
+    pub pid: u32,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Liveness {
+    lives: HashMap<SessionId, Life>,
+}
+
+impl Liveness {
+    /// A session exists, since now or since before a restart.
+    pub fn open(&mut self, session: SessionId, pid: u32, now: Duration) {
+        self.lives.insert(session, Life { heard: now, feed: None, pid });
+    }
+
+    /// A session is gone.
+    pub fn close(&mut self, session: SessionId) {
+        self.lives.remove(&session);
+    }
+
+    /// A call of the session arrived.
+    pub fn heard(&mut self, session: SessionId, now: Duration) {
+        if let Some(life) = self.lives.get_mut(&session) {
+            life.heard = now;
+        }
+    }
+
+    /// A heartbeat arrived on a connection.
+    pub fn heartbeat(&mut self, session: SessionId, connection: u64, now: Duration) {
+        if let Some(life) = self.lives.get_mut(&session) {
+            life.heard = now;
+            life.feed = Some(connection);
+        }
+    }
+
+    /// A connection was closed.
+    pub fn connection_closed(&mut self, connection: u64) {
+        for life in self.lives.values_mut() {
+            if life.feed == Some(connection) {
+                life.feed = None;
+            }
+        }
+    }
+
+    /// When the session was last heard of.
+    pub fn last_heard(&self, session: SessionId) -> Option<Duration> {
+        self.lives.get(&session).map(|life| life.heard)
+    }
+
+    /// Sessions to expire whatever their processes do.
+    pub fn expired(&self, now: Duration) -> Vec<SessionId> {
+        let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
+        let lives = self.lives.iter().filter(|(_, life)| silent(life) >= SESSION_EXPIRY_MS);
+        lives.map(|(session, _)| *session).collect()
+    }
+
+    /// Sessions to expire if their processes are gone.
+    pub fn suspects(&self, now: Duration) -> Vec<Suspect> {
+        let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
+        let lives = self.lives.iter().filter(|(_, life)| {
+            life.feed.is_none() && life.pid != 0 && silent(life) > LEASE_MS
+        });
+        lives.map(|(session, life)| Suspect { session: *session, pid: life.pid }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SessionId = SessionId(1);
+
+    #[test]
+    fn a_killed_front_end_is_suspected_after_its_lease_and_a_silent_one_expires() {
+        let mut liveness = Liveness::default();
+        let lease = Duration::from_millis(LEASE_MS + 1);
+        liveness.open(A, 77, Duration::ZERO);
+        liveness.heartbeat(A, 5, Duration::ZERO);
+        assert_eq!(liveness.suspects(lease), []);
+        liveness.connection_closed(5);
+        assert_eq!(liveness.suspects(Duration::from_millis(LEASE_MS)), []);
+        assert_eq!(liveness.suspects(lease), [Suspect { session: A, pid: 77 }]);
+        assert_eq!(liveness.expired(lease), []);
+        assert_eq!(liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS)), [A]);
+    }
+}

@@ -1,0 +1,316 @@
+//! From queued mutations to applied ones: all that is queued when the reactor comes round is proposed,
+//! written with one call and applied.
+//!
+//! Some things are decided before an entry is proposed, from the applied state: who may have the victim
+//! of an unlink open, and whether a lock must wait. So a batch ends before a mutation that touches a
+//! name or a lock which an earlier one of the same batch touches.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use wolfdisk_common::ids::{Ino, LogIndex, SessionId};
+use wolfdisk_common::name::FileName;
+use wolfdisk_common::time::Timestamp;
+
+use super::core::Core;
+use super::error::ServiceError;
+use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Origin, Outcome};
+use crate::index::table::Applied;
+use crate::limits;
+use crate::machine::lock_wait::{Enqueued, Holder};
+
+/// A mutation that waits for its place in the log.
+pub(crate) struct Pending {
+    pub op: Op,
+    pub origin: Option<Origin>,
+    pub durable: bool,
+    /// Until when a lock may wait; none: not at all.
+    pub lock_until: Option<Duration>,
+    pub answer: oneshot::Sender<Done>,
+}
+
+/// What became of it.
+pub(crate) struct Done {
+    /// Its entry; none if it was refused before it was proposed.
+    pub index: Option<LogIndex>,
+    pub answer: Answer,
+    /// Ends when every other session has dropped what it changed.
+    pub barrier: Option<oneshot::Receiver<()>>,
+}
+
+impl Done {
+    fn refused(errno: i32) -> Done {
+        Done { index: None, answer: Answer { errno, ..Answer::default() }, barrier: None }
+    }
+}
+
+struct InFlight {
+    index: LogIndex,
+    pending: Pending,
+    /// The inode that loses a link, and who else may have it open.
+    victim: Option<(Ino, Vec<SessionId>)>,
+}
+
+/// What the entries of a batch touch that later ones are decided by.
+#[derive(Default)]
+struct Touched {
+    names: HashSet<(Ino, FileName)>,
+    locks: HashSet<Ino>,
+    sessions: bool,
+}
+
+impl Touched {
+    /// Adds what `op` touches; false if something before it does too.
+    fn add(&mut self, op: &Op) -> bool {
+        let mut name = |ino: &Ino, name: &FileName| self.names.insert((*ino, name.clone()));
+        match op {
+            Op::Create { parent, name: new, .. }
+            | Op::Link { parent, name: new, .. }
+            | Op::Unlink { parent, name: new, .. } => name(parent, new),
+            Op::Rename { parent, name: old, new_parent, new_name, .. } => {
+                let first = name(parent, old);
+                name(new_parent, new_name) && first
+            }
+            Op::SetLock { ino, .. } => !self.sessions && self.locks.insert(*ino),
+            Op::CloseSession { .. } => {
+                self.sessions = true;
+                self.locks.is_empty()
+            }
+            Op::OpenSession { .. }
+            | Op::SetAttr { .. }
+            | Op::SetXattr { .. }
+            | Op::RemoveXattr { .. }
+            | Op::Write { .. }
+            | Op::Append { .. }
+            | Op::Fallocate { .. }
+            | Op::CopyRange { .. }
+            | Op::Release { .. }
+            | Op::Destage { .. }
+            | Op::NodeUp { .. }
+            | Op::Sweep { .. }
+            | Op::DropChunks { .. }
+            | Op::Reap { .. }
+            | Op::FeatureLevel { .. } => true,
+        }
+    }
+}
+
+impl Core {
+    /// Takes the queue through the log. Answers whether something is left.
+    pub(super) fn run_batch(
+        &mut self,
+        wall: Timestamp,
+        now: Duration,
+    ) -> Result<bool, ServiceError> {
+        let mut touched = Touched::default();
+        let mut in_flight = Vec::new();
+        let mut bytes = 0;
+        while in_flight.len() < limits::BATCH_MAX && bytes < limits::BATCH_BYTES_MAX {
+            let Some(next) = self.queue.front() else { break };
+            if !touched.add(&next.op) {
+                break;
+            }
+            let Some(pending) = self.queue.pop_front() else { break };
+            let Some(pending) = self.park_if_barred(pending, now)? else { continue };
+            bytes += self.propose(pending, wall, &mut in_flight)?;
+        }
+        if in_flight.is_empty() {
+            return Ok(!self.queue.is_empty());
+        }
+        self.counters.batches += 1;
+        self.log.flush()?;
+        let durable = in_flight.iter().rev().find(|entry| entry.pending.durable);
+        if let Some(index) = durable.map(|entry| entry.index) {
+            self.log.want_durable(index);
+        }
+        let mut in_flight = in_flight.into_iter().peekable();
+        loop {
+            let accepted = self.log.take_accepted(limits::BATCH_MAX)?;
+            if accepted.is_empty() {
+                break;
+            }
+            for entry in accepted {
+                let outcome = self.index.apply(entry.index, entry.term, entry.payload)?;
+                let version = self.index.version();
+                let applied = Applied { index: entry.index, term: entry.term, version };
+                self.index.records_mut().set_applied(applied);
+                self.undurable.push_back((entry.index, version));
+                if let Some(asked) = in_flight.next_if(|asked| asked.index == entry.index) {
+                    self.applied(asked, outcome, now);
+                }
+            }
+        }
+        let durable = self.log.watermarks().durable;
+        while self.undurable.front().is_some_and(|(index, _)| *index <= durable) {
+            self.undurable.pop_front();
+        }
+        Ok(!self.queue.is_empty())
+    }
+
+    /// Puts a lock request that may wait, and must, aside. What is left goes on.
+    fn park_if_barred(
+        &mut self,
+        pending: Pending,
+        now: Duration,
+    ) -> Result<Option<Pending>, ServiceError> {
+        let (Some(until), Some(origin)) = (pending.lock_until, pending.origin) else {
+            return Ok(Some(pending));
+        };
+        let Op::SetLock { ino, owner, mode, start, end, .. } = pending.op else {
+            return Ok(Some(pending));
+        };
+        if mode == LockMode::Unlock {
+            return Ok(Some(pending));
+        }
+        let locks = self.index.locks(ino)?;
+        let barring = locks
+            .iter()
+            .filter(|lock| !lock.is_of(origin.session, owner) && lock.bars(mode, start, end));
+        let blockers: Vec<_> = barring
+            .map(|lock| Holder { session: lock.session, owner: lock.owner })
+            .collect();
+        if blockers.is_empty() {
+            return Ok(Some(pending));
+        }
+        let holder = Holder { session: origin.session, owner };
+        let refusal = if until <= now {
+            libc::EAGAIN
+        } else {
+            match self.lock_waits.enqueue(ino, holder, blockers, until) {
+                Enqueued::Waits(id) => {
+                    self.counters.lock_waits += 1;
+                    self.lock_parked.insert(id, pending);
+                    return Ok(None);
+                }
+                Enqueued::Deadlock => libc::EDEADLK,
+                Enqueued::Full => libc::ENOLCK,
+            }
+        };
+        let _ = pending.answer.send(Done::refused(refusal));
+        Ok(None)
+    }
+
+    fn propose(
+        &mut self,
+        mut pending: Pending,
+        wall: Timestamp,
+        in_flight: &mut Vec<InFlight>,
+    ) -> Result<usize, ServiceError> {
+        let victim = self.name_openers(&mut pending)?;
+        let time = wall.max(self.index.time());
+        // The op moves through the entry and back, since its data is shared and not copied.
+        let entry = Entry { time, origin: pending.origin, op: pending.op };
+        let payload = entry.encode();
+        pending.op = entry.op;
+        let bytes = payload.len();
+        let index = self.log.propose(payload)?;
+        in_flight.push(InFlight { index, pending, victim });
+        Ok(bytes)
+    }
+
+    /// Says in an unlink or rename who else may have the victim open.
+    fn name_openers(
+        &self,
+        pending: &mut Pending,
+    ) -> Result<Option<(Ino, Vec<SessionId>)>, ServiceError> {
+        let Some(Origin { session, .. }) = pending.origin else { return Ok(None) };
+        let (parent, name, list) = match &mut pending.op {
+            Op::Unlink { parent, name, openers, .. } => (*parent, &*name, openers),
+            Op::Rename { new_parent, new_name, exchange: false, openers, .. } => {
+                (*new_parent, &*new_name, openers)
+            }
+            _ => return Ok(None),
+        };
+        let Some((ino, inode)) = self.index.lookup(parent, name.as_bytes())? else {
+            return Ok(None);
+        };
+        if inode.nlink > 1 && !inode.is_directory() {
+            return Ok(None);
+        }
+        let before_restart = inode.born <= self.first_version;
+        let openers = self.coherence.openers(ino, session, before_restart);
+        list.clone_from(&openers);
+        Ok(Some((ino, openers)))
+    }
+
+    fn applied(&mut self, asked: InFlight, outcome: Outcome, now: Duration) {
+        let InFlight { index, pending, victim } = asked;
+        let Outcome { answer, effects, repeated } = outcome;
+        let session = pending.origin.map(|origin| origin.session);
+        self.counters.mutations += 1;
+        let mut waits = Vec::new();
+        if repeated {
+            self.counters.repeated += 1;
+            if let Some(session) = session {
+                waits = self.coherence.repeated(session, answer.version, now);
+            }
+        } else if answer.errno == 0 {
+            waits = self.coherence.changed(session, answer.version, &effects, now);
+            if let Some((ino, openers)) = victim.filter(|_| answer.removed) {
+                let told = self.coherence.unlinked(ino, &openers, answer.version, now);
+                told.into_iter().for_each(|wait| crate::machine::coherence::merge(&mut waits, wait));
+            }
+        }
+        self.session_changed(&pending.op, &answer, now);
+        for effect in &effects {
+            if let Effect::Lock { ino } = effect {
+                self.wake_lock_waiters(*ino);
+            }
+        }
+        let barrier = self.open_barrier(&waits);
+        // An asker that has gone away asks again and gets the kept answer.
+        let _ = pending.answer.send(Done { index: Some(index), answer, barrier });
+    }
+
+    fn session_changed(&mut self, op: &Op, answer: &Answer, now: Duration) {
+        match (op, answer.session) {
+            (Op::OpenSession { pid, .. }, Some(session)) => {
+                self.coherence.open(session, now);
+                self.liveness.open(session, *pid, now);
+                self.feeds.insert(session, std::sync::Arc::default());
+            }
+            (Op::CloseSession { session, expired }, _) => {
+                self.counters.expired_sessions += u64::from(*expired);
+                let fallen = self.coherence.close(*session);
+                self.barriers_fell(fallen);
+                self.liveness.close(*session);
+                for id in self.lock_waits.close(*session) {
+                    if let Some(pending) = self.lock_parked.remove(&id) {
+                        let _ = pending.answer.send(Done::refused(libc::EINTR));
+                    }
+                }
+                if let Some(feed) = self.feeds.remove(session) {
+                    feed.notify_waiters();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Waiters ask again, before what was queued later.
+    fn wake_lock_waiters(&mut self, ino: Ino) {
+        for id in self.lock_waits.wake(ino).into_iter().rev() {
+            if let Some(pending) = self.lock_parked.remove(&id) {
+                self.queue.push_front(pending);
+            }
+        }
+    }
+
+    /// Time has passed: leases and lock requests may have run out.
+    pub(super) fn tick(&mut self, now: Duration) {
+        let fallen = self.coherence.tick(now);
+        self.barriers_fell(fallen);
+        for id in self.lock_waits.overdue(now) {
+            if let Some(pending) = self.lock_parked.remove(&id) {
+                let _ = pending.answer.send(Done::refused(libc::EAGAIN));
+            }
+        }
+    }
+
+    /// When [`Core::tick`] has something to do.
+    pub(super) fn next_tick(&self) -> Option<Duration> {
+        let both = [self.coherence.next_tick(), self.lock_waits.next_deadline()];
+        both.into_iter().flatten().min()
+    }
+}

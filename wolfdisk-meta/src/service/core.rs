@@ -1,0 +1,133 @@
+//! What the one thread owns: index, log, and the memory of sessions, under one lock.
+//!
+//! The lock is held for short sections without await. Threads beside the reactor take it too, for as
+//! short: to list what to destage, to freeze an overlay.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use wolfdisk_common::ids::{Incarnation, LogIndex, SessionId, Version};
+
+use super::batch::Pending;
+use crate::consensus::Replication;
+use crate::index::Index;
+use crate::index::checkpoint::RedbTable;
+use crate::index::overlay::State;
+use crate::index::table::TableError;
+use crate::machine::barrier::{BarrierId, Wait};
+use crate::machine::coherence::Coherence;
+use crate::machine::liveness::Liveness;
+use crate::machine::lock_wait::{LockWaits, WaiterId};
+
+/// The index over its checkpoint.
+pub type Store = Index<State<RedbTable>>;
+
+/// See the module.
+pub struct Core {
+    /// The state at the last accepted entry.
+    pub index: Store,
+    /// Where entries go.
+    pub log: Box<dyn Replication>,
+    pub(super) coherence: Coherence,
+    pub(super) liveness: Liveness,
+    pub(super) lock_waits: LockWaits,
+    /// Requests that wait for a lock.
+    pub(super) lock_parked: HashMap<WaiterId, Pending>,
+    pub(super) queue: VecDeque<Pending>,
+    pub(super) barriers: HashMap<BarrierId, oneshot::Sender<()>>,
+    pub(super) feeds: HashMap<SessionId, Arc<Notify>>,
+    /// Entries that are applied and not durable: which version each made.
+    pub(super) undurable: VecDeque<(LogIndex, Version)>,
+    /// The version this process began with.
+    pub(super) first_version: Version,
+    /// Mutations applied, batches made, and so on, since the start.
+    pub(super) counters: Counts,
+}
+
+/// Counters of one process, for people.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub mutations: u64,
+    pub batches: u64,
+    pub barriers: u64,
+    pub lock_waits: u64,
+    pub repeated: u64,
+    pub expired_sessions: u64,
+}
+
+impl Core {
+    /// Puts the parts together. Sessions in the index are adopted.
+    ///
+    /// # Errors
+    /// The index could not be read.
+    pub fn new(
+        index: Store,
+        log: Box<dyn Replication>,
+        incarnation: Incarnation,
+        now: Duration,
+    ) -> Result<Core, TableError> {
+        // 2^40 notices to a session in one life of the daemon are never reached.
+        let mut coherence = Coherence::new(incarnation.0 << 40);
+        let mut liveness = Liveness::default();
+        let mut feeds = HashMap::new();
+        let first_version = index.version();
+        for (session, record) in index.sessions()? {
+            coherence.adopt(session, first_version, now);
+            liveness.open(session, record.pid, now);
+            feeds.insert(session, Arc::default());
+        }
+        Ok(Core {
+            index,
+            log,
+            coherence,
+            liveness,
+            feeds,
+            first_version,
+            lock_waits: LockWaits::default(),
+            lock_parked: HashMap::new(),
+            queue: VecDeque::new(),
+            barriers: HashMap::new(),
+            undurable: VecDeque::new(),
+            counters: Counts::default(),
+        })
+    }
+
+    /// Opens a barrier; its end is told on the receiver. None: nothing to wait for.
+    pub(super) fn open_barrier(&mut self, waits: &[Wait]) -> Option<oneshot::Receiver<()>> {
+        for wait in waits {
+            self.wake_feed(wait.session);
+        }
+        let id = self.coherence.barrier(waits)?;
+        self.counters.barriers += 1;
+        let (sender, receiver) = oneshot::channel();
+        self.barriers.insert(id, sender);
+        Some(receiver)
+    }
+
+    pub(super) fn barriers_fell(&mut self, fallen: Vec<BarrierId>) {
+        for id in fallen {
+            if let Some(sender) = self.barriers.remove(&id) {
+                // An asker that has gone away needs no answer.
+                let _ = sender.send(());
+            }
+        }
+    }
+
+    pub(super) fn wake_feed(&self, session: SessionId) {
+        if let Some(feed) = self.feeds.get(&session) {
+            feed.notify_one();
+        }
+    }
+
+    /// The log entry that must be durable for everything up to `version` to be. None: it is.
+    pub(super) fn entry_of(&mut self, version: Version) -> Option<LogIndex> {
+        let durable = self.log.watermarks().durable;
+        while self.undurable.front().is_some_and(|(index, _)| *index <= durable) {
+            self.undurable.pop_front();
+        }
+        let mut before = self.undurable.iter().rev().skip_while(|(_, made)| *made > version);
+        before.next().map(|(index, _)| *index)
+    }
+}

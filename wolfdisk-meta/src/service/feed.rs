@@ -1,0 +1,127 @@
+//! Sessions: opening, closing, and the feed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use wolfdisk_common::ids::{Ino, SessionId};
+use wolfdisk_common::limits::{FEED_MAX_ITEMS, HEARTBEAT_MS, LEASE_MS};
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::call::Call;
+use wolfdisk_proto::v1;
+
+use super::convert;
+use super::rpc::Service;
+use crate::index::op::Op;
+use crate::limits;
+use crate::machine::feed_queue::{Notice, Numbered};
+
+/// Longest name of a front-end and of its place.
+const FRONTEND_MAX_BYTES: usize = 32;
+const PLACE_MAX_BYTES: usize = 4096;
+
+impl Service {
+    pub(super) async fn open_session(
+        &self,
+        call: &mut Call,
+        request: v1::OpenSessionRequest,
+    ) -> Result<v1::OpenSessionReply, Failure> {
+        if request.frontend.len() > FRONTEND_MAX_BYTES || request.place.len() > PLACE_MAX_BYTES {
+            return Err(Failure::Invalid("the session's name or place is too long".into()));
+        }
+        if self.core().feeds.len() >= limits::SESSIONS_MAX {
+            return Err(Failure::Unavailable("too many sessions are open".into()));
+        }
+        // The kernel's word counts, not the caller's: the process is looked for when it falls silent.
+        let pid = call.peer.map_or(0, |peer| peer.pid.max(0) as u32);
+        let v1::OpenSessionRequest { frontend, place, read_only, .. } = request;
+        let opened = self.propose(Op::OpenSession { frontend, place, pid, read_only }, false)?;
+        let (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
+        let session = answer.session.ok_or_else(Service::stopping)?;
+        let options = self.options();
+        Ok(v1::OpenSessionReply {
+            session: session.0,
+            version: answer.version.0,
+            lease_ms: LEASE_MS as u32,
+            heartbeat_ms: HEARTBEAT_MS as u32,
+            chunk_size: options.chunk_size_bytes as u32,
+            volume_id: options.volume.as_bytes().to_vec().into(),
+            root: Ino::ROOT.0,
+        })
+    }
+
+    pub(super) async fn close_session(
+        &self,
+        _call: &mut Call,
+        request: v1::CloseSessionRequest,
+    ) -> Result<v1::Empty, Failure> {
+        let session = SessionId(request.session);
+        if self.core().coherence.knows(session) {
+            let closed = self.propose(Op::CloseSession { session, expired: false }, false)?;
+            closed.applied().await.ok_or_else(Service::stopping)?;
+        }
+        Ok(v1::Empty {})
+    }
+
+    pub(super) async fn feed(
+        &self,
+        call: &mut Call,
+        request: v1::FeedRequest,
+    ) -> Result<v1::FeedReply, Failure> {
+        let (lease, arrived, wake) = self.heartbeat(call.connection, &request)?;
+        let wait = Duration::from_millis(request.wait_ms.into()).min(limits::FEED_WAIT_MAX);
+        loop {
+            let left = {
+                let (mut core, session, now) = self.enter(request.session)?;
+                let waited = now.saturating_sub(arrived);
+                if core.coherence.is_due(session, now) || waited >= wait {
+                    let items = core.coherence.outgoing(session, FEED_MAX_ITEMS, now);
+                    let version = core.index.version();
+                    let lease_ms = lease.as_millis() as u32;
+                    return Ok(reply(version.0, lease_ms, items));
+                }
+                wait.saturating_sub(waited)
+            };
+            // Woken or not, the loop looks.
+            let _ = tokio::time::timeout(left, wake.notified()).await;
+        }
+    }
+
+    fn heartbeat(
+        &self,
+        connection: u64,
+        request: &v1::FeedRequest,
+    ) -> Result<(Duration, Duration, Arc<Notify>), Failure> {
+        let (mut core, session, now) = self.enter(request.session)?;
+        core.liveness.heartbeat(session, connection, now);
+        for ino in &request.dropped {
+            core.coherence.give_back(session, Ino(*ino));
+        }
+        let mut closed = Vec::new();
+        if !request.released.is_empty() {
+            let orphans = core.index.orphans_of(session).map_err(|error| self.broken(error))?;
+            for ino in request.released.iter().map(|ino| Ino(*ino)) {
+                core.coherence.closed(session, ino);
+                if orphans.contains(&ino) {
+                    closed.push(ino);
+                }
+            }
+        }
+        let beat = core.coherence.heartbeat(session, request.confirmed, now);
+        let beat = beat.ok_or(Failure::StaleSession)?;
+        core.barriers_fell(beat.fallen);
+        let wake = core.feeds.get(&session).cloned().ok_or(Failure::StaleSession)?;
+        drop(core);
+        if !closed.is_empty() {
+            // Nobody waits for it: an orphan that is not released now is released with the session.
+            self.propose(Op::Release { session, inos: closed }, false)?;
+        }
+        Ok((beat.lease, now, wake))
+    }
+}
+
+fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>) -> v1::FeedReply {
+    let rolled_back = items.iter().any(|item| item.notice == Notice::Everything);
+    let invalidations = items.into_iter().map(convert::invalidation).collect();
+    v1::FeedReply { version, lease_ms, invalidations, rolled_back }
+}

@@ -1,0 +1,23 @@
+//! The service of wolfdisk-meta: the one owner of the index, and the protocol in front of it.
+//!
+//! One thread runs the reactor. Reads are answered inline from the applied state. Mutations are queued;
+//! once in a reactor turn [`batch`] proposes them all, writes them with one call, applies and answers.
+
+mod batch;
+pub mod convert;
+mod core;
+mod error;
+mod feed;
+mod listen;
+mod mutate;
+mod read;
+mod rpc;
+mod space;
+mod status;
+mod waits;
+
+pub use self::core::{Core, Store};
+pub use error::ServiceError;
+pub use listen::listen;
+pub use rpc::{Service, ServiceOptions};
+pub use space::SpaceView;

@@ -1,0 +1,157 @@
+//! Mutations and `Sync`: through the queue, then to wait for what the answer promises.
+
+use wolfdisk_common::ids::{Ino, SessionId, Version};
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::call::Call;
+use wolfdisk_proto::v1;
+
+use tokio::sync::oneshot;
+
+use super::batch::Pending;
+use super::convert::{self, Mutation};
+use super::core::Core;
+use super::rpc::Service;
+use crate::index::op::{Answer, Kind, Op};
+use crate::index::table::TableError;
+use crate::limits;
+use crate::machine::rights::RightSet;
+
+impl Service {
+    pub(super) async fn mutate(
+        &self,
+        _call: &mut Call,
+        request: v1::MutateRequest,
+    ) -> Result<v1::MutateReply, Failure> {
+        let (_, session, now) = self.enter(request.session)?;
+        let Mutation { origin, op, durable, keep_open, lock_wait } = match convert::mutation(request) {
+            Ok(mutation) => mutation,
+            // The same request is refused the same way whenever it comes: it needs no place in the log.
+            Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
+            Err(failure) => return Err(failure),
+        };
+        if self.space.is_full() && grows(&op) {
+            return Ok(self.refusal(libc::ENOSPC));
+        }
+        if op.data_bytes() > 0 {
+            self.wait_room().await?;
+        }
+        let creates = keep_open && matches!(op, Op::Create { kind: Kind::File, .. });
+        let lock_until = lock_wait.map(|wait| now + wait.min(limits::LOCK_WAIT_MAX));
+        let (answer, receiver) = oneshot::channel();
+        self.enqueue(Pending { op, origin: Some(origin), durable, lock_until, answer })?;
+        let done = receiver.await.map_err(|_| Service::stopping())?;
+        self.wait_barrier(done.barrier).await?;
+        if let Some(index) = done.index.filter(|_| durable) {
+            self.wait_durable(index).await?;
+        }
+        self.reply(session, done.answer, creates)
+    }
+
+    pub(super) async fn sync(
+        &self,
+        _call: &mut Call,
+        request: v1::SyncRequest,
+    ) -> Result<v1::SyncReply, Failure> {
+        let waits_for = {
+            let mut core = self.core();
+            let version = Version(request.version);
+            if version > core.index.version() {
+                return Err(Failure::Invalid("a version that is not there yet".into()));
+            }
+            let index = core.entry_of(version);
+            if let Some(index) = index {
+                core.log.want_durable(index);
+            }
+            index
+        };
+        if let Some(index) = waits_for {
+            self.wait_durable(index).await?;
+        }
+        Ok(v1::SyncReply { durable: request.version })
+    }
+
+    fn refusal(&self, errno: i32) -> v1::MutateReply {
+        let version = self.core().index.version().0;
+        v1::MutateReply { version, errno: errno as u32, ..v1::MutateReply::default() }
+    }
+
+    fn reply(
+        &self,
+        session: SessionId,
+        answer: Answer,
+        creates: bool,
+    ) -> Result<v1::MutateReply, Failure> {
+        let now = self.clock.monotonic();
+        let mut core = self.core();
+        if answer.errno == libc::ESTALE && !core.coherence.knows(session) {
+            return Err(Failure::StaleSession);
+        }
+        let mut reply = v1::MutateReply {
+            version: answer.version.0,
+            errno: answer.errno as u32,
+            retry_put: answer.retry_put,
+            offset: answer.offset,
+            cookie: answer.cookie,
+            removed: answer.removed,
+            ..v1::MutateReply::default()
+        };
+        for (position, ino) in answer.inodes.iter().enumerate() {
+            let first = position == 0;
+            let attr = attr_for(&mut core, session, *ino, first && creates, now);
+            let Some((attr, rights)) = attr.map_err(|error| self.broken(error))? else { continue };
+            if first {
+                reply.rights = rights.to_wire();
+                reply.attrs.push(attr);
+            } else if rights.has(RightSet::ATTR) {
+                reply.attrs.push(attr);
+            }
+        }
+        Ok(reply)
+    }
+}
+
+fn attr_for(
+    core: &mut Core,
+    session: SessionId,
+    ino: Ino,
+    opens: bool,
+    now: std::time::Duration,
+) -> Result<Option<(v1::Attr, RightSet)>, TableError> {
+    let Some(inode) = core.index.inode(ino)? else { return Ok(None) };
+    let version = core.index.version();
+    let wanted = convert::cacheable(&inode);
+    let mut rights = core.coherence.grant(session, ino, wanted, version, now);
+    if opens {
+        // Nobody else has heard of a new inode long enough to have it open for writing.
+        core.coherence.open_to_write(session, ino, version, now);
+        rights |= core.coherence.write_right(session, ino, now);
+    }
+    Ok(Some((convert::attr(ino, &inode), rights)))
+}
+
+/// Whether it needs room on disk beyond a record in the log. What frees room is always accepted.
+fn grows(op: &Op) -> bool {
+    match op {
+        Op::Create { .. }
+        | Op::Link { .. }
+        | Op::SetXattr { .. }
+        | Op::Write { .. }
+        | Op::Append { .. }
+        | Op::CopyRange { .. } => true,
+        Op::Fallocate { mode, .. } => mode & (libc::FALLOC_FL_PUNCH_HOLE as u32) == 0,
+        Op::OpenSession { .. }
+        | Op::CloseSession { .. }
+        | Op::Unlink { .. }
+        | Op::Rename { .. }
+        | Op::SetAttr { .. }
+        | Op::RemoveXattr { .. }
+        | Op::SetLock { .. }
+        | Op::Release { .. }
+        | Op::Destage { .. }
+        | Op::NodeUp { .. }
+        | Op::Sweep { .. }
+        | Op::DropChunks { .. }
+        | Op::Reap { .. }
+        | Op::FeatureLevel { .. } => false,
+    }
+}

@@ -1,0 +1,173 @@
+//! The service itself, and the table from the protocol's calls to the functions that answer them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+use wolfdisk_common::ids::{Incarnation, LogIndex, NodeNumber, SessionId};
+use wolfdisk_common::time::Clock;
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::call::Call;
+use wolfdisk_proto::v1;
+
+use super::core::Core;
+use super::error::ServiceError;
+use super::space::SpaceView;
+use crate::index::table::TableError;
+
+/// What the service is told once.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// The node's name.
+    pub node: String,
+    /// Its number in the index.
+    pub number: NodeNumber,
+    /// Its configured role.
+    pub role: String,
+    /// The replication mode, for people.
+    pub mode: String,
+    /// The volume.
+    pub volume: Uuid,
+    /// Of new chunks.
+    pub chunk_size_bytes: usize,
+    /// This life of the daemon.
+    pub incarnation: Incarnation,
+}
+
+/// See the module.
+pub struct Service {
+    core: Mutex<Core>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) options: ServiceOptions,
+    /// There is something in the queue.
+    pub(super) work: Notify,
+    /// A deadline may be earlier than before.
+    pub(super) timer: Notify,
+    /// Less is undestaged than before.
+    pub(super) room: Notify,
+    /// More is undestaged than before: the thread that destages looks.
+    pub(super) durable: watch::Receiver<LogIndex>,
+    pub(super) space: SpaceView,
+    pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
+    pub(super) started: Duration,
+}
+
+impl Service {
+    /// A service over `core`. It answers reads; mutations need [`Service::run_batches`] to run.
+    pub fn new(core: Core, clock: Arc<dyn Clock>, options: ServiceOptions) -> Arc<Service> {
+        let durable = core.log.durable();
+        let started = clock.monotonic();
+        Arc::new(Service {
+            core: Mutex::new(core),
+            clock,
+            options,
+            work: Notify::new(),
+            timer: Notify::new(),
+            room: Notify::new(),
+            durable,
+            space: SpaceView::default(),
+            failure: watch::Sender::new(None),
+            started,
+        })
+    }
+
+    /// The core, for a short section without await.
+    pub fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock()
+    }
+
+    /// What it was told.
+    pub fn options(&self) -> &ServiceOptions {
+        &self.options
+    }
+
+    /// What is known of the room on disk.
+    pub fn space(&self) -> &SpaceView {
+        &self.space
+    }
+
+    /// The daemon cannot go on.
+    pub fn fail(&self, error: ServiceError) {
+        tracing::error!(%error, "the daemon ends");
+        self.failure.send_modify(|known| {
+            known.get_or_insert_with(|| Arc::new(error));
+        });
+    }
+
+    /// Waits until the daemon cannot go on.
+    pub async fn failed(&self) -> Arc<ServiceError> {
+        let mut failure = self.failure.subscribe();
+        loop {
+            if let Some(error) = failure.borrow_and_update().clone() {
+                return error;
+            }
+            // `self` holds the sender, so this cannot end.
+            if failure.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// As an answer: a failure of the state ends the daemon.
+    pub(super) fn broken(&self, error: TableError) -> Failure {
+        self.fail(error.into());
+        Failure::Unavailable("the index cannot be read".into())
+    }
+
+    pub(super) fn stopping() -> Failure {
+        Failure::Unavailable("the daemon is stopping".into())
+    }
+
+    /// Locks the core for a call of `session`.
+    pub(super) fn enter(
+        &self,
+        session: u64,
+    ) -> Result<(MutexGuard<'_, Core>, SessionId, Duration), Failure> {
+        let session = SessionId(session);
+        let now = self.clock.monotonic();
+        let mut core = self.core();
+        if !core.coherence.knows(session) {
+            return Err(Failure::StaleSession);
+        }
+        core.liveness.heard(session, now);
+        Ok((core, session, now))
+    }
+}
+
+macro_rules! answers {
+    ($($call:ident($request:ident) -> $reply:ident $how:tt;)*) => {
+        impl v1::MetaService for Service {
+            $(answers!(@one $call $request $reply $how);)*
+        }
+    };
+    (@one $call:ident $request:ident $reply:ident inline) => {
+        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
+            self.$call(call, request)
+        }
+    };
+    (@one $call:ident $request:ident $reply:ident waits) => {
+        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
+            Service::$call(self, call, request).await
+        }
+    };
+}
+
+answers! {
+    open_session(OpenSessionRequest) -> OpenSessionReply waits;
+    close_session(CloseSessionRequest) -> Empty waits;
+    feed(FeedRequest) -> FeedReply waits;
+    lookup(LookupRequest) -> LookupReply inline;
+    get_attr(GetAttrRequest) -> GetAttrReply inline;
+    open(OpenRequest) -> OpenReply waits;
+    map(MapRequest) -> MapReply inline;
+    read_dir(ReadDirRequest) -> ReadDirReply inline;
+    list_xattr(ListXattrRequest) -> ListXattrReply inline;
+    get_xattr(GetXattrRequest) -> GetXattrReply inline;
+    stat_fs(StatFsRequest) -> StatFsReply inline;
+    get_lock(GetLockRequest) -> GetLockReply inline;
+    mutate(MutateRequest) -> MutateReply waits;
+    sync(SyncRequest) -> SyncReply waits;
+    status(Empty) -> MetaStatus inline;
+}

@@ -1,0 +1,109 @@
+//! `Status`: everything a tool wants to know, asked once.
+
+use std::collections::HashMap;
+
+use wolfdisk_common::ids::SessionId;
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::call::Call;
+use wolfdisk_proto::v1;
+
+use super::core::Core;
+use super::rpc::Service;
+use crate::index::table::{Table, TableError};
+
+impl Service {
+    pub(super) fn status(
+        &self,
+        _call: &mut Call,
+        _request: v1::Empty,
+    ) -> Result<v1::MetaStatus, Failure> {
+        let now = self.clock.monotonic();
+        let mut core = self.core();
+        let sessions = sessions(&core, now).map_err(|error| self.broken(error))?;
+        let usage = core.index.usage(0).map_err(|error| self.broken(error))?;
+        let version = core.index.version();
+        // What is durable is what precedes the first entry that is not.
+        core.entry_of(version);
+        let durable_version = match core.undurable.front() {
+            Some((_, first)) => first.0.saturating_sub(1),
+            None => version.0,
+        };
+        let chunkd = self.space.chunkd();
+        let records = core.index.records();
+        let options = self.options();
+        Ok(v1::MetaStatus {
+            node: options.node.clone(),
+            role: options.role.clone(),
+            state: "leader".into(),
+            release: env!("CARGO_PKG_VERSION").into(),
+            volume_id: options.volume.as_bytes().to_vec().into(),
+            generation: core.log.term().0,
+            version: version.0,
+            durable_version,
+            checkpoint_version: records.table().applied().version.0,
+            incarnation: options.incarnation.0,
+            inodes: usage.inodes,
+            bytes: usage.bytes,
+            chunks: core.index.counters().chunks,
+            undestaged_bytes: core.index.undestaged_bytes(),
+            log_bytes: core.log.log_bytes(),
+            overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
+            sessions,
+            counters: counters(&core),
+            reasons: self.reasons(chunkd.as_ref()),
+            mode: options.mode.clone(),
+            uptime_ms: self.uptime().as_millis() as u64,
+            chunkd,
+        })
+    }
+
+    fn reasons(&self, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
+        let mut reasons = Vec::new();
+        match chunkd {
+            Some(status) => reasons.extend(status.reasons.iter().cloned()),
+            None => reasons.push("wolfdisk-chunkd does not answer".into()),
+        }
+        if self.space.is_full() {
+            reasons.push("the disk is full: only deleting is possible".into());
+        }
+        if let Some(error) = &*self.failure.borrow() {
+            reasons.push(error.to_string());
+        }
+        reasons
+    }
+}
+
+fn sessions(
+    core: &Core,
+    now: std::time::Duration,
+) -> Result<Vec<v1::SessionStatus>, TableError> {
+    let one = |(session, record): (SessionId, crate::index::record::Session)| {
+        let heard = core.liveness.last_heard(session).unwrap_or(now);
+        Ok(v1::SessionStatus {
+            session: session.0,
+            frontend: record.frontend,
+            place: record.place,
+            pid: record.pid,
+            last_seen_ms: now.saturating_sub(heard).as_millis() as u64,
+            rights: core.coherence.rights_held(session) as u64,
+            locks: core.index.locked_by(session)?.len() as u64,
+            orphans: core.index.orphans_of(session)?.len() as u64,
+        })
+    };
+    core.index.sessions()?.into_iter().map(one).collect()
+}
+
+fn counters(core: &Core) -> HashMap<String, u64> {
+    let counts = core.counters;
+    let all = [
+        ("mutations", counts.mutations),
+        ("batches", counts.batches),
+        ("barriers", counts.barriers),
+        ("lock_waits", counts.lock_waits),
+        ("repeated_mutations", counts.repeated),
+        ("expired_sessions", counts.expired_sessions),
+        ("garbage_chunks", core.index.counters().garbage),
+        ("queued_mutations", core.queue.len() as u64),
+    ];
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
