@@ -73,6 +73,10 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// An open file. Reads and writes at a position; safe from many threads.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "a file's length, not a collection's"
+)]
 pub trait DiskFile: Send + Sync + 'static {
     /// Reads up to `room.len()` bytes; fewer only at the end of the file.
     ///
@@ -93,10 +97,6 @@ pub trait DiskFile: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the system says.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a file's length, not a collection's"
-    )]
     fn len(&self) -> io::Result<u64>;
     /// Makes content and length durable (`fdatasync`).
     ///

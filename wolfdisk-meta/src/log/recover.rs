@@ -203,10 +203,10 @@ impl Walk {
             while rest.len() >= RECORD_HEADER_BYTES {
                 let (first, after) = rest.split_at(ALIGNMENT);
                 // Zeroes are no record: kind and format are not 0.
-                if first != [0; ALIGNMENT] {
-                    if let Ok((record, _)) = decode_record(rest, self.seed) {
-                        self.floor = self.floor.max(record.synced);
-                    }
+                if first != [0; ALIGNMENT]
+                    && let Ok((record, _)) = decode_record(rest, self.seed)
+                {
+                    self.floor = self.floor.max(record.synced);
                 }
                 rest = after;
             }

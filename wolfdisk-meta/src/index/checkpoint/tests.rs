@@ -40,7 +40,9 @@ fn scanned(table: &dyn Table, from: &[u8], to: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)>
     all
 }
 
-fn suite(table: &dyn Table, commits: &[Vec<(Vec<u8>, Option<Vec<u8>>)>], bounds: (&[u8], &[u8])) {
+type Plain = (Vec<u8>, Option<Vec<u8>>);
+
+fn suite(table: &dyn Table, commits: &[Vec<Plain>], bounds: (&[u8], &[u8])) {
     let mut model = BTreeMap::new();
     assert_eq!(table.applied(), Applied::default());
     for (number, changes) in commits.iter().enumerate() {
