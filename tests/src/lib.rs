@@ -1,1 +1,36 @@
-//! stub
+//! What the whole-system tests stand on: real daemons, real mounts, everything cleaned up.
+//!
+//! A test starts a [`Node`] in a directory of its own, so that tests may run side by side. What a test
+//! started is ended when its values are dropped, also after a panic: processes by their own ids, mounts
+//! by a lazy unmount. After a failure the node's log is shown.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "this is a library of tests"
+)]
+
+mod command;
+mod mounts;
+mod node;
+mod processes;
+mod programs;
+mod random;
+mod scratch;
+mod second_mount;
+mod trace;
+mod tree;
+mod wait;
+
+pub use command::{Outcome, python, run, run_as, sh};
+pub use mounts::is_mounted;
+pub use node::{Daemon, Node, Plan};
+pub use processes::{descendants, is_alive, kill_hard, signal, vm_rss_bytes};
+pub use programs::{program, repository};
+pub use random::{Random, is_long_run};
+pub use scratch::Scratch;
+pub use second_mount::SecondMount;
+pub use trace::{Trace, count};
+pub use tree::{Ignore, compare, copy};
+pub use wait::{DEADLINE, wait_until, wait_within};

@@ -1,0 +1,275 @@
+//! One node in the foreground of a test: `wolfdiskctl up` and what it started.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::mounts::{detach_below, is_mounted};
+use crate::processes::{descendants, is_alive, kill_hard, signal};
+use crate::programs::program;
+use crate::scratch::Scratch;
+use crate::second_mount::SecondMount;
+use crate::wait::{DEADLINE, wait_until, wait_within};
+
+/// How long an orderly stop may take before the test calls it a hang.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// Lines of the log that are shown after a failure.
+const LOG_LINES: usize = 80;
+
+/// The daemons of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daemon {
+    Meta,
+    Chunkd,
+    Fuse,
+}
+
+impl Daemon {
+    pub const ALL: [Daemon; 3] = [Daemon::Meta, Daemon::Chunkd, Daemon::Fuse];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Daemon::Meta => "wolfdisk-meta",
+            Daemon::Chunkd => "wolfdisk-chunkd",
+            Daemon::Fuse => "wolfdisk-fuse",
+        }
+    }
+}
+
+/// What is out of the ordinary about a node.
+#[derive(Default)]
+pub struct Plan {
+    /// Another data directory than `data` in the node's scratch directory.
+    pub data: Option<PathBuf>,
+    /// Further arguments of `up`.
+    pub arguments: Vec<OsString>,
+    /// Further environment.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// Run as this user.
+    pub uid: Option<u32>,
+}
+
+/// A running node. Stopped and removed when dropped.
+pub struct Node {
+    scratch: Scratch,
+    plan: Plan,
+    data: PathBuf,
+    mount: PathBuf,
+    up: Option<Child>,
+}
+
+impl Node {
+    /// A node in a directory of its own, mounted and usable.
+    pub fn start() -> Node {
+        Node::start_as(Plan::default())
+    }
+
+    /// The same with a plan.
+    pub fn start_as(plan: Plan) -> Node {
+        let mut node = Node::prepare(plan);
+        node.up();
+        node
+    }
+
+    /// Directories of a node that does not run yet.
+    pub fn prepare(plan: Plan) -> Node {
+        let scratch = Scratch::new();
+        let data = plan
+            .data
+            .clone()
+            .unwrap_or_else(|| scratch.path().join("data"));
+        let mount = scratch.directory("mount");
+        Node {
+            scratch,
+            plan,
+            data,
+            mount,
+            up: None,
+        }
+    }
+
+    /// Starts it and waits until its mount is usable.
+    pub fn up(&mut self) {
+        assert!(self.up.is_none(), "the node runs already");
+        let out = File::create(self.out_path()).expect("a file");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("a file");
+        let mut command = self.command(&program("wolfdiskctl"));
+        command
+            .arg("up")
+            .arg("--data-dir")
+            .arg(&self.data)
+            .arg("--mount")
+            .arg(&self.mount);
+        command.args(&self.plan.arguments);
+        command.envs(
+            self.plan
+                .environment
+                .iter()
+                .map(|(name, value)| (name, value)),
+        );
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn();
+        self.up = Some(child.expect("wolfdiskctl can be started"));
+        let ready = format!("ready mount={}", self.mount.display());
+        wait_until("the node gets ready", || {
+            let ended = self
+                .up
+                .as_mut()
+                .expect("started")
+                .try_wait()
+                .expect("a child");
+            assert!(
+                ended.is_none(),
+                "wolfdiskctl up ended ({ended:?}) before it was ready"
+            );
+            let said = std::fs::read_to_string(self.out_path()).expect("its output");
+            said.lines().any(|line| line.starts_with(&ready))
+        });
+        assert!(is_mounted(&self.mount), "it said ready without a mount");
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        match self.plan.uid {
+            Some(uid) => crate::command::run_as(uid, self.scratch.path(), program, &[]),
+            None => Command::new(program),
+        }
+    }
+
+    /// Stops it in order. Panics unless it ends with code 0 and leaves no mount.
+    pub fn stop(&mut self) {
+        let mut up = self.up.take().expect("the node runs");
+        let below = descendants(up.id());
+        signal(up.id(), Signal::SIGTERM);
+        let mut status = None;
+        wait_within(STOP_DEADLINE, "the node stops", || {
+            status = up.try_wait().expect("a child");
+            status.is_some()
+        });
+        let code = status.and_then(|status| status.code());
+        assert_eq!(code, Some(0), "an orderly stop ends with 0");
+        assert!(!is_mounted(&self.mount), "a stopped node leaves no mount");
+        for (pid, name) in below {
+            assert!(!is_alive(pid), "{name} outlived its node");
+        }
+    }
+
+    /// Stops and starts it.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.up();
+    }
+
+    /// The root of the mount.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
+    /// A file or directory in the mount.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.mount.join(name)
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The node's own directory on the machine's disk.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// The process id of `up` itself.
+    pub fn up_pid(&self) -> u32 {
+        self.up.as_ref().expect("the node runs").id()
+    }
+
+    /// How `up` ended, once it has.
+    pub fn up_ended(&mut self) -> Option<std::process::ExitStatus> {
+        let up = self.up.as_mut().expect("the node was started");
+        let status = up.try_wait().expect("a child");
+        if status.is_some() {
+            self.up = None;
+        }
+        status
+    }
+
+    /// The process id of a daemon; waits while it is being restarted.
+    pub fn pid(&self, daemon: Daemon) -> u32 {
+        let mut found = None;
+        wait_until(daemon.name(), || {
+            let below = descendants(self.up_pid());
+            found = below.into_iter().find(|(_, name)| name == daemon.name());
+            found.is_some()
+        });
+        found.expect("just found").0
+    }
+
+    /// `kill -9` of a daemon. Returns when its successor runs.
+    pub fn kill(&self, daemon: Daemon) {
+        let pid = self.pid(daemon);
+        kill_hard(pid);
+        wait_within(DEADLINE, "a killed daemon is started again", || {
+            !is_alive(pid) && self.pid(daemon) != pid
+        });
+    }
+
+    /// Another mount of the same node.
+    pub fn second_mount(&self) -> SecondMount {
+        SecondMount::start(&self.data, &self.scratch)
+    }
+
+    /// What the daemons logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn out_path(&self) -> PathBuf {
+        self.scratch.path().join("up.out")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.scratch.path().join("up.log")
+    }
+
+    fn end(&mut self) {
+        let Some(mut up) = self.up.take() else { return };
+        let below = descendants(up.id());
+        signal(up.id(), Signal::SIGTERM);
+        let start = std::time::Instant::now();
+        while matches!(up.try_wait(), Ok(None)) {
+            if start.elapsed() > STOP_DEADLINE {
+                eprintln!("the node does not stop: killed");
+                kill_hard(up.id());
+                below.iter().for_each(|(pid, _)| kill_hard(*pid));
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if let Err(error) = up.wait() {
+            eprintln!("wolfdiskctl up cannot be waited for: {error}");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end();
+        detach_below(self.scratch.path());
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- the node's log, last lines");
+            for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
+                eprintln!("{line}");
+            }
+        }
+    }
+}

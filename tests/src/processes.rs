@@ -1,0 +1,82 @@
+//! Processes that a test started: their children, signals, memory. Nothing is ever found by name alone.
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The ids of all processes below `root`, with their names.
+pub fn descendants(root: u32) -> Vec<(u32, String)> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("proc").flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        // A process that has ended meanwhile is no error.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        let Some((name, rest)) = stat
+            .split_once('(')
+            .and_then(|(_, rest)| rest.rsplit_once(')'))
+        else {
+            continue;
+        };
+        let mut fields = rest.split_whitespace();
+        let is_zombie = fields.next() == Some("Z");
+        if let (false, Some(parent)) = (
+            is_zombie,
+            fields.next().and_then(|text| text.parse::<u32>().ok()),
+        ) {
+            parents.push((pid, parent, name.to_owned()));
+        }
+    }
+    let (mut found, mut ancestors) = (Vec::new(), vec![root]);
+    while let Some(ancestor) = ancestors.pop() {
+        for (pid, _, name) in parents.iter().filter(|(_, parent, _)| *parent == ancestor) {
+            found.push((*pid, name.clone()));
+            ancestors.push(*pid);
+        }
+    }
+    found
+}
+
+/// Whether the process runs; a zombie does not.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+/// Sends a signal; a process that has ended is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id"));
+    match kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("cannot signal {pid}: {error}"),
+    }
+}
+
+/// `kill -9`.
+pub fn kill_hard(pid: u32) {
+    signal(pid, Signal::SIGKILL);
+}
+
+/// Resident memory.
+pub fn vm_rss_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .expect("VmRSS");
+    let kib = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse::<u64>().ok());
+    kib.expect("a number") * 1024
+}

@@ -1,0 +1,295 @@
+//! Two mounts of one node: what one did is seen by the other at once, with warm caches, name by name
+//! and byte by byte. Each test repeats with the roles changed in turn.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use wolfdisk_tests::{Node, Random, SecondMount};
+
+const ROUNDS: usize = 100;
+
+struct Two {
+    second: SecondMount,
+    node: Node,
+}
+
+impl Two {
+    fn start() -> Two {
+        let node = Node::start();
+        Two {
+            second: node.second_mount(),
+            node,
+        }
+    }
+
+    /// Runs `body` many times with the roots of the acting and the watching mount.
+    fn each_round(&self, mut body: impl FnMut(usize, &Path, &Path)) {
+        for round in 0..ROUNDS {
+            match round % 2 {
+                0 => body(round, self.node.mount(), self.second.mount()),
+                _ => body(round, self.second.mount(), self.node.mount()),
+            }
+        }
+    }
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn is_missing(path: &Path) -> bool {
+    matches!(fs::symlink_metadata(path), Err(error) if error.kind() == ErrorKind::NotFound)
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_file_renamed_over_an_opened_name() {
+    let two = Two::start();
+    fs::write(two.node.path("name"), "before").expect("written");
+    two.each_round(|round, here, there| {
+        let mut old = fs::File::open(there.join("name")).expect("opened");
+        let mut before = String::new();
+        old.read_to_string(&mut before).expect("readable");
+        let now = format!("round {round}");
+        fs::write(here.join("new"), &now).expect("written");
+        fs::rename(here.join("new"), here.join("name")).expect("renamed");
+        assert_eq!(text(&there.join("name")), now);
+        assert!(is_missing(&there.join("new")));
+        // Who opened the old file still has it.
+        old.seek(SeekFrom::Start(0)).expect("seekable");
+        let mut still = String::new();
+        old.read_to_string(&mut still).expect("readable");
+        assert_eq!(still, before);
+    });
+}
+
+#[test]
+fn a_name_found_missing_before() {
+    let two = Two::start();
+    two.each_round(|round, here, there| {
+        let name = format!("file{round}");
+        assert!(is_missing(&there.join(&name)) && is_missing(&there.join(&name)));
+        fs::write(here.join(&name), "x").expect("written");
+        assert_eq!(text(&there.join(&name)), "x");
+        let directory = format!("directory{round}");
+        assert!(is_missing(&there.join(&directory)));
+        fs::create_dir(here.join(&directory)).expect("made");
+        assert!(there.join(&directory).is_dir());
+        let link = format!("link{round}");
+        assert!(is_missing(&there.join(&link)));
+        std::os::unix::fs::symlink("target", here.join(&link)).expect("made");
+        assert_eq!(
+            fs::read_link(there.join(&link)).expect("a link"),
+            PathBuf::from("target")
+        );
+    });
+}
+
+#[test]
+fn growth_shrinkage_and_overwriting() {
+    let two = Two::start();
+    let mut random = Random::new();
+    let mut expected = random.bytes(10_000);
+    fs::write(two.node.path("file"), &expected).expect("written");
+    two.each_round(|_, here, there| {
+        assert_eq!(fs::read(there.join("file")).expect("readable"), expected);
+        let mut open = fs::File::open(there.join("file")).expect("opened");
+        let file = fs::File::options()
+            .write(true)
+            .open(here.join("file"))
+            .expect("opened");
+        match random.below(3) {
+            0 => {
+                let more = 1 + random.below(200_000) as usize;
+                let more = random.bytes(more);
+                file.write_all_at(&more, expected.len() as u64)
+                    .expect("written");
+                expected.extend_from_slice(&more);
+            }
+            1 => {
+                let length = random.below(expected.len() as u64 + 1);
+                file.set_len(length).expect("truncated");
+                expected.truncate(length as usize);
+            }
+            _ => {
+                let at = random.below(expected.len() as u64 + 1) as usize;
+                let length = (expected.len() - at).min(random.below(9_000) as usize);
+                let bytes = random.bytes(length);
+                file.write_all_at(&bytes, at as u64).expect("written");
+                expected[at..at + length].copy_from_slice(&bytes);
+            }
+        }
+        drop(file);
+        let seen = fs::metadata(there.join("file")).expect("there").len();
+        assert_eq!(seen, expected.len() as u64);
+        assert!(
+            fs::read(there.join("file")).expect("readable") == expected,
+            "content differs"
+        );
+        // A descriptor that was open before sees it too.
+        let mut again = Vec::new();
+        open.read_to_end(&mut again).expect("readable");
+        assert!(again == expected, "an old descriptor reads old content");
+    });
+}
+
+#[test]
+fn unlinking_and_removing() {
+    let two = Two::start();
+    two.each_round(|_, here, there| {
+        fs::create_dir(here.join("directory")).expect("made");
+        fs::write(here.join("directory/file"), "content").expect("written");
+        assert_eq!(text(&there.join("directory/file")), "content");
+        let mut open = fs::File::open(there.join("directory/file")).expect("opened");
+        fs::remove_file(here.join("directory/file")).expect("removed");
+        assert!(is_missing(&there.join("directory/file")));
+        assert!(names(&there.join("directory")).is_empty());
+        let mut still = String::new();
+        open.read_to_string(&mut still).expect("an open file stays");
+        assert_eq!(still, "content");
+        fs::remove_dir(here.join("directory")).expect("removed");
+        assert!(is_missing(&there.join("directory")));
+    });
+}
+
+#[test]
+fn modes_owners_times_and_attributes() {
+    let two = Two::start();
+    fs::write(two.node.path("file"), "x").expect("written");
+    two.each_round(|round, here, there| {
+        fs::metadata(there.join("file")).expect("there");
+        let mode = [0o600, 0o644, 0o4755, 0o000][round % 4];
+        fs::set_permissions(here.join("file"), fs::Permissions::from_mode(mode)).expect("set");
+        let seen = fs::metadata(there.join("file")).expect("there");
+        assert_eq!(seen.permissions().mode() & 0o7777, mode);
+        let owner = round as u32 + 1;
+        std::os::unix::fs::chown(here.join("file"), Some(owner), Some(owner)).expect("set");
+        let seen = fs::metadata(there.join("file")).expect("there");
+        assert_eq!(std::os::unix::fs::MetadataExt::uid(&seen), owner);
+        let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000 + round as u64, 5);
+        let file = fs::File::options()
+            .write(true)
+            .open(here.join("file"))
+            .expect("opened");
+        file.set_modified(time).expect("set");
+        let seen = fs::metadata(there.join("file"))
+            .expect("there")
+            .modified()
+            .expect("a time");
+        assert_eq!(seen, time);
+        drop(file);
+    });
+}
+
+#[test]
+fn listings() {
+    let two = Two::start();
+    let mut expected: Vec<String> = Vec::new();
+    two.each_round(|round, here, there| {
+        assert_eq!(names(there), expected);
+        let name = format!("entry{round:03}");
+        match round % 5 {
+            4 => {
+                let gone = expected.remove(0);
+                fs::remove_file(here.join(gone)).expect("removed");
+            }
+            3 => {
+                fs::rename(here.join(&expected[0]), here.join(&name)).expect("renamed");
+                expected.remove(0);
+                expected.push(name);
+            }
+            _ => {
+                fs::write(here.join(&name), "x").expect("written");
+                expected.push(name);
+            }
+        }
+        assert_eq!(names(there), expected);
+        assert_eq!(names(here), expected);
+    });
+}
+
+#[test]
+fn appends_of_both_interleave_without_loss() {
+    let two = Two::start();
+    fs::write(two.node.path("log"), "").expect("written");
+    let writers: Vec<_> = [two.node.mount(), two.second.mount()]
+        .into_iter()
+        .enumerate()
+        .map(|(who, root)| {
+            let path = root.join("log");
+            std::thread::spawn(move || {
+                for line in 0..200 {
+                    let mut file = fs::File::options()
+                        .append(true)
+                        .open(&path)
+                        .expect("opened");
+                    file.write_all(format!("{who} {line}\n").as_bytes())
+                        .expect("written");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.join().expect("no failure");
+    }
+    for root in [two.node.mount(), two.second.mount()] {
+        let all = text(&root.join("log"));
+        for who in 0..2 {
+            let mine: Vec<String> = all
+                .lines()
+                .filter_map(|line| line.strip_prefix(&format!("{who} ")).map(str::to_owned))
+                .collect();
+            let expected: Vec<String> = (0..200).map(|line| line.to_string()).collect();
+            assert_eq!(mine, expected, "lines of writer {who}");
+        }
+    }
+}
+
+#[test]
+fn a_lock_taken_here_is_held_there() {
+    let two = Two::start();
+    fs::write(two.node.path("lock"), "0").expect("written");
+    // Each increments a counter under flock; a lost update means that both held it.
+    let workers: Vec<_> = [two.node.mount(), two.second.mount()]
+        .into_iter()
+        .map(|root| {
+            let path = root.join("lock");
+            std::thread::spawn(move || {
+                for _ in 0..100 {
+                    let mut file = fs::File::options()
+                        .read(true)
+                        .write(true)
+                        .open(&path)
+                        .expect("opened");
+                    file.lock().expect("locked");
+                    let mut number = String::new();
+                    file.read_to_string(&mut number).expect("readable");
+                    let next = number.parse::<u32>().expect("a number") + 1;
+                    file.write_all_at(next.to_string().as_bytes(), 0)
+                        .expect("written");
+                    file.unlock().expect("unlocked");
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().expect("no failure");
+    }
+    assert_eq!(text(&two.node.path("lock")), "200");
+}
