@@ -92,9 +92,13 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
         // The daemon itself has said why, on the same standard error.
         return ExitCode::from(failed.code());
     }
+    if let Some(CtlError::Background { message, exit }) = error.downcast_ref() {
+        // The line names the program that failed.
+        eprintln!("{message}");
+        return ExitCode::from(*exit);
+    }
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
-        Some(CtlError::Background { exit, .. }) => ExitCode::from(*exit),
         Some(CtlError::NotRunning(_)) => Exit::NotRunning.into(),
         Some(CtlError::NotInRelease(..) | CtlError::NotMounted(_)) => Exit::Usage.into(),
         Some(
@@ -103,6 +107,7 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::StillWriting { .. }
             | CtlError::Create { .. }
             | CtlError::Ask(_)
+            | CtlError::Background { .. }
             | CtlError::Io { .. },
         ) => Exit::Failed.into(),
         None if error.is::<BadId>() => Exit::Usage.into(),

@@ -1,2 +1,41 @@
-//! stub
-fn main() {}
+//! What developers run: `cargo xtask up | test | bench`. Standard library only, so that it is built in
+//! a moment; everything it does can be done by hand with the commands that it prints.
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod checks;
+mod groups;
+mod packages;
+mod run;
+mod tally;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  up [ARGUMENTS]          build the node, then run it: wolfdiskctl up ARGUMENTS
+  test [GROUP] [--long]   install what the tests need, then run them: all, or one group
+  bench [ARGUMENTS]       build the node, then run bench/run.sh ARGUMENTS
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_str() {
+        "up" => up::up(&rest),
+        "test" => test::test(&rest),
+        "bench" => bench::bench(&rest),
+        _ => Err(run::Failure::usage(USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.say();
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Stands for a daemon: says that it is ready, ends at SIGTERM or at the end of its lifeline.
+
+What it does is written to `journal` beside it, one line each: NAME start PID, NAME stop CAUSE. A file
+NAME.exit beside it holds an exit code to end with before it is ready, NAME.exit-later one to end with at
+once when ready; NAME.deaf makes it ignore SIGTERM.
+"""
+import os
+import select
+import signal
+import socket
+import sys
+
+own = os.path.abspath(__file__)
+name = os.path.basename(own)
+
+
+def journal(text):
+    with open(os.path.join(os.path.dirname(own), "journal"), "a") as out:
+        out.write(f"{name} {text}\n")
+
+
+def wish(kind):
+    try:
+        with open(f"{own}.{kind}") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return None
+
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+reader, writer = os.pipe()
+signal.signal(signal.SIGTERM, lambda *_: os.write(writer, b"x"))
+if wish("deaf") is not None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+journal(f"start {os.getpid()} {os.getpgrp()} {' '.join(sys.argv[1:])}")
+if (code := wish("exit")) is not None:
+    print(f"{name}: the fake was told to fail", file=sys.stderr)
+    sys.exit(int(code))
+words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+words.connect(os.environ["NOTIFY_SOCKET"])
+words.send(b"READY=1\n")
+if (code := wish("exit-later")) is not None:
+    sys.exit(int(code))
+lifeline = int(os.environ["WOLFDISK_LIFELINE_FD"])
+ready, _, _ = select.select([reader, lifeline], [], [])
+journal("stop " + ("term" if reader in ready else "lifeline"))

@@ -1,0 +1,98 @@
+//! Checks of the code itself: format, lints, and that nothing in the default build compiles C.
+
+use crate::run::{Failure, cargo, output, succeeds};
+use crate::tally::Tally;
+
+/// Crates that compile or bind C, or stand for those that do. A default build holds none of them, so
+/// that it needs no other compiler on any architecture. `deny.toml` holds the same list for those who
+/// have cargo-deny.
+const BANNED: &[&str] = &[
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "bindgen",
+    "cc",
+    "cmake",
+    "libz-sys",
+    "lz4-sys",
+    "nasm-rs",
+    "openssl-sys",
+    "ring",
+    "zstd-sys",
+];
+
+/// Runs them all.
+pub fn run(tally: &mut Tally) -> Result<(), Failure> {
+    let formatted = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?;
+    tally.check("formatting", formatted);
+    let clippy = [
+        "clippy",
+        "--locked",
+        "--profile",
+        "checked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    tally.check("lints", succeeds(&mut cargo(&clippy))?);
+    let found = banned()?;
+    if !found.is_empty() {
+        println!(
+            "the default build holds crates that compile C: {}",
+            found.join(", ")
+        );
+    }
+    tally.check("no C in the default build", found.is_empty());
+    Ok(())
+}
+
+fn banned() -> Result<Vec<String>, Failure> {
+    let arguments = [
+        "tree",
+        "--locked",
+        "--workspace",
+        "--target",
+        "all",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ];
+    let text = output(&mut cargo(&arguments)).ok_or_else(|| Failure::new("cargo tree failed"))?;
+    let mut found: Vec<String> = names(&text)
+        .filter(|name| BANNED.contains(name))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The names of the crates in what `cargo tree --prefix none` prints.
+fn names(tree: &str) -> impl Iterator<Item = &str> {
+    tree.lines().filter_map(|line| line.split(' ').next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_cargo_deny_is_the_same() {
+        let text =
+            std::fs::read_to_string(crate::run::root().join("deny.toml")).expect("deny.toml");
+        for name in BANNED {
+            assert!(
+                text.contains(&format!("{{ crate = \"{name}\" }}")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_the_first_words() {
+        let tree = "bytes v1.0.0\ncc v1.2.3 (*)\n";
+        assert_eq!(names(tree).collect::<Vec<_>>(), ["bytes", "cc"]);
+    }
+}

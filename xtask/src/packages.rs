@@ -1,0 +1,124 @@
+//! The programs that tests use, and the packages of the system that bring them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::run::{Failure, output, succeeds};
+
+/// A program and the package that holds it, in Debian and in Fedora.
+#[derive(Debug)]
+struct Need {
+    program: &'static str,
+    debian: &'static str,
+    fedora: &'static str,
+}
+
+const fn need(program: &'static str, debian: &'static str, fedora: &'static str) -> Need {
+    Need {
+        program,
+        debian,
+        fedora,
+    }
+}
+
+const NEEDS: &[Need] = &[
+    need("cc", "gcc", "gcc"),
+    need("fusermount3", "fuse3", "fuse3"),
+    need("fio", "fio", "fio"),
+    need("setfacl", "acl", "acl"),
+    need("setfattr", "attr", "attr"),
+    need("strace", "strace", "strace"),
+    need("sqlite3", "sqlite3", "sqlite"),
+    need("git", "git", "git"),
+    need("python3", "python3", "python3"),
+    need("setpriv", "util-linux", "util-linux"),
+];
+
+/// Installs what is missing, of the system and of the Rust toolchain.
+///
+/// # Errors
+/// It is missing still; the message says how to install it.
+pub fn install() -> Result<(), Failure> {
+    install_components()?;
+    let missing: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| !is_there(need.program))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let debian: Vec<&str> = missing.iter().map(|need| need.debian).collect();
+    let fedora: Vec<&str> = missing.iter().map(|need| need.fedora).collect();
+    let installed = if is_there("apt-get") {
+        let update = succeeds(as_root("apt-get")?.args(["update", "-q"]))?;
+        let flags = ["install", "-y", "-q", "--no-install-recommends"];
+        update && succeeds(as_root("apt-get")?.args(flags).args(debian))?
+    } else if is_there("dnf") {
+        succeeds(as_root("dnf")?.args(["install", "-y"]).args(fedora))?
+    } else {
+        false
+    };
+    let still: Vec<&str> = missing
+        .iter()
+        .map(|need| need.program)
+        .filter(|name| !is_there(name))
+        .collect();
+    match installed && still.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "the tests need programs that are missing and could not be installed: {}",
+            still.join(", ")
+        ))),
+    }
+}
+
+/// rustfmt and clippy, which a minimal toolchain lacks.
+fn install_components() -> Result<(), Failure> {
+    let has = |name: &str| output(Command::new("cargo").args([name, "--version"])).is_some();
+    let lacks: Vec<&str> = [("fmt", "rustfmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter(|(command, _)| !has(command))
+        .map(|(_, component)| component)
+        .collect();
+    if lacks.is_empty() {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    match is_there("rustup") && succeeds(add.args(["component", "add"]).args(&lacks))? {
+        true => Ok(()),
+        false => Err(Failure::new(format!(
+            "the tests need {} of the Rust toolchain; install them with rustup or your distribution",
+            lacks.join(" and ")
+        ))),
+    }
+}
+
+fn as_root(program: &str) -> Result<Command, Failure> {
+    let is_root = output(Command::new("id").arg("-u")).is_some_and(|text| text.trim() == "0");
+    let mut command = match (is_root, is_there("sudo")) {
+        (true, _) => Command::new(program),
+        (false, true) => {
+            let mut sudo = Command::new("sudo");
+            sudo.arg(program);
+            sudo
+        }
+        (false, false) => {
+            return Err(Failure::new(format!(
+                "{program} must run as root, and there is no sudo; run `cargo xtask test` as root once"
+            )));
+        }
+    };
+    command
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null());
+    Ok(command)
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Ordinary users often lack the last two, where some of the programs are.
+    let usual = ["/usr/sbin", "/sbin"].map(Into::into);
+    std::env::split_paths(&path)
+        .chain(usual)
+        .any(|folder| Path::new(&folder).join(program).exists())
+}
