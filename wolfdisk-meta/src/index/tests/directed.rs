@@ -306,3 +306,90 @@ fn files_reach_as_far_as_off_t_does() {
     );
     world.check();
 }
+
+#[test]
+fn set_id_bits_go_where_linux_clears_them() {
+    let mut world = World::new();
+    let ino = world.create(Ino::ROOT, "f", Kind::File);
+    let set = |permissions, uid, kill_suid| Op::SetAttr {
+        ino,
+        permissions,
+        uid,
+        gid: None,
+        size: None,
+        atime: None,
+        mtime: None,
+        ctime: None,
+        kill_suid,
+    };
+    let permissions = |world: &World| {
+        world
+            .index
+            .inode(ino)
+            .expect("read")
+            .expect("an inode")
+            .permissions
+    };
+    world.run(set(Some(0o6755), None, false));
+    world.run(set(None, Some(5), false));
+    assert_eq!(permissions(&world), 0o755, "chown");
+    world.run(set(Some(0o6745), None, false));
+    world.run(set(None, None, true));
+    assert_eq!(
+        permissions(&world),
+        0o2745,
+        "without group execution the bit means locking"
+    );
+    let dir = world.create(Ino::ROOT, "d", Kind::Directory);
+    world.run(Op::SetAttr {
+        ino: dir,
+        permissions: Some(0o2775),
+        uid: None,
+        gid: Some(77),
+        size: None,
+        atime: None,
+        mtime: None,
+        ctime: None,
+        kill_suid: false,
+    });
+    for (text, kind, expected) in [("s", Kind::Directory, 0o2755), ("g", Kind::File, 0o755)] {
+        let child = world.create(dir, text, kind);
+        let child = world.index.inode(child).expect("read").expect("an inode");
+        assert_eq!((child.gid, child.permissions), (77, expected));
+    }
+}
+
+#[test]
+fn extended_attributes_keep_to_their_limits() {
+    let mut world = World::new();
+    let ino = world.create(Ino::ROOT, "f", Kind::File);
+    let set = |name: String, length: usize, create, replace| Op::SetXattr {
+        ino,
+        name: name.into(),
+        value: vec![0; length].into(),
+        create,
+        replace,
+        keep_setgid: false,
+    };
+    let mut errno = |op| world.run(op).answer.errno;
+    assert_eq!(
+        errno(set("user.a".into(), 65_537, false, false)),
+        libc::E2BIG
+    );
+    assert_eq!(errno(set("x".repeat(256), 1, false, false)), libc::ERANGE);
+    assert_eq!(errno(set("user.a".into(), 1, false, true)), libc::ENODATA);
+    assert_eq!(errno(set("user.a".into(), 1, true, false)), 0);
+    assert_eq!(errno(set("user.a".into(), 1, true, false)), libc::EEXIST);
+    let full = (0..99).map(|at| errno(set(format!("user.big{at}"), 65_536, false, false)));
+    assert_eq!(full.filter(|errno| *errno == libc::ENOSPC).count(), 99 - 15);
+    assert_eq!(
+        errno(Op::RemoveXattr {
+            ino,
+            name: "user.none".into()
+        }),
+        libc::ENODATA
+    );
+    world.check();
+    world.run(unlink(Ino::ROOT, "f", false));
+    world.check();
+}

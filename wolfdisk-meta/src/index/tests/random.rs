@@ -61,7 +61,7 @@ impl Pair {
         let fits = |ino: &&Ino| wanted.is_none_or(|kind| self.model.nodes[*ino].kind == kind);
         let all: Vec<&Ino> = self.model.nodes.keys().filter(fits).collect();
         // Now and then of a kind that does not fit, to see the errors.
-        if all.is_empty() || at % 13 == 0 {
+        if all.is_empty() || at.is_multiple_of(13) {
             return *self
                 .model
                 .nodes
