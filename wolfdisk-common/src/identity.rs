@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::ids::NodeNumber;
+use crate::lock::{Lock, LockError};
 use crate::node_id::NodeId;
 use crate::paths::Paths;
 
@@ -111,6 +112,9 @@ pub enum IdentityError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Another process initialises or runs it just now.
+    #[error(transparent)]
+    Busy(#[from] LockError),
     /// The system refused.
     #[error("cannot {verb} {}", path.display())]
     Io {
@@ -134,6 +138,7 @@ impl IdentityError {
             | IdentityError::KeyExposed { .. } => true,
             IdentityError::NewerFormat { .. }
             | IdentityError::Damaged { .. }
+            | IdentityError::Busy(_)
             | IdentityError::Io { .. } => false,
         }
     }
@@ -152,6 +157,9 @@ impl Identity {
             .mode(0o700)
             .create(dir)
             .map_err(|error| io_error("create", dir, error))?;
+        refuse_occupied(paths)?;
+        // Of two that come this far, one goes on and the other finds its lock or its work.
+        let _lock = Lock::acquire(&paths.supervisor_lock())?;
         refuse_occupied(paths)?;
         let identity = Identity {
             node,

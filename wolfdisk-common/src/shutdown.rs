@@ -8,13 +8,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::os::fd::AsFd;
 use tokio::sync::watch;
 
 /// The environment variable that holds the number of the lifeline's descriptor.
@@ -107,13 +107,9 @@ impl Shutdown {
 
     /// As [`Shutdown::requested`], on a thread of its own outside any runtime.
     pub fn wait(&self) -> Cause {
-        Blocking::default().run(self.requested())
+        block_on(self.requested())
     }
 }
-
-/// Runs a future of this module on the calling thread: it waits for nothing but a watch.
-#[derive(Default)]
-struct Blocking;
 
 struct Unpark(std::thread::Thread);
 
@@ -123,17 +119,16 @@ impl std::task::Wake for Unpark {
     }
 }
 
-impl Blocking {
-    fn run<T>(self, future: impl Future<Output = T>) -> T {
-        let waker = Arc::new(Unpark(std::thread::current())).into();
-        let mut context = std::task::Context::from_waker(&waker);
-        let mut future = std::pin::pin!(future);
-        loop {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-                return value;
-            }
-            std::thread::park();
+/// Runs a future of this module on the calling thread: it waits for nothing but a watch.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
         }
+        std::thread::park();
     }
 }
 
