@@ -7,11 +7,18 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod cache;
+mod chunks;
+mod convert;
+mod counters;
+mod data;
 mod error;
 mod limits;
 mod listener;
 mod lock;
 mod read_data;
+mod session;
+mod transport;
 mod types;
 mod volume;
 

@@ -1,1 +1,57 @@
 //! Every limit of this crate, with its reason.
+
+use std::time::Duration;
+
+use wolfdisk_common::limits;
+
+/// A call gives up after so long; daemons restart in far less.
+pub const CALL_DEADLINE: Duration = Duration::from_millis(limits::RECONNECT_DEADLINE_MS);
+/// How long [`crate::Volume::connect`] waits for the daemons: a person is watching.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Taken off every lifetime given to the kernel, which starts counting later than we do.
+pub const LEASE_MARGIN: Duration = Duration::from_millis(50);
+/// Beyond the heartbeat, before an unanswered feed call counts as lost.
+pub const FEED_SLACK: Duration = Duration::from_secs(2);
+/// Pauses between attempts to reach a daemon that went away: short, since a restart takes moments.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// A kernel notification that takes longer counts as unconfirmed: as long as the lease.
+pub const NOTIFY_DEADLINE: Duration = Duration::from_millis(limits::LEASE_MS);
+/// Buffered writes take their place at the latest after this (P3).
+pub const WRITE_BACK_AFTER: Duration = Duration::from_secs(1);
+/// Chunk data of one file that is stored but not committed; more is committed in the background, so
+/// that a close of a large file waits for its tail only.
+pub const UNCOMMITTED_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Pieces in one Write mutation: keeps a log entry small enough to apply at once.
+pub const WRITE_PIECES_MAX: usize = 512;
+/// An `O_APPEND` write that is logged as one `append`; longer ones become several.
+pub const APPEND_MAX_BYTES: usize = 128 * 1024;
+/// How often chunks that were refused (`retry_put`) are put again before the write fails.
+pub const PUT_AGAIN_MAX: usize = 5;
+/// Threads that put full chunks in the background: chunkd hashes on as many cores.
+pub const PUT_THREADS: usize = 2;
+/// Connections with a shared area that are kept for puts.
+pub const WRITERS_MAX: usize = 4;
+/// Shards of tables that all threads use.
+pub const SHARDS: usize = 16;
+/// Names cached in all directories together.
+pub const NAMES_MAX: usize = 1_000_000;
+/// Names cached in one directory; a larger one is not kept whole.
+pub const DIRECTORY_NAMES_MAX: usize = 200_000;
+/// Versions remembered of inodes that left the cache, against answers that are still under way.
+pub const FLOORS_MAX: usize = 8192;
+/// Pieces cached for one file.
+pub const FILE_PIECES_MAX: usize = 65_536;
+/// A map request asks for at least so much, so that sequential reads ask seldom.
+pub const MAP_AHEAD_BYTES: u64 = 64 * 1024 * 1024;
+/// Places of chunks remembered; about 100 bytes each.
+pub const LOCATIONS_MAX: usize = 65_536;
+/// Chunks whose place is asked for ahead of a sequential reader.
+pub const LOCATE_AHEAD: usize = 16;
+/// How often chunkd is asked which mapped segments were replaced.
+pub const RETIRED_EVERY: Duration = Duration::from_secs(5);
+/// Chunks that the kernel reads ahead of a sequential reader.
+pub const ADVISE_AHEAD: usize = 2;
+/// Attempts of a read whose map is overtaken by own commits before it stops them for a moment.
+pub const READ_ATTEMPTS: usize = 8;
+/// One slice of waiting for a lock; between two the caller may be found dead.
+pub const LOCK_WAIT_MS: u32 = 250;

@@ -2,26 +2,62 @@
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::cache::node::Reading;
+use crate::chunks::reader::ChunkBytes;
+use crate::error::{Error, Result};
 
 /// Zeroes that stand for holes.
 static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// Bytes of a file, in order, in one or more parts. Mapped parts hold their mapping: the bytes
-/// stay as they are for as long as this value lives.
-#[derive(Clone, Debug, Default)]
+/// stay as they are for as long as this value lives. Drop it only after the kernel has its answer:
+/// until then the volume counts the read as under way.
+#[derive(Debug, Default)]
 pub struct ReadData {
     parts: Vec<Part>,
     length: usize,
+    ino: u64,
+    _reading: Option<Reading>,
 }
 
 #[derive(Clone, Debug)]
 enum Part {
     Bytes(Bytes),
+    Chunk(ChunkBytes),
     Zero(usize),
 }
 
 impl ReadData {
+    pub(crate) fn begin(ino: u64, reading: Reading) -> ReadData {
+        ReadData {
+            parts: Vec::new(),
+            length: 0,
+            ino,
+            _reading: Some(reading),
+        }
+    }
+
+    pub(crate) fn push_bytes(&mut self, bytes: Bytes) {
+        self.length += bytes.len();
+        self.parts.push(Part::Bytes(bytes));
+    }
+
+    pub(crate) fn push_zeroes(&mut self, count: usize) {
+        self.length += count;
+        self.parts.push(Part::Zero(count));
+    }
+
+    pub(crate) fn push_chunk(&mut self, bytes: ChunkBytes) {
+        self.length += bytes.len();
+        self.parts.push(Part::Chunk(bytes));
+    }
+
+    /// Gives the parts up again, keeping the read under way.
+    pub(crate) fn restart(&mut self) {
+        self.parts.clear();
+        self.length = 0;
+    }
+
     /// Bytes in all parts: fewer than asked for only at the end of the file.
     pub fn len(&self) -> usize {
         self.length
@@ -32,11 +68,12 @@ impl ReadData {
         self.length == 0
     }
 
-    /// Gives every part in order.
+    /// Gives every part in order. Look at [`ReadData::check`] after the bytes were used.
     pub fn for_each(&self, mut sink: impl FnMut(&[u8])) {
         for part in &self.parts {
             match part {
                 Part::Bytes(bytes) => sink(bytes),
+                Part::Chunk(bytes) => sink(bytes.as_slice()),
                 &Part::Zero(mut count) => {
                     while count > 0 {
                         let now = count.min(ZEROES.len());
@@ -48,6 +85,21 @@ impl ReadData {
         }
     }
 
+    /// Whether every page that was used could really be read.
+    ///
+    /// # Errors
+    /// `Damaged` if a page of a mapping turned out to be unreadable.
+    pub fn check(&self) -> Result<()> {
+        let damaged = |part: &Part| matches!(part, Part::Chunk(bytes) if bytes.is_damaged());
+        if self.parts.iter().any(damaged) {
+            return Err(Error::Damaged {
+                ino: self.ino,
+                offset: 0,
+            });
+        }
+        Ok(())
+    }
+
     /// All bytes as one slice: without a copy if there is one part, else copied to `scratch`.
     ///
     /// # Errors
@@ -56,6 +108,7 @@ impl ReadData {
         match self.parts.as_slice() {
             [] => Ok(&[]),
             [Part::Bytes(bytes)] => Ok(bytes),
+            [Part::Chunk(bytes)] => Ok(bytes.as_slice()),
             [Part::Zero(count)] if *count <= ZEROES.len() => {
                 Ok(ZEROES.get(..*count).unwrap_or_default())
             }
@@ -63,6 +116,7 @@ impl ReadData {
                 scratch.clear();
                 scratch.reserve(self.length);
                 self.for_each(|part| scratch.extend_from_slice(part));
+                self.check()?;
                 Ok(scratch)
             }
         }

@@ -102,10 +102,6 @@ pub struct Entry {
 
 /// What looking up a name gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "short-lived and nearly always the large one"
-)]
 pub enum Lookup {
     /// It exists.
     Found(Entry),

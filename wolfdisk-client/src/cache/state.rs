@@ -1,0 +1,418 @@
+//! What is known of one inode, and what of it has not left this process.
+//!
+//! Attributes, pieces and names are used only under a right of the current epoch. An answer is learned
+//! only if it was read at or after the floor: the version of the last change known here, be it somebody
+//! else's (an invalidation) or our own.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use wolfdisk_common::time::Timestamp;
+use wolfdisk_proto::v1::Right;
+
+use super::names::Names;
+use crate::data::dirty::DirtyBuffer;
+use crate::data::pieces::PieceMap;
+use crate::limits;
+use crate::session::Identity;
+use crate::session::lease::Lease;
+use crate::types::Attr;
+use crate::volume::sealed::Pending;
+
+pub(crate) const ATTR: u32 = Right::Attr as u32;
+pub(crate) const DATA: u32 = Right::Data as u32;
+pub(crate) const NAMES: u32 = Right::Names as u32;
+pub(crate) const WRITE: u32 = Right::Write as u32;
+
+/// An extended attribute; large values are asked for when needed.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedXattr {
+    pub(crate) name: Bytes,
+    pub(crate) value: Option<Bytes>,
+}
+
+/// Counts failures of writing back, so that every handle is told of each once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WriteFailures {
+    pub(crate) count: u32,
+    pub(crate) errno: i32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct NodeState {
+    pub(crate) attr: Option<Attr>,
+    rights: u32,
+    epoch: u64,
+    floor: u64,
+    write_floor: u64,
+    pub(crate) pieces: PieceMap,
+    pieces_version: u64,
+    pub(crate) xattrs: Option<Arc<Vec<CachedXattr>>>,
+    pub(crate) names: Names,
+    pub(crate) dirty: DirtyBuffer,
+    pub(crate) pending: VecDeque<Pending>,
+    /// When the last buffered write was made.
+    pub(crate) local_mtime: Option<Timestamp>,
+    /// It waits in the flusher's queue.
+    pub(crate) queued: bool,
+    pub(crate) failures: WriteFailures,
+    pub(crate) opens: u32,
+    /// Removals of a name of it that are under way.
+    pub(crate) removals: u32,
+    /// It has lost its last name while it was open here.
+    pub(crate) orphan: bool,
+    /// It may be open-unlinked: the daemon counts on a word when the last handle is closed.
+    pub(crate) tell_release: bool,
+    /// Version of the last own mutation.
+    pub(crate) own_version: u64,
+    /// The least content version of anything the kernel may hold pages of; see `keep_cache`.
+    pub(crate) lowest_read: Option<u64>,
+    /// Who took locks through this volume.
+    pub(crate) lock_owners: HashSet<u64>,
+    /// Content version as an open without rights was told.
+    pub(crate) opened_content: Option<u64>,
+    /// When the right to buffer writes was last asked for.
+    pub(crate) asked_to_write: Option<Instant>,
+}
+
+impl NodeState {
+    /// Nothing is known; nothing older than `floor` will be learned.
+    pub(crate) fn new(floor: u64, window: u64) -> NodeState {
+        NodeState {
+            attr: None,
+            rights: 0,
+            epoch: 0,
+            floor,
+            write_floor: 0,
+            pieces: PieceMap::default(),
+            pieces_version: 0,
+            xattrs: None,
+            names: Names::from_floor(floor),
+            dirty: DirtyBuffer::new(window),
+            pending: VecDeque::new(),
+            local_mtime: None,
+            queued: false,
+            failures: WriteFailures::default(),
+            opens: 0,
+            removals: 0,
+            orphan: false,
+            tell_release: false,
+            own_version: 0,
+            lowest_read: None,
+            lock_owners: HashSet::new(),
+            opened_content: None,
+            asked_to_write: None,
+        }
+    }
+
+    /// All of `rights` are held now.
+    pub(crate) fn has(&self, rights: u32, lease: &Lease) -> bool {
+        self.rights & rights == rights && self.epoch == lease.epoch() && lease.is_live()
+    }
+
+    /// The attributes, if they may be relied on, with what is buffered here.
+    pub(crate) fn valid_attr(&self, lease: &Lease) -> Option<Attr> {
+        if self.has(ATTR, lease) {
+            self.attr.as_ref().map(|attr| self.localize(attr))
+        } else {
+            None
+        }
+    }
+
+    /// Attributes as this process sees them: buffered writes included.
+    pub(crate) fn localize(&self, attr: &Attr) -> Attr {
+        let mut attr = attr.clone();
+        if let Some(end) = self.unsaved_end() {
+            attr.size = attr.size.max(end);
+        }
+        if let Some(mtime) = self.local_mtime {
+            attr.mtime = mtime;
+            attr.ctime = attr.ctime.max(mtime);
+        }
+        attr
+    }
+
+    /// The end of what has not been committed.
+    pub(crate) fn unsaved_end(&self) -> Option<u64> {
+        let pending = self.pending.iter().map(Pending::end).max();
+        pending.max(self.dirty.end())
+    }
+
+    /// Something is not committed.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        !self.dirty.is_empty() || !self.pending.is_empty()
+    }
+
+    /// Learns an answer that was read at `version`. False if it must not be kept.
+    pub(crate) fn learn(
+        &mut self,
+        attr: Attr,
+        rights: u32,
+        version: u64,
+        asked: Identity,
+        lease: &Lease,
+    ) -> bool {
+        if version < self.floor || !self.enter(asked, lease) {
+            return false;
+        }
+        self.rights |= if version > self.write_floor {
+            rights
+        } else {
+            rights & !WRITE
+        };
+        let known = self.attr.as_ref().map_or(0, |attr| attr.attr_version.0);
+        if attr.attr_version.0 < known {
+            return true;
+        }
+        if attr.content_version.0 != self.pieces_version {
+            self.pieces.clear();
+            self.pieces_version = attr.content_version.0;
+        }
+        if self
+            .attr
+            .as_ref()
+            .is_none_or(|old| old.attr_version != attr.attr_version)
+        {
+            self.xattrs = None;
+        }
+        self.attr = Some(attr);
+        true
+    }
+
+    /// Things asked for under `asked` may be kept: its epoch is the current one. What is left from an
+    /// earlier epoch goes.
+    fn enter(&mut self, asked: Identity, lease: &Lease) -> bool {
+        if asked.epoch != lease.epoch() {
+            return false;
+        }
+        if self.epoch != asked.epoch {
+            self.drop_rights(u32::MAX);
+            self.names.clear(self.names.newest());
+            self.epoch = asked.epoch;
+        }
+        true
+    }
+
+    /// An answer about names, read at `version`, that grants `rights`. False if it must not be kept.
+    pub(crate) fn learn_names(
+        &mut self,
+        rights: u32,
+        version: u64,
+        asked: Identity,
+        lease: &Lease,
+    ) -> bool {
+        if version < self.names.floor() {
+            return false;
+        }
+        if !self.enter(asked, lease) {
+            return false;
+        }
+        self.rights |= rights & NAMES;
+        self.has(NAMES, lease)
+    }
+
+    /// We changed this inode at `version`, and these are its attributes after it, where told.
+    pub(crate) fn learn_own(
+        &mut self,
+        attr: Option<Attr>,
+        rights: u32,
+        version: u64,
+        asked: Identity,
+        lease: &Lease,
+    ) {
+        self.own_version = self.own_version.max(version);
+        match attr {
+            Some(attr) => {
+                self.learn(attr, rights, version, asked, lease);
+            }
+            None if version >= self.floor => self.attr = None,
+            None => {}
+        }
+        self.floor = self.floor.max(version);
+    }
+
+    /// The content was changed by us at this content version and `pieces` tell where it is now.
+    pub(crate) fn content_moved(&mut self, content_version: u64) {
+        if let Some(old) = self.attr.as_ref().map(|attr| attr.content_version.0)
+            && self.lowest_read == Some(old)
+        {
+            self.lowest_read = Some(content_version);
+        }
+        self.pieces_version = content_version;
+    }
+
+    /// The content version that the pieces belong to.
+    pub(crate) fn pieces_version(&self) -> u64 {
+        self.pieces_version
+    }
+
+    /// Pieces read at `version` of content `content_version` may be kept.
+    pub(crate) fn may_learn_pieces(
+        &self,
+        version: u64,
+        content_version: u64,
+        asked: Identity,
+        lease: &Lease,
+    ) -> bool {
+        asked.epoch == self.epoch
+            && version >= self.floor
+            && self.has(DATA, lease)
+            && content_version == self.pieces_version
+            && self.pieces.len() < limits::FILE_PIECES_MAX
+    }
+
+    /// Extended attributes read at `version` may be kept.
+    pub(crate) fn may_learn_xattrs(&self, version: u64, asked: Identity, lease: &Lease) -> bool {
+        asked.epoch == self.epoch
+            && version >= self.floor
+            && self.attr.is_some()
+            && self.has(ATTR, lease)
+    }
+
+    /// Somebody else changed it at `version`.
+    pub(crate) fn invalidate(&mut self, rights: u32, version: u64) {
+        self.floor = self.floor.max(version);
+        self.drop_rights(rights);
+    }
+
+    /// The right to the names of this directory was taken at `version`; gives the names that the kernel
+    /// may know.
+    pub(crate) fn lose_names(&mut self, version: u64) -> Vec<Bytes> {
+        let names = self.names.known_names();
+        self.names.clear(version);
+        self.drop_rights(NAMES);
+        names
+    }
+
+    /// Buffering is over; rights to write that were granted up to `version` do not count.
+    pub(crate) fn end_buffering(&mut self, version: u64) {
+        self.write_floor = self.write_floor.max(version);
+        self.drop_rights(WRITE);
+    }
+
+    /// The version below which nothing is learned.
+    #[cfg(test)]
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The greatest version known here, to be remembered when this is forgotten.
+    pub(crate) fn newest(&self) -> u64 {
+        self.floor.max(self.names.newest())
+    }
+
+    /// Any right is held: the daemon thinks of us.
+    pub(crate) fn has_any_right(&self, lease: &Lease) -> bool {
+        self.rights != 0 && self.epoch == lease.epoch()
+    }
+
+    fn drop_rights(&mut self, rights: u32) {
+        self.rights &= !rights;
+        if rights & ATTR != 0 {
+            self.attr = None;
+            self.xattrs = None;
+        }
+        if rights & DATA != 0 {
+            self.pieces.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wolfdisk_common::ids::{Ino, Version};
+
+    use super::*;
+    use crate::types::FileKind;
+
+    pub(crate) fn attr(version: u64) -> Attr {
+        Attr {
+            ino: Ino(5),
+            kind: FileKind::File,
+            permissions: 0o644,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            size: 0,
+            allocated: 0,
+            atime: Timestamp::default(),
+            mtime: Timestamp::default(),
+            ctime: Timestamp::default(),
+            btime: Timestamp::default(),
+            rdev: 0,
+            content_version: Version(version),
+            parent: Ino::ROOT,
+            has_xattr: false,
+            symlink: Bytes::new(),
+            attr_version: Version(version),
+        }
+    }
+
+    fn live() -> (Lease, Identity) {
+        let lease = Lease::default();
+        lease.renew(Instant::now(), Duration::from_secs(60));
+        let asked = Identity {
+            session: 1,
+            epoch: lease.epoch(),
+        };
+        (lease, asked)
+    }
+
+    #[test]
+    fn an_answer_older_than_an_invalidation_is_not_kept() {
+        let (lease, asked) = live();
+        let mut state = NodeState::new(0, 4096);
+        state.invalidate(ATTR | DATA, 10);
+        assert!(!state.learn(attr(9), ATTR, 9, asked, &lease));
+        assert_eq!(state.valid_attr(&lease), None);
+        assert!(state.learn(attr(10), ATTR, 10, asked, &lease));
+        assert!(state.valid_attr(&lease).is_some());
+    }
+
+    #[test]
+    fn own_changes_are_not_undone_by_a_late_answer() {
+        let (lease, asked) = live();
+        let mut state = NodeState::new(0, 4096);
+        state.learn_own(Some(attr(12)), ATTR, 12, asked, &lease);
+        assert!(!state.learn(attr(10), ATTR, 11, asked, &lease));
+        assert_eq!(
+            state.valid_attr(&lease).map(|attr| attr.attr_version.0),
+            Some(12)
+        );
+    }
+
+    #[test]
+    fn nothing_outlives_its_epoch() {
+        let (lease, asked) = live();
+        let mut state = NodeState::new(0, 4096);
+        assert!(state.learn(attr(1), ATTR | DATA, 1, asked, &lease));
+        lease.next_epoch();
+        assert_eq!(state.valid_attr(&lease), None);
+        assert!(
+            !state.learn(attr(2), ATTR, 2, asked, &lease),
+            "asked for in the old epoch"
+        );
+        let asked = Identity {
+            epoch: lease.epoch(),
+            ..asked
+        };
+        assert!(state.learn(attr(2), ATTR, 2, asked, &lease));
+        assert!(!state.has(DATA, &lease), "the old right does not come back");
+    }
+
+    #[test]
+    fn a_right_to_write_that_was_taken_back_is_not_revived() {
+        let (lease, asked) = live();
+        let mut state = NodeState::new(0, 4096);
+        state.end_buffering(5);
+        assert!(state.learn(attr(5), ATTR | WRITE, 5, asked, &lease));
+        assert!(!state.has(WRITE, &lease));
+        assert!(state.learn(attr(6), ATTR | WRITE, 6, asked, &lease));
+        assert!(state.has(WRITE, &lease));
+    }
+}

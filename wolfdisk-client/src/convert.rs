@@ -1,0 +1,139 @@
+//! Between the wire's messages and our own types.
+
+use wolfdisk_common::ids::{ChunkId, Ino, Version};
+use wolfdisk_common::time::Timestamp;
+use wolfdisk_proto::v1;
+
+use crate::data::pieces::{Piece, Source};
+use crate::error::{Error, Result};
+use crate::lock::{LockKind, LockRequest};
+use crate::types::{Attr, FileKind, SetAttr, SetTime};
+
+/// Attributes as they came in an answer that must carry them.
+pub(crate) fn attr(attr: Option<v1::Attr>) -> Result<Attr> {
+    let attr = attr.ok_or(Error::Malformed("attributes are missing"))?;
+    let kind = FileKind::from_mode(attr.mode).ok_or(Error::Malformed("a file type"))?;
+    let time = |seconds, nanos| Timestamp { seconds, nanos };
+    Ok(Attr {
+        ino: Ino(attr.ino),
+        kind,
+        permissions: attr.mode & 0o7777,
+        uid: attr.uid,
+        gid: attr.gid,
+        nlink: attr.nlink,
+        size: attr.size,
+        allocated: attr.allocated,
+        atime: time(attr.atime_s, attr.atime_ns),
+        mtime: time(attr.mtime_s, attr.mtime_ns),
+        ctime: time(attr.ctime_s, attr.ctime_ns),
+        btime: time(attr.btime_s, attr.btime_ns),
+        rdev: attr.rdev,
+        content_version: Version(attr.content_version),
+        parent: Ino(attr.parent),
+        has_xattr: attr.has_xattr,
+        symlink: attr.symlink,
+        attr_version: Version(attr.attr_version),
+    })
+}
+
+/// Pieces of a map; they must be in order and without gaps, as the protocol says.
+pub(crate) fn pieces(reply: &v1::MapReply) -> Result<Vec<Piece>> {
+    let mut at = reply.offset;
+    let mut pieces = Vec::with_capacity(reply.pieces.len());
+    for piece in &reply.pieces {
+        let source = match &piece.source {
+            Some(v1::piece::Source::Data(data)) if data.len() as u64 == piece.length => {
+                Source::Data(data.clone())
+            }
+            Some(v1::piece::Source::Chunk(span)) => {
+                let id =
+                    ChunkId::from_slice(&span.id).map_err(|_| Error::Malformed("a chunk id"))?;
+                Source::Chunk {
+                    id,
+                    offset: span.offset,
+                }
+            }
+            Some(v1::piece::Source::Hole(hole)) => Source::Hole {
+                allocated: hole.allocated,
+            },
+            Some(v1::piece::Source::Data(_)) | None => return Err(Error::Malformed("a piece")),
+        };
+        if piece.offset != at || piece.length == 0 {
+            return Err(Error::Malformed("pieces with a gap"));
+        }
+        at = at
+            .checked_add(piece.length)
+            .ok_or(Error::Malformed("a piece"))?;
+        pieces.push(Piece {
+            offset: piece.offset,
+            length: piece.length,
+            source,
+        });
+    }
+    Ok(pieces)
+}
+
+/// A time to set.
+pub(crate) fn time(time: SetTime) -> v1::Time {
+    match time {
+        SetTime::Now => v1::Time {
+            now: true,
+            ..v1::Time::default()
+        },
+        SetTime::At(at) => v1::Time {
+            seconds: at.seconds,
+            nanos: at.nanos,
+            now: false,
+        },
+    }
+}
+
+/// Attributes to change.
+pub(crate) fn set_attr(ino: Ino, change: &SetAttr) -> v1::SetAttr {
+    v1::SetAttr {
+        ino: ino.0,
+        mode: change.permissions.map(|permissions| permissions & 0o7777),
+        uid: change.uid,
+        gid: change.gid,
+        size: change.size,
+        atime: change.atime.map(time),
+        mtime: change.mtime.map(time),
+        ctime: change.ctime.map(time),
+        kill_suid: change.kill_suid,
+    }
+}
+
+/// A lock as it is asked for.
+pub(crate) fn set_lock(ino: Ino, lock: &LockRequest, wait_ms: u32) -> v1::SetLock {
+    let kind = match lock.kind {
+        LockKind::Read => v1::set_lock::Type::Read,
+        LockKind::Write => v1::set_lock::Type::Write,
+        LockKind::Unlock => v1::set_lock::Type::Unlock,
+    };
+    v1::SetLock {
+        ino: ino.0,
+        owner: lock.owner,
+        r#type: kind.into(),
+        start: lock.start,
+        end: lock.end,
+        pid: lock.pid,
+        wait_ms,
+    }
+}
+
+/// A lock that somebody holds.
+pub(crate) fn held_lock(holder: &v1::SetLock, same_session: bool) -> LockRequest {
+    let kind = match holder.r#type() {
+        v1::set_lock::Type::Read => LockKind::Read,
+        v1::set_lock::Type::Write => LockKind::Write,
+        v1::set_lock::Type::Unlock => LockKind::Unlock,
+    };
+    let pid = if same_session { holder.pid } else { 0 };
+    LockRequest {
+        owner: holder.owner,
+        kind,
+        start: holder.start,
+        end: holder.end,
+        pid,
+    }
+}

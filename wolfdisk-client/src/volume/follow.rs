@@ -1,0 +1,179 @@
+//! What the volume does when the daemon says that something changed elsewhere.
+
+use std::sync::Weak;
+
+use bytes::Bytes;
+use wolfdisk_common::ids::Ino;
+use wolfdisk_proto::v1::Invalidation;
+use wolfdisk_proto::v1::invalidation::Kind;
+
+use super::Volume;
+use crate::cache::state::{ATTR, DATA, WRITE};
+use crate::session::feed::Follower;
+
+/// Follows for as long as the volume lives.
+pub(super) struct WeakFollower(pub(super) Weak<Volume>);
+
+impl Follower for WeakFollower {
+    fn drop_own(&self, invalidation: &Invalidation) {
+        if let Some(volume) = self.0.upgrade() {
+            volume.drop_own(invalidation);
+        }
+    }
+
+    fn drop_kernel(&self, invalidation: &Invalidation) -> bool {
+        self.0
+            .upgrade()
+            .is_none_or(|volume| volume.drop_kernel(invalidation))
+    }
+
+    fn drop_all(&self, rolled_back: bool) {
+        if let Some(volume) = self.0.upgrade() {
+            volume.drop_all(rolled_back);
+        }
+    }
+
+    fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
+        self.0
+            .upgrade()
+            .map(|volume| volume.take_returns())
+            .unwrap_or_default()
+    }
+
+    fn returned(&self, taken: bool) {
+        if let Some(volume) = self.0.upgrade() {
+            volume.table.returned(taken);
+            let mut releasing = volume.releasing.lock();
+            if taken {
+                releasing.clear();
+            } else {
+                volume.released.lock().append(&mut releasing);
+            }
+        }
+    }
+}
+
+impl Volume {
+    fn drop_own(&self, invalidation: &Invalidation) {
+        let (ino, version) = (Ino(invalidation.ino), invalidation.version);
+        let Some(node) = self.table.get(ino) else {
+            self.table.note_change(ino, version);
+            if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
+                self.released.lock().push(ino.0);
+            }
+            return;
+        };
+        let mut state = node.state.lock();
+        match invalidation.kind() {
+            Kind::Name => state.names.invalidate(&invalidation.name, version),
+            Kind::Attr => state.invalidate(ATTR, version),
+            Kind::Data => state.invalidate(ATTR | DATA | WRITE, version),
+            Kind::WriteBack => state.end_buffering(version),
+            Kind::Directory => {
+                let names = state.lose_names(version);
+                self.doomed_names.lock().insert(invalidation.number, names);
+            }
+        }
+        if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
+            // Its last name may have gone: the daemon then waits for a word from whoever has it open.
+            if state.opens == 0 {
+                self.released.lock().push(ino.0);
+            } else {
+                state.tell_release = true;
+            }
+        }
+        node.changed.notify_all();
+    }
+
+    fn drop_kernel(&self, invalidation: &Invalidation) -> bool {
+        let ino = Ino(invalidation.ino);
+        match invalidation.kind() {
+            Kind::Name => self.tell_entry(ino, &invalidation.name),
+            Kind::Attr => self.tell_inode(ino, false),
+            Kind::Data => self.tell_inode(ino, true),
+            Kind::WriteBack => {
+                if let Some(node) = self.table.get(ino)
+                    && let Err(error) = self.commit(&node, false)
+                {
+                    tracing::debug!(ino = ino.0, %error, "writing back for another session failed");
+                }
+                true
+            }
+            Kind::Directory => {
+                let names = self
+                    .doomed_names
+                    .lock()
+                    .remove(&invalidation.number)
+                    .unwrap_or_default();
+                let kept = names.iter().filter(|name| !self.tell_entry(ino, name)).count();
+                let told = kept == 0;
+                if !told {
+                    self.doomed_names.lock().insert(invalidation.number, names);
+                }
+                self.tell_inode(ino, true) && told
+            }
+        }
+    }
+
+    fn tell_entry(&self, parent: Ino, name: &[u8]) -> bool {
+        let listener = self.listener.read().clone();
+        let told = listener.map_or(Ok(()), |listener| listener.invalidate_entry(parent, name));
+        told.inspect_err(|error| tracing::warn!(%parent, %error, "the kernel kept a name"))
+            .is_ok()
+    }
+
+    pub(super) fn tell_inode(&self, ino: Ino, data: bool) -> bool {
+        let listener = self.listener.read().clone();
+        let told = listener.map_or(Ok(()), |listener| listener.invalidate_inode(ino, data));
+        let told = told
+            .inspect_err(|error| tracing::warn!(%ino, %error, "the kernel kept an inode"))
+            .is_ok();
+        if told
+            && data
+            && let Some(node) = self.table.get(ino)
+        {
+            let mut state = node.state.lock();
+            node.pages_dropped(&mut state);
+        }
+        told
+    }
+
+    /// Rights are gone with their epoch. What was buffered under them is written back at once; after a
+    /// roll-back the kernel forgets everything too.
+    fn drop_all(&self, rolled_back: bool) {
+        self.commits.hurry();
+        if !rolled_back {
+            return;
+        }
+        for node in self.table.all() {
+            let names: Vec<Bytes> = node.state.lock().names.known_names();
+            let Some(listener) = self.listener.read().clone() else {
+                return;
+            };
+            self.notices.queue(move || {
+                let entries = names
+                    .iter()
+                    .map(|name| listener.invalidate_entry(node.ino, name));
+                let failed = entries.filter(std::result::Result::is_err).count();
+                if failed > 0 || listener.invalidate_inode(node.ino, true).is_err() {
+                    tracing::warn!(ino = node.ino.0, "the kernel kept what was rolled back");
+                }
+            });
+        }
+    }
+
+    fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
+        let dropped = self.table.take_returns();
+        let mut releasing = self.releasing.lock();
+        let mut released = self.released.lock();
+        // An inode that was opened again since is not released after all.
+        released.sort_unstable();
+        released.dedup();
+        releasing.extend(released.drain(..).filter(|ino| {
+            self.table
+                .get(Ino(*ino))
+                .is_none_or(|node| node.state.lock().opens == 0)
+        }));
+        (dropped, releasing.clone())
+    }
+}

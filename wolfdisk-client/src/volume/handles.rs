@@ -1,0 +1,115 @@
+//! Open files by number.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::cache::node::Node;
+use crate::cache::state::NodeState;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::types::{HandleId, OpenFlags};
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) node: Arc<Node>,
+    pub(crate) flags: OpenFlags,
+    failures_seen: AtomicU32,
+    /// The session that holds locks taken through this handle; 0: none were.
+    locked_in: AtomicU64,
+    /// Where the last read ended, to recognise sequential ones.
+    pub(crate) read_to: AtomicU64,
+}
+
+impl Handle {
+    pub(crate) fn new(node: Arc<Node>, flags: OpenFlags) -> Handle {
+        let seen = node.state.lock().failures.count;
+        Handle {
+            node,
+            flags,
+            failures_seen: AtomicU32::new(seen),
+            locked_in: AtomicU64::new(0),
+            read_to: AtomicU64::new(0),
+        }
+    }
+
+    /// A failure of writing back that this handle was not told of yet is told now.
+    pub(crate) fn take_failure(&self, state: &NodeState) -> Result<()> {
+        let count = state.failures.count;
+        if self.failures_seen.swap(count, Ordering::AcqRel) == count {
+            return Ok(());
+        }
+        Err(Error::Refused(state.failures.errno))
+    }
+
+    /// Locks were taken in `session`.
+    pub(crate) fn locked(&self, session: u64) {
+        self.locked_in.store(session, Ordering::Release);
+    }
+
+    /// Fails for good once the session of its locks is gone: somebody else may hold them now.
+    pub(crate) fn check_locks(&self, session: u64) -> Result<()> {
+        match self.locked_in.load(Ordering::Acquire) {
+            0 => Ok(()),
+            locked_in if locked_in == session => Ok(()),
+            _ => Err(Error::LocksLost(self.node.ino.0)),
+        }
+    }
+}
+
+/// All open files.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    shards: Vec<Mutex<HashMap<u64, Arc<Handle>>>>,
+    next: AtomicU64,
+}
+
+impl Default for Handles {
+    fn default() -> Handles {
+        let shards = (0..limits::SHARDS).map(|_| Mutex::default()).collect();
+        Handles {
+            shards,
+            next: AtomicU64::new(1),
+        }
+    }
+}
+
+impl Handles {
+    fn shard(&self, id: HandleId) -> Result<&Mutex<HashMap<u64, Arc<Handle>>>> {
+        self.shards
+            .get(id.0 as usize % limits::SHARDS)
+            .ok_or(Error::NoHandle(id.0))
+    }
+
+    /// Numbers a handle; numbers are not used again.
+    pub(crate) fn insert(&self, handle: Handle) -> Result<HandleId> {
+        let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed));
+        self.shard(id)?.lock().insert(id.0, Arc::new(handle));
+        Ok(id)
+    }
+
+    /// No file is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.lock().is_empty())
+    }
+
+    /// The open file.
+    pub(crate) fn get(&self, id: HandleId) -> Result<Arc<Handle>> {
+        self.shard(id)?
+            .lock()
+            .get(&id.0)
+            .cloned()
+            .ok_or(Error::NoHandle(id.0))
+    }
+
+    /// Closes it.
+    pub(crate) fn remove(&self, id: HandleId) -> Result<Arc<Handle>> {
+        self.shard(id)?
+            .lock()
+            .remove(&id.0)
+            .ok_or(Error::NoHandle(id.0))
+    }
+}

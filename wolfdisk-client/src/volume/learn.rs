@@ -1,0 +1,191 @@
+//! Keeping what answers say, as far as rights allow.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use wolfdisk_common::ids::Ino;
+use wolfdisk_proto::v1::MutateReply;
+
+use super::Volume;
+use crate::cache::names::{Known, Target};
+use crate::cache::node::Node;
+use crate::cache::state::{ATTR, NAMES};
+use crate::error::Result;
+use crate::session::Identity;
+use crate::types::{Attr, Entry};
+
+impl Volume {
+    /// Rights of an answer that may be accepted: none while rights on the inode go back.
+    pub(super) fn acceptable(&self, ino: Ino, rights: u32) -> u32 {
+        if self.table.accepts_rights(ino) {
+            rights
+        } else {
+            0
+        }
+    }
+
+    /// Keeps attributes read at `version`; gives them as this process sees them and for how long.
+    pub(super) fn learn_attr(
+        &self,
+        attr: Attr,
+        rights: u32,
+        version: u64,
+        asked: Identity,
+    ) -> (Attr, Duration) {
+        let lease = &self.session.lease;
+        let node = self.node(attr.ino);
+        let rights = self.acceptable(attr.ino, rights);
+        let mut state = node.state.lock();
+        let kept = state.learn(attr.clone(), rights, version, asked, lease);
+        match state.valid_attr(lease) {
+            Some(valid) if kept => (valid, lease.kernel_lifetime()),
+            _ => (state.localize(&attr), Duration::ZERO),
+        }
+    }
+
+    /// Keeps what a name in `parent` leads to; says how long it may be relied on.
+    pub(super) fn learn_name(
+        &self,
+        parent: &Node,
+        name: &[u8],
+        known: Known,
+        rights: u32,
+        version: u64,
+        asked: Identity,
+    ) -> Duration {
+        let lease = &self.session.lease;
+        let rights = self.acceptable(parent.ino, rights);
+        let mut state = parent.state.lock();
+        if !state.learn_names(rights, version, asked, lease) {
+            return Duration::ZERO;
+        }
+        state.names.learn(name, known, version);
+        let kept = state.names.get(name) == known || same_target(state.names.get(name), known);
+        drop(state);
+        self.table.names_added(1, lease);
+        if kept {
+            lease.kernel_lifetime()
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// An own mutation changed a name. Without the right only the fact is kept, against late answers.
+    pub(super) fn changed_name(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        known: Known,
+        version: u64,
+        asked: Identity,
+    ) -> Duration {
+        let lease = &self.session.lease;
+        let node = self.node(parent);
+        let mut state = node.state.lock();
+        let held = state.has(NAMES, lease) && asked.epoch == lease.epoch();
+        state
+            .names
+            .learn(name, if held { known } else { Known::Unknown }, version);
+        drop(state);
+        self.table.names_added(1, lease);
+        if held {
+            lease.kernel_lifetime()
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Keeps the attributes that a mutation's answer carries. Those of `changed` that it does not carry
+    /// are forgotten: they are not what they were.
+    pub(super) fn changed_inodes(
+        &self,
+        reply: &mut MutateReply,
+        changed: &[Ino],
+        asked: Identity,
+    ) -> Result<Vec<Attr>> {
+        let lease = &self.session.lease;
+        let attrs = self.attrs_of(std::mem::take(&mut reply.attrs))?;
+        for (index, attr) in attrs.iter().enumerate() {
+            let rights = if index == 0 {
+                self.acceptable(attr.ino, reply.rights)
+            } else {
+                0
+            };
+            let node = self.node(attr.ino);
+            let mut state = node.state.lock();
+            state.learn_own(Some(attr.clone()), rights, reply.version, asked, lease);
+        }
+        for ino in changed
+            .iter()
+            .filter(|ino| attrs.iter().all(|attr| attr.ino != **ino))
+        {
+            let node = self.node(*ino);
+            node.state
+                .lock()
+                .learn_own(None, 0, reply.version, asked, lease);
+        }
+        Ok(attrs)
+    }
+
+    /// An inode's entry for the front-end after it was changed or made by us.
+    pub(super) fn entry_of(&self, attr: Attr, entry_valid: Duration) -> Entry {
+        let lease = &self.session.lease;
+        let node = self.node(attr.ino);
+        let state = node.state.lock();
+        match state.valid_attr(lease) {
+            Some(valid) => Entry {
+                attr: valid,
+                entry_valid,
+                attr_valid: lease.kernel_lifetime(),
+            },
+            None => Entry {
+                attr: state.localize(&attr),
+                entry_valid,
+                attr_valid: Duration::ZERO,
+            },
+        }
+    }
+
+    /// What a cached name leads to, if it may be relied on.
+    pub(super) fn cached_target(&self, parent: Ino, name: &[u8]) -> Option<Target> {
+        let node = self.table.get(parent)?;
+        let state = node.state.lock();
+        match state.names.get(name) {
+            Known::Leads(target) if state.has(NAMES, &self.session.lease) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// Whether the attributes of an inode may be relied on.
+    pub(super) fn has_attr(&self, node: &Node) -> bool {
+        let state = node.state.lock();
+        state.attr.is_some() && state.has(ATTR, &self.session.lease)
+    }
+
+    /// Accounts for data that is kept in memory, and lets go of the oldest.
+    pub(super) fn keep_data(&self, node: &Arc<Node>, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.data_used.fetch_add(bytes, Ordering::Relaxed);
+        let mut order = self.data_order.lock();
+        order.push_back((Arc::downgrade(node), bytes));
+        let mut doomed = Vec::new();
+        while self.data_used.load(Ordering::Relaxed) > self.data_max {
+            let Some((oldest, bytes)) = order.pop_front() else {
+                break;
+            };
+            self.data_used.fetch_sub(bytes, Ordering::Relaxed);
+            doomed.extend(oldest.upgrade());
+        }
+        drop(order);
+        for node in doomed {
+            node.state.lock().pieces.drop_data();
+        }
+    }
+}
+
+fn same_target(now: Known, then: Known) -> bool {
+    matches!((now, then), (Known::Leads(now), Known::Leads(then)) if now.ino == then.ino)
+}

@@ -1,0 +1,110 @@
+//! Work that is done in the background: files to commit, full chunks to store.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::sealed::Sealed;
+use crate::cache::node::Node;
+
+/// Files that wait to be committed, those first that were dirty first.
+#[derive(Debug, Default)]
+pub(crate) struct CommitQueue {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    later: VecDeque<(Instant, Arc<Node>)>,
+    now: VecDeque<Arc<Node>>,
+    hurry: bool,
+    stopped: bool,
+}
+
+impl CommitQueue {
+    /// To be committed at `due`; dues only grow.
+    pub(crate) fn push(&self, due: Instant, node: Arc<Node>) {
+        self.state.lock().later.push_back((due, node));
+        self.changed.notify_all();
+    }
+
+    /// To be committed at once.
+    pub(crate) fn push_now(&self, node: Arc<Node>) {
+        self.state.lock().now.push_back(node);
+        self.changed.notify_all();
+    }
+
+    /// Memory is short: everything that waits now is due.
+    pub(crate) fn hurry(&self) {
+        self.state.lock().hurry = true;
+        self.changed.notify_all();
+    }
+
+    /// No more work is given out.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// The next file that is due; waits for one. None when stopped.
+    pub(crate) fn next(&self) -> Option<Arc<Node>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(node) = state.now.pop_front() {
+                return Some(node);
+            }
+            let due = state.later.front().map(|(due, _)| *due);
+            match due {
+                Some(due) if state.hurry || due <= Instant::now() => {
+                    return state.later.pop_front().map(|(_, node)| node);
+                }
+                Some(due) => drop(self.changed.wait_until(&mut state, due)),
+                None => {
+                    state.hurry = false;
+                    self.changed.wait(&mut state);
+                }
+            }
+        }
+    }
+}
+
+/// Full chunks that wait to be stored. Bounded by the budget of dirty bytes.
+#[derive(Debug, Default)]
+pub(crate) struct PutQueue {
+    state: Mutex<(VecDeque<Arc<Sealed>>, bool)>,
+    changed: Condvar,
+}
+
+impl PutQueue {
+    /// Queues one.
+    pub(crate) fn push(&self, sealed: Arc<Sealed>) {
+        self.state.lock().0.push_back(sealed);
+        self.changed.notify_one();
+    }
+
+    /// No more work is given out.
+    pub(crate) fn stop(&self) {
+        self.state.lock().1 = true;
+        self.changed.notify_all();
+    }
+
+    /// The next one; waits for it. None when stopped.
+    pub(crate) fn next(&self) -> Option<Arc<Sealed>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.1 {
+                return None;
+            }
+            if let Some(sealed) = state.0.pop_front() {
+                return Some(sealed);
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Ranges of files: preallocating, punching, copying, finding data and holes.
+
+use std::sync::Arc;
+
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::v1::mutate_request::Op;
+use wolfdisk_proto::v1::{CopyRange, Fallocate, MutateReply};
+
+use super::Volume;
+use crate::cache::node::Node;
+use crate::data::pieces::Source;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::session::{Identity, Manner};
+use crate::types::HandleId;
+
+impl Volume {
+    /// `fallocate(2)`; `mode` is made of `FALLOC_FL_*`.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for modes other than keep-size, punch and zero range.
+    pub fn fallocate(&self, id: HandleId, mode: u32, offset: u64, length: u64) -> Result<()> {
+        let handle = self.handles.get(id)?;
+        let node = &handle.node;
+        let op = Op::Fallocate(Fallocate {
+            ino: node.ino.0,
+            mode,
+            offset,
+            length,
+        });
+        self.change_content(node, &op).map(|_| ())
+    }
+
+    /// `copy_file_range(2)` that shares extents; says how many bytes were copied.
+    ///
+    /// # Errors
+    /// As the system call.
+    pub fn copy_range(
+        &self,
+        source: HandleId,
+        source_offset: u64,
+        target: HandleId,
+        target_offset: u64,
+        length: u64,
+    ) -> Result<u64> {
+        let (source, target) = (self.handles.get(source)?, self.handles.get(target)?);
+        if source.node.state.lock().is_unsaved() {
+            self.commit(&source.node, false)?;
+        }
+        let op = Op::CopyRange(CopyRange {
+            source: source.node.ino.0,
+            source_offset,
+            target: target.node.ino.0,
+            target_offset,
+            length,
+        });
+        self.change_content(&target.node, &op)
+            .map(|reply| reply.offset)
+    }
+
+    /// A mutation of content that is not a write: after what was written before, and with the order of
+    /// the file's mutations kept.
+    fn change_content(&self, node: &Arc<Node>, op: &Op) -> Result<MutateReply> {
+        let Some(_order) = node.commit.try_lock_for(limits::CALL_DEADLINE) else {
+            return Err(Failure::Deadline("an earlier commit".to_owned()).into());
+        };
+        self.commit_ordered(node, false)?;
+        let (mut reply, asked) = self.session.mutate(op, Manner::default())?;
+        self.content_replaced(node, &mut reply, asked)?;
+        Ok(reply)
+    }
+
+    fn content_replaced(
+        &self,
+        node: &Arc<Node>,
+        reply: &mut MutateReply,
+        asked: Identity,
+    ) -> Result<()> {
+        let attrs = self.attrs_of(std::mem::take(&mut reply.attrs))?;
+        let attr = attrs.into_iter().find(|attr| attr.ino == node.ino);
+        let rights = self.acceptable(node.ino, reply.rights);
+        let mut state = node.state.lock();
+        state.pieces.clear();
+        if let Some(attr) = &attr {
+            // The kernel has dropped the pages of the range by itself.
+            state.content_moved(attr.content_version.0);
+        }
+        state.learn_own(attr, rights, reply.version, asked, &self.session.lease);
+        Ok(())
+    }
+
+    /// `SEEK_DATA`.
+    ///
+    /// # Errors
+    /// `ENXIO` at or beyond the end, or if no data follows.
+    pub fn seek_data(&self, id: HandleId, offset: u64) -> Result<u64> {
+        self.seek(id, offset, true)?
+            .ok_or(Error::Refused(libc::ENXIO))
+    }
+
+    /// `SEEK_HOLE`.
+    ///
+    /// # Errors
+    /// `ENXIO` at or beyond the end.
+    pub fn seek_hole(&self, id: HandleId, offset: u64) -> Result<u64> {
+        match self.seek(id, offset, false)? {
+            Some(found) => Ok(found),
+            // Every file ends with a hole.
+            None => Ok(self.getattr(self.handles.get(id)?.node.ino)?.0.size),
+        }
+    }
+
+    /// The first byte from `offset` on that is (not) a hole; none if there is none before the end.
+    fn seek(&self, id: HandleId, offset: u64, data: bool) -> Result<Option<u64>> {
+        let handle = self.handles.get(id)?;
+        let node = &handle.node;
+        if node.state.lock().is_unsaved() {
+            self.commit(node, false)?;
+        }
+        let size = self.getattr(node.ino)?.0.size;
+        if offset >= size {
+            return Err(Error::Refused(libc::ENXIO));
+        }
+        let mut at = offset;
+        while at < size {
+            let pieces = self.pieces_of(
+                node,
+                at,
+                size.min(at.saturating_add(limits::MAP_AHEAD_BYTES)),
+            )?;
+            for piece in &pieces {
+                if matches!(piece.source, Source::Hole { .. }) != data {
+                    return Ok(Some(piece.offset));
+                }
+            }
+            match pieces.last() {
+                Some(last) => at = last.offset + last.length,
+                None => break,
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,305 @@
+//! Reading: what is known of the content, with what is buffered here over it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use wolfdisk_common::ids::ChunkId;
+use wolfdisk_common::limits::MAP_MAX_PIECES;
+use wolfdisk_proto::v1::{MapReply, MapRequest};
+
+use super::Volume;
+use super::handles::Handle;
+use crate::cache::node::{Node, Reading};
+use crate::cache::state::{ATTR, DATA, NodeState};
+use crate::convert;
+use crate::counters::Counter;
+use crate::data::pieces::{Piece, PieceMap, Source};
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::read_data::ReadData;
+use crate::session::Identity;
+use crate::types::HandleId;
+
+/// What the memory says of a range.
+enum Look {
+    /// All of it, in order; cut at the end of the file.
+    Whole(Vec<Piece>),
+    /// Something is not known from here on.
+    Missing(u64),
+}
+
+impl Volume {
+    /// Reads; fewer bytes than asked for only at the end of the file.
+    ///
+    /// # Errors
+    /// `EIO` for damaged data.
+    pub fn read(&self, id: HandleId, offset: u64, length: usize) -> Result<ReadData> {
+        let handle = self.handles.get(id)?;
+        let node = &handle.node;
+        handle.check_locks(self.session.identity().session)?;
+        let mut data = ReadData::begin(node.ino.0, Reading::begin(node));
+        let end = offset.saturating_add(length as u64);
+        let mut failed = None;
+        // A chunk can be gone because the file was changed since its map was read: once more, then.
+        for _ in 0..2 {
+            let pieces = self.pieces_of(node, offset, end)?;
+            match self.gather(&handle, &pieces, &mut data) {
+                Ok(()) => {
+                    self.counters.add(Counter::BytesRead, data.len() as u64);
+                    handle.read_to.store(end, Ordering::Relaxed);
+                    return Ok(data);
+                }
+                Err(error) => failed = Some(error),
+            }
+            data.restart();
+            node.state.lock().pieces.clear();
+        }
+        let error = failed.unwrap_or(Error::Damaged {
+            ino: node.ino.0,
+            offset,
+        });
+        tracing::error!(ino = node.ino.0, offset, %error, "a read failed");
+        Err(error)
+    }
+
+    /// Where the bytes of `[from, to)` are, up to the end of the file.
+    pub(super) fn pieces_of(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Vec<Piece>> {
+        for _ in 0..limits::READ_ATTEMPTS {
+            if let Some(pieces) = self.try_pieces(node, from, to)? {
+                return Ok(pieces);
+            }
+        }
+        // Own commits overtook every answer: stop them for a moment.
+        let _order = node.commit.try_lock_for(limits::CALL_DEADLINE);
+        self.try_pieces(node, from, to)?
+            .ok_or(Error::Malformed("maps older than what was committed"))
+    }
+
+    fn try_pieces(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Option<Vec<Piece>>> {
+        let missing = {
+            let mut state = node.state.lock();
+            if state.attr.is_some() && state.has(ATTR | DATA, &self.session.lease) {
+                match look(&state, from, to) {
+                    Look::Whole(pieces) => {
+                        let version = state.pieces_version();
+                        Node::pages_filled(&mut state, version);
+                        return Ok(Some(pieces));
+                    }
+                    Look::Missing(at) => at,
+                }
+            } else {
+                from
+            }
+        };
+        let (reply, asked) = self.ask_map(node, missing, to)?;
+        if self.learn_map(node, &reply, asked)? {
+            return Ok(None); // known now: look again
+        }
+        if missing != from {
+            return Ok(None); // the right went meanwhile: ask for all of it
+        }
+        self.uncached(node, &reply, from, to)
+    }
+
+    /// Answers from a map that may not be kept. None if it is older than what was committed here.
+    fn uncached(
+        &self,
+        node: &Node,
+        reply: &MapReply,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Vec<Piece>>> {
+        let mut map = PieceMap::default();
+        convert::pieces(reply)?
+            .into_iter()
+            .for_each(|piece| map.set(piece));
+        let mut state = node.state.lock();
+        if reply.version < state.own_version {
+            return Ok(None);
+        }
+        Node::pages_filled(&mut state, reply.content_version);
+        let size = reply.size.max(state.unsaved_end().unwrap_or(0));
+        let covered = if reply.covered_to >= reply.size {
+            u64::MAX
+        } else {
+            reply.covered_to
+        };
+        if covered == u64::MAX {
+            map.truncate(reply.size);
+        }
+        let to = to.min(size).min(covered);
+        match overlay(&state, &map, from, to) {
+            Look::Whole(pieces) => Ok(Some(pieces)),
+            Look::Missing(_) => Err(Error::Malformed("a map with gaps")),
+        }
+    }
+
+    fn ask_map(&self, node: &Node, from: u64, to: u64) -> Result<(MapReply, Identity)> {
+        let length = to.saturating_sub(from).max(limits::MAP_AHEAD_BYTES);
+        let request = |session| MapRequest {
+            session,
+            ino: node.ino.0,
+            offset: from,
+            length,
+            max_pieces: MAP_MAX_PIECES,
+        };
+        self.session
+            .ask(Counter::Map, request, |meta, options, request| {
+                meta.map(options, request)
+            })
+    }
+
+    /// Keeps a map if a right allows it; asks for the right where the answer offers one.
+    pub(super) fn learn_map(
+        &self,
+        node: &Arc<Node>,
+        reply: &MapReply,
+        asked: Identity,
+    ) -> Result<bool> {
+        let lease = &self.session.lease;
+        let offered = self.acceptable(node.ino, reply.rights) & DATA != 0;
+        let current = {
+            let state = node.state.lock();
+            state.attr.is_some() && state.has(ATTR | DATA, lease)
+        };
+        if !current {
+            if !offered || self.has_attr(node) {
+                return Ok(false);
+            }
+            self.ask_attr(node.ino)?;
+        }
+        let pieces = convert::pieces(reply)?;
+        let mut state = node.state.lock();
+        if !state.may_learn_pieces(reply.version, reply.content_version, asked, lease) {
+            return Ok(false);
+        }
+        let before = state.pieces.data_bytes();
+        pieces.into_iter().for_each(|piece| state.pieces.set(piece));
+        if reply.covered_to >= reply.size {
+            state.pieces.truncate(reply.size.max(reply.offset));
+        }
+        let added = state.pieces.data_bytes().saturating_sub(before);
+        drop(state);
+        self.keep_data(node, added);
+        Ok(true)
+    }
+
+    /// Turns places into bytes, verified.
+    fn gather(&self, handle: &Handle, pieces: &[Piece], data: &mut ReadData) -> Result<()> {
+        self.read_ahead(handle, pieces)?;
+        for piece in pieces {
+            let length = piece.length as usize;
+            match &piece.source {
+                Source::Data(bytes) => data.push_bytes(bytes.clone()),
+                Source::Hole { .. } => data.push_zeroes(length),
+                Source::Chunk { id, offset } => {
+                    data.push_chunk(self.chunks.read(*id, *offset as usize, length)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns where the chunks of this read and of what follows are, in one call; has the kernel read
+    /// what follows when the reader comes to a new chunk in order.
+    fn read_ahead(&self, handle: &Handle, pieces: &[Piece]) -> Result<()> {
+        let ids = chunk_ids(pieces);
+        let Some(last) = pieces.last().filter(|_| !ids.is_empty()) else {
+            return Ok(());
+        };
+        let unknown = ids.iter().any(|id| !self.chunks.is_located(id));
+        let first = pieces.first().map_or(0, |piece| piece.offset);
+        let sequential = handle.read_to.load(Ordering::Relaxed) == first;
+        let begins_chunk = pieces
+            .iter()
+            .any(|piece| matches!(piece.source, Source::Chunk { offset: 0, .. }));
+        if !(unknown || sequential && begins_chunk) {
+            return Ok(());
+        }
+        let end = last.offset + last.length;
+        let window = u64::from(self.session.chunk_size()) * limits::LOCATE_AHEAD as u64;
+        let ahead = chunk_ids(
+            &handle
+                .node
+                .state
+                .lock()
+                .pieces
+                .known(end, end.saturating_add(window)),
+        );
+        let mut wanted = ids;
+        wanted.extend(ahead.iter().take(limits::LOCATE_AHEAD));
+        self.chunks.prefetch(&wanted)?;
+        if sequential {
+            ahead
+                .iter()
+                .take(limits::ADVISE_AHEAD)
+                .for_each(|id| self.chunks.advise(id));
+        }
+        Ok(())
+    }
+}
+
+fn chunk_ids(pieces: &[Piece]) -> Vec<ChunkId> {
+    let mut ids: Vec<ChunkId> = pieces
+        .iter()
+        .filter_map(|piece| match &piece.source {
+            Source::Chunk { id, .. } => Some(*id),
+            Source::Data(_) | Source::Hole { .. } => None,
+        })
+        .collect();
+    ids.dedup();
+    ids
+}
+
+/// What is known of `[from, to)`, cut at the end of the file as it is seen here.
+fn look(state: &NodeState, from: u64, to: u64) -> Look {
+    let size = state.attr.as_ref().map_or(0, |attr| attr.size);
+    let to = to.min(size.max(state.unsaved_end().unwrap_or(0)));
+    overlay(state, &state.pieces, from, to)
+}
+
+/// `map` with what is not committed over it.
+fn overlay(state: &NodeState, map: &PieceMap, from: u64, to: u64) -> Look {
+    if from >= to {
+        return Look::Whole(Vec::new());
+    }
+    if !state.is_unsaved() {
+        let (pieces, gap) = map.walk(from, to);
+        return if gap == to {
+            Look::Whole(pieces)
+        } else {
+            Look::Missing(gap)
+        };
+    }
+    let mut merged = PieceMap::default();
+    map.known(from, to)
+        .into_iter()
+        .for_each(|piece| merged.set(piece));
+    for pending in &state.pending {
+        let (low, high) = (pending.offset.max(from), pending.end().min(to));
+        if low < high {
+            let data = pending.data();
+            let part = (low - pending.offset) as usize..(high - pending.offset) as usize;
+            merged.set(Piece {
+                offset: low,
+                length: high - low,
+                source: Source::Data(data.slice(part)),
+            });
+        }
+    }
+    state.dirty.overlaps(from, to, |offset, part| {
+        let source = Source::Data(Bytes::copy_from_slice(part));
+        merged.set(Piece {
+            offset,
+            length: part.len() as u64,
+            source,
+        });
+    });
+    let (pieces, gap) = merged.walk(from, to);
+    if gap == to {
+        Look::Whole(pieces)
+    } else {
+        Look::Missing(gap)
+    }
+}

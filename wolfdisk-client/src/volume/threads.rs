@@ -1,0 +1,68 @@
+//! The threads of a volume: feed, notifications, committing, storing chunks, and housekeeping. They hold
+//! the volume weakly, so that dropping it ends them.
+
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+
+use super::Volume;
+use super::follow::WeakFollower;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::session::feed;
+
+/// Starts all of them.
+pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
+    let weak = Arc::downgrade(volume);
+    let (session, notices) = (volume.session.clone(), volume.notices.clone());
+    let follower = WeakFollower(weak.clone());
+    let mut threads = vec![spawn("feed", move || {
+        feed::serve(&session, &notices, &follower)
+    })?];
+    let notices = volume.notices.clone();
+    let follower = WeakFollower(weak.clone());
+    threads.push(spawn("notify", move || notices.serve(&follower))?);
+    let (commits, holder) = (volume.commits.clone(), weak.clone());
+    threads.push(spawn("commit", move || {
+        while let Some(node) = commits.next() {
+            let Some(volume) = holder.upgrade() else {
+                return;
+            };
+            volume.commit_in_background(&node);
+        }
+    })?);
+    for _ in 0..limits::PUT_THREADS {
+        let (puts, holder) = (volume.puts.clone(), weak.clone());
+        threads.push(spawn("put", move || {
+            while let Some(sealed) = puts.next() {
+                let Some(volume) = holder.upgrade() else {
+                    return;
+                };
+                // Whoever commits the chunk sees the result, a failure too.
+                drop(sealed.store(|data| volume.writer.put(std::slice::from_ref(data))));
+            }
+        })?);
+    }
+    threads.push(spawn("retire", move || retire(&weak))?);
+    Ok(threads)
+}
+
+fn retire(weak: &Weak<Volume>) {
+    loop {
+        // Parked rather than asleep: shutting down unparks.
+        std::thread::park_timeout(limits::RETIRED_EVERY);
+        let Some(volume) = weak.upgrade() else { return };
+        if volume.session.is_stopped() {
+            return;
+        }
+        if let Err(error) = volume.chunks.drop_retired() {
+            tracing::debug!(%error, "retired segments are not known");
+        }
+    }
+}
+
+fn spawn(name: &'static str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(format!("volume-{name}"));
+    thread
+        .spawn(body)
+        .map_err(|error| Error::system("starting a thread", &error))
+}
