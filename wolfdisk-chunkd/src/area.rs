@@ -4,7 +4,10 @@
 //! once, and only the copy is hashed, verified and stored. The one file of this crate that holds unsafe
 //! code.
 
-#![expect(unsafe_code, reason = "memory that another process writes to can only be copied raw")]
+#![expect(
+    unsafe_code,
+    reason = "memory that another process writes to can only be copied raw"
+)]
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -49,17 +52,22 @@ impl Area {
     /// What is wrong with it.
     pub fn map(descriptor: &OwnedFd, length: u64) -> Result<Area, AreaError> {
         // Only memory files have seals; for any other descriptor this fails.
-        let seals = fcntl(descriptor.as_fd(), FcntlArg::F_GET_SEALS).map_err(|_| AreaError::NotSealed)?;
+        let seals =
+            fcntl(descriptor.as_fd(), FcntlArg::F_GET_SEALS).map_err(|_| AreaError::NotSealed)?;
         let needed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
         if !SealFlag::from_bits_truncate(seals).contains(needed) {
             return Err(AreaError::NotSealed);
         }
-        let size = nix::sys::stat::fstat(descriptor).map_err(std::io::Error::from)?.st_size;
+        let size = nix::sys::stat::fstat(descriptor)
+            .map_err(std::io::Error::from)?
+            .st_size;
         let size = u64::try_from(size).unwrap_or(0);
         if length == 0 || length > size || length > limits::AREA_MAX_BYTES {
             return Err(AreaError::Size(length));
         }
-        let mapping = MmapOptions::new().len(length as usize).map_raw_read_only(descriptor)?;
+        let mapping = MmapOptions::new()
+            .len(length as usize)
+            .map_raw_read_only(descriptor)?;
         Ok(Area { mapping })
     }
 
@@ -72,7 +80,11 @@ impl Area {
         let end = offset.checked_add(length as u64);
         match end.is_some_and(|end| end <= size as u64) {
             true => Ok(()),
-            false => Err(AreaError::Span { offset, length, size }),
+            false => Err(AreaError::Span {
+                offset,
+                length,
+                size,
+            }),
         }
     }
 
@@ -122,13 +134,28 @@ mod tests {
         assert_eq!(&room, b"hello");
         area.copy(8187, &mut room).expect("the last bytes");
         for offset in [8188, 8192, u64::MAX] {
-            assert!(matches!(area.copy(offset, &mut room), Err(AreaError::Span { .. })));
+            assert!(matches!(
+                area.copy(offset, &mut room),
+                Err(AreaError::Span { .. })
+            ));
         }
         let shrinkable = memfd(8192, SealFlag::F_SEAL_GROW);
-        assert!(matches!(Area::map(&shrinkable, 8192), Err(AreaError::NotSealed)));
-        assert!(matches!(Area::map(&memfd(8192, both), 8193), Err(AreaError::Size(_))));
-        assert!(matches!(Area::map(&memfd(8192, both), 0), Err(AreaError::Size(_))));
+        assert!(matches!(
+            Area::map(&shrinkable, 8192),
+            Err(AreaError::NotSealed)
+        ));
+        assert!(matches!(
+            Area::map(&memfd(8192, both), 8193),
+            Err(AreaError::Size(_))
+        ));
+        assert!(matches!(
+            Area::map(&memfd(8192, both), 0),
+            Err(AreaError::Size(_))
+        ));
         let file = tempfile::tempfile().expect("a file");
-        assert!(matches!(Area::map(&file.into(), 1), Err(AreaError::NotSealed)));
+        assert!(matches!(
+            Area::map(&file.into(), 1),
+            Err(AreaError::NotSealed)
+        ));
     }
 }

@@ -32,14 +32,17 @@ impl PieceDigest {
     pub fn add_leaf(&mut self, leaf: &[u8]) {
         debug_assert!(self.length.is_multiple_of(LEAF_SIZE_BYTES) && leaf.len() <= LEAF_SIZE_BYTES);
         self.length += leaf.len();
-        self.block_crcs.extend(leaf.chunks(BLOCK_SIZE_BYTES).map(crc32c::crc32c));
+        self.block_crcs
+            .extend(leaf.chunks(BLOCK_SIZE_BYTES).map(crc32c::crc32c));
         self.leaf_hashes.push(hash::leaf_hash(leaf));
     }
 
     /// Of a run of leaves.
     pub fn of(bytes: &[u8]) -> PieceDigest {
         let mut digest = PieceDigest::default();
-        bytes.chunks(LEAF_SIZE_BYTES).for_each(|leaf| digest.add_leaf(leaf));
+        bytes
+            .chunks(LEAF_SIZE_BYTES)
+            .for_each(|leaf| digest.add_leaf(leaf));
         digest
     }
 }
@@ -58,9 +61,18 @@ impl Digest {
             whole.block_crcs.extend(piece.block_crcs);
             whole.leaf_hashes.extend(piece.leaf_hashes);
         }
-        let PieceDigest { length, block_crcs, leaf_hashes } = whole;
+        let PieceDigest {
+            length,
+            block_crcs,
+            leaf_hashes,
+        } = whole;
         let id = hash::chunk_id_of_leaves(length, &leaf_hashes);
-        Digest { length: length as u32, id, block_crcs, leaf_hashes }
+        Digest {
+            length: length as u32,
+            id,
+            block_crcs,
+            leaf_hashes,
+        }
     }
 }
 
@@ -70,11 +82,16 @@ mod tests {
 
     #[test]
     fn pieces_join_to_the_digest_of_the_whole() {
-        let bytes: Vec<u8> = (0..3 * LEAF_SIZE_BYTES + 777).map(|at| (at % 253) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * LEAF_SIZE_BYTES + 777)
+            .map(|at| (at % 253) as u8)
+            .collect();
         let pieces = bytes.chunks(2 * LEAF_SIZE_BYTES).map(PieceDigest::of);
         let joined = Digest::join(pieces);
         assert_eq!(joined, Digest::of(&bytes));
         assert_eq!(joined.id, hash::chunk_id(&bytes));
-        assert_eq!(joined.block_crcs.len(), bytes.len().div_ceil(BLOCK_SIZE_BYTES));
+        assert_eq!(
+            joined.block_crcs.len(),
+            bytes.len().div_ceil(BLOCK_SIZE_BYTES)
+        );
     }
 }

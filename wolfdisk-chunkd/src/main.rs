@@ -10,5 +10,9 @@ use wolfdisk_common::exit::{self, Exit};
 
 fn main() -> ExitCode {
     let outcome = wolfdisk_chunkd::run::run(Cli::parse().into());
-    exit::finish("wolfdisk-chunkd", outcome.map(|()| Exit::Ok).map_err(Into::into))
+    // The error itself, not anyhow's wrapping of it: the exit code goes by its type.
+    let outcome = outcome
+        .map(|()| Exit::Ok)
+        .map_err(anyhow::Error::reallocate_into_boxed_dyn_error_without_backtrace);
+    exit::finish("wolfdisk-chunkd", outcome)
 }

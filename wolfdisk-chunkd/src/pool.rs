@@ -50,17 +50,26 @@ impl Pool {
             .map(|number| {
                 let shared = shared.clone();
                 let name = format!("pool-{number}");
-                std::thread::Builder::new().name(name).spawn(move || shared.work())
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shared.work())
             })
             .collect::<Result<_, _>>()?;
-        Ok(Pool { shared, threads, places: Arc::new(Semaphore::new(limits::POOL_QUEUE_MAX)) })
+        Ok(Pool {
+            shared,
+            threads,
+            places: Arc::new(Semaphore::new(limits::POOL_QUEUE_MAX)),
+        })
     }
 
     /// Runs a job and waits for what it gives. Waits for a place in the queue first.
     ///
     /// # Errors
     /// `Closed` if the pool is ending.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Closed> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Closed> {
         self.queue(job).await?.wait().await
     }
 
@@ -72,7 +81,12 @@ impl Pool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Answer<T>, Closed> {
-        let place = self.places.clone().acquire_owned().await.map_err(|_| Closed)?;
+        let place = self
+            .places
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Closed)?;
         let (answer, waiting) = oneshot::channel();
         self.shared.push(Box::new(move || {
             // Who asked may have gone; the work is done all the same.
@@ -141,7 +155,9 @@ mod tests {
     #[test]
     fn more_jobs_than_places_are_all_done() {
         let pool = Pool::start().expect("threads");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         let sum = runtime.block_on(async {
             let mut sum = 0;
             for number in 0..3 * limits::POOL_QUEUE_MAX {

@@ -60,10 +60,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     let tasks = Tasks::start(store.clone(), fatal).context("cannot start threads")?;
     let pool = Pool::start().context("cannot start threads")?;
-    let server = Arc::new(ChunkServer::new(store.clone(), pool, identity.number, volume, page_size));
-    paths.create_run_dir().context("cannot create the directory of the sockets")?;
+    let server = Arc::new(ChunkServer::new(
+        store.clone(),
+        pool,
+        identity.number,
+        volume,
+        page_size,
+    ));
+    paths
+        .create_run_dir()
+        .context("cannot create the directory of the sockets")?;
     let socket = paths.chunkd_socket();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let served = runtime.block_on(serve(&socket, server, &shutdown));
     // Calls in flight end with the runtime, then the pool ends after its jobs.
     drop(runtime);
@@ -127,12 +137,16 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
 
 fn admission() -> Admission {
     let own = nix::unistd::geteuid().as_raw();
-    Admission { uids: vec![own, 0], gid: Some(nix::unistd::getegid().as_raw()) }
+    Admission {
+        uids: vec![own, 0],
+        gid: Some(nix::unistd::getegid().as_raw()),
+    }
 }
 
 fn page_size() -> anyhow::Result<u32> {
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
-    size.and_then(|size| u32::try_from(size).ok()).context("the system does not tell its page size")
+    size.and_then(|size| u32::try_from(size).ok())
+        .context("the system does not tell its page size")
 }
 
 /// One descriptor is held for each segment; the usual 1,024 would end at 256 GiB.

@@ -25,7 +25,10 @@ impl Areas {
         };
         let mut areas = self.0.lock();
         if areas.len() >= limits::AREAS_MAX && !areas.contains_key(&call.connection) {
-            return Err(Failure::Unavailable(format!("{} areas are attached", limits::AREAS_MAX)));
+            return Err(Failure::Unavailable(format!(
+                "{} areas are attached",
+                limits::AREAS_MAX
+            )));
         }
         let area = Area::map(descriptor, length)?;
         areas.insert(call.connection, Arc::new(area));

@@ -25,7 +25,9 @@ impl From<StoreError> for Failure {
             StoreError::NotFound(_) => Failure::Errno(libc::ENOENT),
             StoreError::Damaged(_) => Failure::Corrupt(error.to_string()),
             StoreError::StaleIncarnation { .. } => Failure::Errno(libc::ESTALE),
-            StoreError::Range { .. } | StoreError::EpochRuns { .. } => Failure::Invalid(error.to_string()),
+            StoreError::Range { .. } | StoreError::EpochRuns { .. } => {
+                Failure::Invalid(error.to_string())
+            }
             StoreError::NewerFormat { .. }
             | StoreError::ForeignVolume { .. }
             | StoreError::NoEpoch { .. } => Failure::Unsupported(error.to_string()),
@@ -53,7 +55,10 @@ impl From<Closed> for Failure {
 /// Ids as they arrive, at most `max` of them.
 pub fn parse_ids(ids: &[bytes::Bytes], max: usize) -> Result<Vec<ChunkId>, Failure> {
     if ids.len() > max {
-        return Err(Failure::Invalid(format!("{} ids, at most {max} are allowed", ids.len())));
+        return Err(Failure::Invalid(format!(
+            "{} ids, at most {max} are allowed",
+            ids.len()
+        )));
     }
     ids.iter().map(|id| parse_id(id)).collect()
 }

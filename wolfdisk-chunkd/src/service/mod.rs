@@ -39,7 +39,13 @@ pub struct ChunkServer {
 
 impl ChunkServer {
     /// A server for `store`.
-    pub fn new(store: Arc<Store>, pool: Pool, node: NodeNumber, volume: [u8; 16], page_size: u32) -> Self {
+    pub fn new(
+        store: Arc<Store>,
+        pool: Pool,
+        node: NodeNumber,
+        volume: [u8; 16],
+        page_size: u32,
+    ) -> Self {
         ChunkServer {
             store,
             pool,
@@ -63,12 +69,19 @@ impl ChunkServer {
         job: impl FnOnce(&Store) -> Result<T, crate::store::StoreError> + Send + 'static,
     ) -> Result<T, Failure> {
         let store = self.store.clone();
-        self.pool.run(move || job(&store)).await?.map_err(Failure::from)
+        self.pool
+            .run(move || job(&store))
+            .await?
+            .map_err(Failure::from)
     }
 }
 
 impl v1::ChunkService for ChunkServer {
-    async fn hello(&self, _call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkHello, Failure> {
+    async fn hello(
+        &self,
+        _call: &mut Call,
+        _request: v1::Empty,
+    ) -> Result<v1::ChunkHello, Failure> {
         self.say_hello()
     }
 
@@ -76,7 +89,11 @@ impl v1::ChunkService for ChunkServer {
         self.take_put(call.connection, request).await
     }
 
-    async fn flush(&self, _call: &mut Call, request: v1::FlushRequest) -> Result<v1::FlushReply, Failure> {
+    async fn flush(
+        &self,
+        _call: &mut Call,
+        request: v1::FlushRequest,
+    ) -> Result<v1::FlushReply, Failure> {
         self.flush_to(request.place).await
     }
 
@@ -88,11 +105,19 @@ impl v1::ChunkService for ChunkServer {
         self.areas.attach(call, request.length)
     }
 
-    async fn locate(&self, _call: &mut Call, request: v1::LocateRequest) -> Result<v1::LocateReply, Failure> {
+    async fn locate(
+        &self,
+        _call: &mut Call,
+        request: v1::LocateRequest,
+    ) -> Result<v1::LocateReply, Failure> {
         self.locate_all(&request.ids)
     }
 
-    async fn segment(&self, call: &mut Call, request: v1::SegmentRequest) -> Result<v1::SegmentReply, Failure> {
+    async fn segment(
+        &self,
+        call: &mut Call,
+        request: v1::SegmentRequest,
+    ) -> Result<v1::SegmentReply, Failure> {
         self.hand_over(call, request.segment)
     }
 
@@ -104,7 +129,11 @@ impl v1::ChunkService for ChunkServer {
         self.which_retired(request.held)
     }
 
-    async fn read(&self, _call: &mut Call, request: v1::ReadRequest) -> Result<v1::ReadReply, Failure> {
+    async fn read(
+        &self,
+        _call: &mut Call,
+        request: v1::ReadRequest,
+    ) -> Result<v1::ReadReply, Failure> {
         self.read_range(request).await
     }
 
@@ -124,11 +153,19 @@ impl v1::ChunkService for ChunkServer {
         self.list(request).await
     }
 
-    async fn free(&self, _call: &mut Call, request: v1::FreeRequest) -> Result<v1::FreeReply, Failure> {
+    async fn free(
+        &self,
+        _call: &mut Call,
+        request: v1::FreeRequest,
+    ) -> Result<v1::FreeReply, Failure> {
         self.free_swept(request).await
     }
 
-    async fn status(&self, _call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkStatus, Failure> {
+    async fn status(
+        &self,
+        _call: &mut Call,
+        _request: v1::Empty,
+    ) -> Result<v1::ChunkStatus, Failure> {
         self.tell_status()
     }
 }

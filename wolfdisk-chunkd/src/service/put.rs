@@ -25,7 +25,11 @@ use crate::store::{Admission, Receipt, Store, StoreError};
 #[derive(Clone)]
 enum Span {
     Here(Bytes),
-    There { area: Arc<Area>, offset: u64, length: usize },
+    There {
+        area: Arc<Area>,
+        offset: u64,
+        length: usize,
+    },
 }
 
 impl ChunkServer {
@@ -38,30 +42,45 @@ impl ChunkServer {
             true => None,
             false => Some(parse_id(&request.claimed_id)?),
         };
-        let admission =
-            if request.privileged { Admission::Privileged } else { Admission::Ordinary };
+        let admission = if request.privileged {
+            Admission::Privileged
+        } else {
+            Admission::Ordinary
+        };
         let whole = match request.source {
             Some(Source::Data(data)) => Span::Here(data),
             Some(Source::Area(v1::AreaSpan { offset, length })) => {
                 let (area, length) = (self.areas.of(connection)?, length as usize);
                 area.check(offset, length)?;
-                Span::There { area, offset, length }
+                Span::There {
+                    area,
+                    offset,
+                    length,
+                }
             }
             None => return Err(Failure::Invalid("a put without data".to_owned())),
         };
         let length = whole.len();
         if length == 0 || length > CHUNK_SIZE_MAX_BYTES {
-            let text = format!("a chunk of {length} bytes; 1 to {CHUNK_SIZE_MAX_BYTES} are allowed");
+            let text =
+                format!("a chunk of {length} bytes; 1 to {CHUNK_SIZE_MAX_BYTES} are allowed");
             return Err(Failure::Invalid(text));
         }
-        let permits = self.in_flight.clone().acquire_many_owned(length as u32).await;
-        let _permits = permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
+        let permits = self
+            .in_flight
+            .clone()
+            .acquire_many_owned(length as u32)
+            .await;
+        let _permits =
+            permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
         let receipt = match length <= limits::PIECE_BYTES {
             true => {
                 let (digest, bytes) = self.pool.run(move || whole.digest()).await??;
                 let digest = Digest::join([digest]);
-                self.blocking(move |store| store_digested(store, claimed, &digest, &[bytes], admission))
-                    .await?
+                self.blocking(move |store| {
+                    store_digested(store, claimed, &digest, &[bytes], admission)
+                })
+                .await?
             }
             false => self.put_in_pieces(claimed, whole, admission).await?,
         };
@@ -87,7 +106,8 @@ impl ChunkServer {
             pieces.push(bytes);
         }
         let digest = Digest::join(digests);
-        self.blocking(move |store| store_digested(store, claimed, &digest, &pieces, admission)).await
+        self.blocking(move |store| store_digested(store, claimed, &digest, &pieces, admission))
+            .await
     }
 
     fn put_reply(&self, receipt: &Receipt) -> v1::PutReply {
@@ -104,14 +124,19 @@ impl ChunkServer {
     pub(super) async fn flush_to(&self, place: u64) -> Result<v1::FlushReply, Failure> {
         let position = Position(place);
         if position > self.store.end() {
-            return Err(Failure::Invalid(format!("place {place} was never given out")));
+            return Err(Failure::Invalid(format!(
+                "place {place} was never given out"
+            )));
         }
         let waiting = self.store.watermark().wait(position);
         let durable = tokio::time::timeout(limits::FLUSH_DEADLINE, waiting)
             .await
             .map_err(|_| Failure::Deadline("the disk does not finish a sync".to_owned()))??;
         let incarnation = self.store.incarnation();
-        Ok(v1::FlushReply { durable_place: durable.position.0, incarnation })
+        Ok(v1::FlushReply {
+            durable_place: durable.position.0,
+            incarnation,
+        })
     }
 }
 
@@ -123,9 +148,10 @@ fn store_digested(
     admission: Admission,
 ) -> Result<Receipt, StoreError> {
     match claimed {
-        Some(claimed) if claimed != digest.id => {
-            Err(StoreError::WrongId { claimed, actual: digest.id })
-        }
+        Some(claimed) if claimed != digest.id => Err(StoreError::WrongId {
+            claimed,
+            actual: digest.id,
+        }),
         _ => store.put(digest, pieces, admission),
     }
 }
@@ -143,9 +169,11 @@ impl Span {
             let count = limits::PIECE_BYTES.min(self.len() - start);
             match self {
                 Span::Here(bytes) => Span::Here(bytes.slice(start..start + count)),
-                Span::There { area, offset, .. } => {
-                    Span::There { area: area.clone(), offset: offset + start as u64, length: count }
-                }
+                Span::There { area, offset, .. } => Span::There {
+                    area: area.clone(),
+                    offset: offset + start as u64,
+                    length: count,
+                },
             }
         })
     }
@@ -154,7 +182,11 @@ impl Span {
     fn digest(&self) -> Result<(PieceDigest, Bytes), AreaError> {
         match self {
             Span::Here(bytes) => Ok((PieceDigest::of(bytes), bytes.clone())),
-            Span::There { area, offset, length } => {
+            Span::There {
+                area,
+                offset,
+                length,
+            } => {
                 let mut bytes = vec![0; *length];
                 let mut digest = PieceDigest::default();
                 let mut offset = *offset;

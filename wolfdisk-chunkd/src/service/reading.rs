@@ -16,13 +16,22 @@ impl ChunkServer {
         let ids = parse_ids(ids, limits::LOCATE_MAX_IDS)?;
         let locations = ids
             .iter()
-            .map(|id| Ok(self.store.locate(id)?.map_or_else(v1::Location::default, found)))
+            .map(|id| {
+                Ok(self
+                    .store
+                    .locate(id)?
+                    .map_or_else(v1::Location::default, found))
+            })
             .collect::<Result<_, Failure>>()?;
         Ok(v1::LocateReply { locations })
     }
 
     /// Attaches a descriptor that can only be read, opened anew: not the store's own.
-    pub(super) fn hand_over(&self, call: &mut Call, segment: u32) -> Result<v1::SegmentReply, Failure> {
+    pub(super) fn hand_over(
+        &self,
+        call: &mut Call,
+        segment: u32,
+    ) -> Result<v1::SegmentReply, Failure> {
         let Some((file, length)) = self.store.open_read_only(SegmentId(segment))? else {
             // It was compacted: locate again.
             return Err(Failure::Errno(libc::ESTALE));
@@ -38,23 +47,38 @@ impl ChunkServer {
 
     pub(super) fn which_retired(&self, held: Vec<u32>) -> Result<v1::RetiredReply, Failure> {
         if held.len() > limits::RETIRED_MAX_IDS {
-            let text = format!("{} segments, at most {} are allowed", held.len(), limits::RETIRED_MAX_IDS);
+            let text = format!(
+                "{} segments, at most {} are allowed",
+                held.len(),
+                limits::RETIRED_MAX_IDS
+            );
             return Err(Failure::Invalid(text));
         }
         let held: Vec<SegmentId> = held.into_iter().map(SegmentId).collect();
-        let retired = self.store.retired(&held).into_iter().map(|id| id.0).collect();
+        let retired = self
+            .store
+            .retired(&held)
+            .into_iter()
+            .map(|id| id.0)
+            .collect();
         Ok(v1::RetiredReply { retired })
     }
 
-    pub(super) async fn read_range(&self, request: v1::ReadRequest) -> Result<v1::ReadReply, Failure> {
+    pub(super) async fn read_range(
+        &self,
+        request: v1::ReadRequest,
+    ) -> Result<v1::ReadReply, Failure> {
         let v1::ReadRequest { id, offset, length } = request;
         let id = parse_id(&id)?;
         if length as usize > CHUNK_SIZE_MAX_BYTES {
             return Err(Failure::Invalid(format!("a read of {length} bytes")));
         }
         let permits = self.in_flight.clone().acquire_many_owned(length).await;
-        let _permits = permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
-        let data = self.blocking(move |store| store.read(&id, offset, length)).await?;
+        let _permits =
+            permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
+        let data = self
+            .blocking(move |store| store.read(&id, offset, length))
+            .await?;
         Ok(v1::ReadReply { data: data.into() })
     }
 }

@@ -11,21 +11,52 @@ impl ChunkServer {
     pub(super) async fn next_epoch(&self) -> Result<v1::AdvanceEpochReply, Failure> {
         let swept = self.blocking(|store| store.advance_epoch()).await?;
         let incarnation = self.store.incarnation();
-        Ok(v1::AdvanceEpochReply { swept, incarnation, node: self.node.0 })
+        Ok(v1::AdvanceEpochReply {
+            swept,
+            incarnation,
+            node: self.node.0,
+        })
     }
 
-    pub(super) async fn list(&self, request: v1::InventoryRequest) -> Result<v1::InventoryReply, Failure> {
-        let v1::InventoryRequest { after, max, stamp_at_most } = request;
-        let after = if after.is_empty() { None } else { Some(parse_id(&after)?) };
+    pub(super) async fn list(
+        &self,
+        request: v1::InventoryRequest,
+    ) -> Result<v1::InventoryReply, Failure> {
+        let v1::InventoryRequest {
+            after,
+            max,
+            stamp_at_most,
+        } = request;
+        let after = if after.is_empty() {
+            None
+        } else {
+            Some(parse_id(&after)?)
+        };
         let max = (max as usize).clamp(1, limits::RECLAIM_MAX_IDS);
-        let (ids, end) = self.blocking(move |store| store.inventory(after, max, stamp_at_most)).await?;
-        Ok(v1::InventoryReply { ids: ids.iter().map(id_bytes).collect(), end })
+        let (ids, end) = self
+            .blocking(move |store| store.inventory(after, max, stamp_at_most))
+            .await?;
+        Ok(v1::InventoryReply {
+            ids: ids.iter().map(id_bytes).collect(),
+            end,
+        })
     }
 
-    pub(super) async fn free_swept(&self, request: v1::FreeRequest) -> Result<v1::FreeReply, Failure> {
-        let v1::FreeRequest { swept, incarnation, ids } = request;
+    pub(super) async fn free_swept(
+        &self,
+        request: v1::FreeRequest,
+    ) -> Result<v1::FreeReply, Failure> {
+        let v1::FreeRequest {
+            swept,
+            incarnation,
+            ids,
+        } = request;
         let ids = parse_ids(&ids, limits::RECLAIM_MAX_IDS)?;
-        let freed = self.blocking(move |store| store.free(swept, incarnation, &ids)).await?;
-        Ok(v1::FreeReply { freed: freed.iter().map(id_bytes).collect() })
+        let freed = self
+            .blocking(move |store| store.free(swept, incarnation, &ids))
+            .await?;
+        Ok(v1::FreeReply {
+            freed: freed.iter().map(id_bytes).collect(),
+        })
     }
 }

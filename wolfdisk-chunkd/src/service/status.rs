@@ -36,7 +36,10 @@ impl ChunkServer {
             reserve_bytes: room.reserve_bytes,
             full: room.is_full(),
             durable_place: summary.durable.0,
-            counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            counters: counters
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
             reasons: summary.reasons,
             release: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),

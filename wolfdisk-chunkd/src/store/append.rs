@@ -11,11 +11,11 @@ use bytes::Bytes;
 use wolfdisk_common::ids::{ChunkId, SegmentId};
 use wolfdisk_common::segment::{FILE_HEADER_BYTES, FileHeader, Layout, RecordHeader, record_lead};
 
+use super::Store;
 use super::error::StoreError;
 use super::place::Position;
 use super::segment::Segment;
 use super::state::SegmentState;
-use super::Store;
 use crate::digest::Digest;
 
 /// The end of the stream.
@@ -73,20 +73,30 @@ impl Tail {
 
     /// Whether `segment` may still be written to.
     pub fn is_open(&self, segment: SegmentId) -> bool {
-        self.active.as_ref().is_some_and(|active| active.id == segment)
-            || self.open.iter().any(|position| position.segment() == segment)
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.id == segment)
+            || self
+                .open
+                .iter()
+                .any(|position| position.segment() == segment)
     }
 
     /// What a sync that starts now has to cover.
     pub fn unsynced(&self) -> Unsynced {
-        Unsynced { settled: self.settled(), segments: self.dirty.clone(), names: self.names }
+        Unsynced {
+            settled: self.settled(),
+            segments: self.dirty.clone(),
+            names: self.names,
+        }
     }
 
     /// Forgets what a sync has covered. Segments that can still be written to stay.
     pub fn synced(&mut self, done: &Unsynced) {
         let last = done.segments.last().map(|segment| segment.id);
         let settled = done.settled.segment();
-        self.dirty.retain(|segment| Some(segment.id) > last || segment.id >= settled);
+        self.dirty
+            .retain(|segment| Some(segment.id) > last || segment.id >= settled);
         self.names &= !done.names || self.dirty.last().map(|segment| segment.id) > last;
     }
 }
@@ -114,7 +124,10 @@ impl Store {
         };
         let (segment, layout) = match tail.active.as_ref().and_then(fits) {
             Some(room) => room,
-            None => (self.roll(&mut tail)?, Layout::new(FILE_HEADER_BYTES as u64, length, page_size)),
+            None => (
+                self.roll(&mut tail)?,
+                Layout::new(FILE_HEADER_BYTES as u64, length, page_size),
+            ),
         };
         let reservation = Reservation { segment, layout };
         tail.open.insert(reservation.start());
@@ -126,13 +139,19 @@ impl Store {
     fn roll(&self, tail: &mut Tail) -> Result<Arc<Segment>, StoreError> {
         let Store { options, .. } = self;
         let id = SegmentId(tail.next_segment);
-        let header =
-            FileHeader { page_size: options.page_size, volume: options.volume, segment: id };
+        let header = FileHeader {
+            page_size: options.page_size,
+            volume: options.volume,
+            segment: id,
+        };
         // The number is used up even if this fails: a file of it may be left behind.
         tail.next_segment += 1;
         let segment = Arc::new(Segment::create(&*options.disk, &options.dir, header)?);
         let end = FILE_HEADER_BYTES as u64;
-        self.state.lock().segments.insert(id, SegmentState::new(segment.clone(), end));
+        self.state
+            .lock()
+            .segments
+            .insert(id, SegmentState::new(segment.clone(), end));
         tail.active = Some(segment.clone());
         tail.dirty.push(segment.clone());
         tail.names = true;
@@ -148,8 +167,14 @@ impl Store {
     ) -> Result<RecordHeader, StoreError> {
         let Reservation { segment, layout } = room;
         let floor = self.watermark.durable().position.0;
-        let mut lead =
-            record_lead(segment.id, layout, floor, digest.id, &digest.block_crcs, &digest.leaf_hashes);
+        let mut lead = record_lead(
+            segment.id,
+            layout,
+            floor,
+            digest.id,
+            &digest.block_crcs,
+            &digest.leaf_hashes,
+        );
         let header = RecordHeader::parse(&lead);
         let failed = StoreError::io(&segment.path);
         // A small record is one write.
@@ -158,14 +183,17 @@ impl Store {
                 lead.extend_from_slice(only);
                 segment.file.write_at(&lead, layout.record_offset)
             }
-            pieces => segment.file.write_at(&lead, layout.record_offset).and_then(|()| {
-                let mut offset = layout.payload_offset;
-                pieces.iter().try_for_each(|piece| {
-                    segment.file.write_at(piece, offset)?;
-                    offset += piece.len() as u64;
-                    Ok(())
-                })
-            }),
+            pieces => segment
+                .file
+                .write_at(&lead, layout.record_offset)
+                .and_then(|()| {
+                    let mut offset = layout.payload_offset;
+                    pieces.iter().try_for_each(|piece| {
+                        segment.file.write_at(piece, offset)?;
+                        offset += piece.len() as u64;
+                        Ok(())
+                    })
+                }),
         };
         outcome.map_err(failed)?;
         Ok(header.expect("a header that was just written"))
@@ -187,7 +215,11 @@ impl Store {
     pub(super) fn abandon(&self, room: &Reservation, id: &ChunkId, why: &StoreError) {
         let mut tail = self.tail.lock();
         let last = tail.end == room.end();
-        if tail.active.as_ref().is_some_and(|active| active.id == room.segment.id) {
+        if tail
+            .active
+            .as_ref()
+            .is_some_and(|active| active.id == room.segment.id)
+        {
             tail.active = None;
         }
         tracing::warn!(%id, error = %why, "a chunk could not be written");

@@ -48,13 +48,17 @@ pub struct Catalog {
 
 /// The part of an id that the catalog keeps.
 pub fn prefix(id: &ChunkId) -> u64 {
-    id.0.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    id.0.first_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 impl Slot {
     fn new(entry: Entry) -> Slot {
         let place = u64::from(entry.place.segment.0) << 32 | entry.place.unit() << STAMP_BITS;
-        Slot { prefix: entry.prefix, word: place | u64::from(entry.stamp.min(STAMP_MAX)) }
+        Slot {
+            prefix: entry.prefix,
+            word: place | u64::from(entry.stamp.min(STAMP_MAX)),
+        }
     }
 
     fn is_empty(self) -> bool {
@@ -62,7 +66,11 @@ impl Slot {
     }
 
     fn entry(self) -> Entry {
-        Entry { prefix: self.prefix, place: self.place(), stamp: (self.word as u8) & STAMP_MAX }
+        Entry {
+            prefix: self.prefix,
+            place: self.place(),
+            stamp: (self.word as u8) & STAMP_MAX,
+        }
     }
 
     fn place(self) -> Place {
@@ -83,7 +91,10 @@ impl Catalog {
     /// An empty catalog with room for `chunks`.
     pub fn for_chunks(chunks: usize) -> Catalog {
         let slots = (chunks + chunks / 2).max(limits::CATALOG_SLOTS_MIN);
-        Catalog { slots: vec![Slot::default(); slots], used: 0 }
+        Catalog {
+            slots: vec![Slot::default(); slots],
+            used: 0,
+        }
     }
 
     /// Chunks in it.
@@ -98,12 +109,17 @@ impl Catalog {
 
     /// All chunks, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.slots.iter().filter(|slot| !slot.is_empty()).map(|slot| slot.entry())
+        self.slots
+            .iter()
+            .filter(|slot| !slot.is_empty())
+            .map(|slot| slot.entry())
     }
 
     /// The chunks whose id begins with `prefix`.
     pub fn candidates(&self, prefix: u64) -> impl Iterator<Item = Entry> + '_ {
-        self.probe(prefix).filter(move |(_, slot)| slot.prefix == prefix).map(|(_, slot)| slot.entry())
+        self.probe(prefix)
+            .filter(move |(_, slot)| slot.prefix == prefix)
+            .map(|(_, slot)| slot.entry())
     }
 
     /// Adds a chunk. The owner has made sure that the chunk is not in it yet.
@@ -124,15 +140,31 @@ impl Catalog {
 
     /// Moves a chunk's record from one place to another and keeps its stamp; false if it is not there.
     pub fn relocate(&mut self, prefix: u64, from: Place, to: Place) -> bool {
-        let Some((index, slot)) = self.find(prefix, from) else { return false };
-        self.set(index, Slot::new(Entry { place: to, ..slot.entry() }));
+        let Some((index, slot)) = self.find(prefix, from) else {
+            return false;
+        };
+        self.set(
+            index,
+            Slot::new(Entry {
+                place: to,
+                ..slot.entry()
+            }),
+        );
         true
     }
 
     /// Stamps the chunk at `place`; false if it is not there.
     pub fn stamp(&mut self, prefix: u64, place: Place, stamp: u8) -> bool {
-        let Some((index, slot)) = self.find(prefix, place) else { return false };
-        self.set(index, Slot::new(Entry { stamp, ..slot.entry() }));
+        let Some((index, slot)) = self.find(prefix, place) else {
+            return false;
+        };
+        self.set(
+            index,
+            Slot::new(Entry {
+                stamp,
+                ..slot.entry()
+            }),
+        );
         true
     }
 
@@ -141,12 +173,15 @@ impl Catalog {
         let by = u8::try_from(by).unwrap_or(STAMP_MAX);
         for slot in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
             let entry = slot.entry();
-            *slot = Slot::new(Entry { stamp: entry.stamp.saturating_sub(by), ..entry });
+            *slot = Slot::new(Entry {
+                stamp: entry.stamp.saturating_sub(by),
+                ..entry
+            });
         }
     }
 
     /// At least `max` chunks, if there are so many, with a prefix of `from` or more: the smallest ones,
-    /// sorted, all of an equal prefix together. And whether these are all.
+    /// sorted, all of an equal prefix together. And whether it is certain that these are all.
     pub fn list(&self, from: u64, max: usize) -> (Vec<Entry>, bool) {
         let mut entries = Vec::new();
         let mut start = self.home(from);
@@ -211,7 +246,8 @@ impl Catalog {
     }
 
     fn find(&self, prefix: u64, place: Place) -> Option<(usize, Slot)> {
-        self.probe(prefix).find(|(_, slot)| slot.prefix == prefix && slot.place() == place)
+        self.probe(prefix)
+            .find(|(_, slot)| slot.prefix == prefix && slot.place() == place)
     }
 
     fn place_in_table(&mut self, slot: Slot) {
@@ -246,7 +282,10 @@ impl Catalog {
     fn grow(&mut self) {
         let larger = Catalog::for_chunks(self.slots.len());
         let old = std::mem::replace(self, larger);
-        old.slots.into_iter().filter(|slot| !slot.is_empty()).for_each(|slot| self.place_in_table(slot));
+        old.slots
+            .into_iter()
+            .filter(|slot| !slot.is_empty())
+            .for_each(|slot| self.place_in_table(slot));
     }
 }
 
@@ -259,7 +298,10 @@ mod tests {
     use super::*;
 
     fn place(number: u32) -> Place {
-        Place { segment: SegmentId(1 + number % 5), offset: u64::from(number) * 8 }
+        Place {
+            segment: SegmentId(1 + number % 5),
+            offset: u64::from(number) * 8,
+        }
     }
 
     #[derive(Clone, Debug)]
@@ -345,11 +387,19 @@ mod tests {
     #[test]
     fn chunks_with_one_prefix_live_side_by_side() {
         let mut catalog = Catalog::default();
-        let entries: Vec<_> =
-            (1..9).map(|number| Entry { prefix: 77, place: place(number), stamp: 0 }).collect();
+        let entries: Vec<_> = (1..9)
+            .map(|number| Entry {
+                prefix: 77,
+                place: place(number),
+                stamp: 0,
+            })
+            .collect();
         entries.iter().for_each(|entry| catalog.insert(*entry));
         assert_eq!(catalog.candidates(77).count(), 8);
-        assert_eq!(catalog.list(0, 3), (entries.clone(), true));
+        let mut sorted = entries.clone();
+        sorted.sort_unstable();
+        assert_eq!(catalog.list(0, 3).0, sorted);
+        assert_eq!(catalog.list(0, 8), (sorted, true));
         assert!(catalog.remove(77, place(3)).is_some());
         assert_eq!(catalog.candidates(77).count(), 7);
     }

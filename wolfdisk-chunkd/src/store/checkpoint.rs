@@ -76,7 +76,12 @@ pub fn path(dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// What the system says. The old one is intact then.
-pub fn store(disk: &dyn Disk, dir: &Path, volume: [u8; 16], state: &Checkpoint) -> Result<(), StoreError> {
+pub fn store(
+    disk: &dyn Disk,
+    dir: &Path,
+    volume: [u8; 16],
+    state: &Checkpoint,
+) -> Result<(), StoreError> {
     let path = path(dir);
     replace_file(disk, &path, &encode(volume, state)).map_err(StoreError::io(&path))
 }
@@ -97,10 +102,16 @@ pub fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> Result<Loaded, Sto
         return Ok(Loaded::Damaged);
     }
     let mut bytes = vec![0; length as usize];
-    file.read_exact_at(&mut bytes, 0).map_err(StoreError::io(&path))?;
-    let Some((header, body)) = parse_header(&bytes) else { return Ok(Loaded::Damaged) };
+    file.read_exact_at(&mut bytes, 0)
+        .map_err(StoreError::io(&path))?;
+    let Some((header, body)) = parse_header(&bytes) else {
+        return Ok(Loaded::Damaged);
+    };
     if header.format != FORMAT {
-        return Err(StoreError::NewerFormat { path, found: header.format });
+        return Err(StoreError::NewerFormat {
+            path,
+            found: header.format,
+        });
     }
     if header.volume != volume {
         return Err(StoreError::ForeignVolume { path });
@@ -118,7 +129,8 @@ struct Header {
 }
 
 fn encode(volume: [u8; 16], state: &Checkpoint) -> Vec<u8> {
-    let size = HEADER_BYTES + state.segments.len() * SEGMENT_BYTES + state.chunks.len() * CHUNK_BYTES;
+    let size =
+        HEADER_BYTES + state.segments.len() * SEGMENT_BYTES + state.chunks.len() * CHUNK_BYTES;
     let mut bytes = vec![0; HEADER_BYTES];
     bytes.reserve_exact(size - HEADER_BYTES);
     for row in &state.segments {
@@ -173,15 +185,26 @@ fn parse_header(bytes: &[u8]) -> Option<(Header, &[u8])> {
 }
 
 fn parse_body(header: &Header, body: &[u8]) -> Option<Checkpoint> {
-    let expected = header.segments as u64 * SEGMENT_BYTES as u64 + header.chunks * CHUNK_BYTES as u64;
+    let expected =
+        header.segments as u64 * SEGMENT_BYTES as u64 + header.chunks * CHUNK_BYTES as u64;
     if body.len() as u64 != expected || crc32c::crc32c(body) != header.body_crc {
         return None;
     }
     let (segments, chunks) = body.split_at_checked(header.segments * SEGMENT_BYTES)?;
     Some(Checkpoint {
         position: header.position,
-        segments: segments.as_chunks().0.iter().map(parse_segment).collect::<Option<_>>()?,
-        chunks: chunks.as_chunks().0.iter().map(parse_chunk).collect::<Option<_>>()?,
+        segments: segments
+            .as_chunks()
+            .0
+            .iter()
+            .map(parse_segment)
+            .collect::<Option<_>>()?,
+        chunks: chunks
+            .as_chunks()
+            .0
+            .iter()
+            .map(parse_chunk)
+            .collect::<Option<_>>()?,
     })
 }
 
@@ -205,8 +228,11 @@ fn parse_chunk(bytes: &[u8; CHUNK_BYTES]) -> Option<Entry> {
     let offset = u64::from(u32::from_le_bytes(*unit.first_chunk()?)) * RECORD_ALIGN_BYTES;
     let segment = SegmentId(u32::from_le_bytes(*segment));
     let place = Place { segment, offset };
-    (segment.0 > 0 && offset < SEGMENT_MAX_BYTES)
-        .then_some(Entry { prefix: u64::from_le_bytes(*prefix), place, stamp: 0 })
+    (segment.0 > 0 && offset < SEGMENT_MAX_BYTES).then_some(Entry {
+        prefix: u64::from_le_bytes(*prefix),
+        place,
+        stamp: 0,
+    })
 }
 
 #[cfg(test)]
@@ -223,19 +249,37 @@ mod tests {
         let id = SegmentId(3);
         let state = Checkpoint {
             position: Position::new(id, 4096),
-            segments: vec![SegmentRow { id, end: 4096, live_bytes: 100, live_chunks: 2 }],
+            segments: vec![SegmentRow {
+                id,
+                end: 4096,
+                live_bytes: 100,
+                live_chunks: 2,
+            }],
             chunks: (0..2)
-                .map(|n| Entry { prefix: n, place: Place { segment: id, offset: 64 + 8 * n }, stamp: 0 })
+                .map(|n| Entry {
+                    prefix: n,
+                    place: Place {
+                        segment: id,
+                        offset: 64 + 8 * n,
+                    },
+                    stamp: 0,
+                })
                 .collect(),
         };
         assert!(matches!(load(&disk, dir, [1; 16]), Ok(Loaded::Missing)));
         store(&disk, dir, [1; 16], &state).expect("stored");
         assert!(matches!(load(&disk, dir, [1; 16]), Ok(Loaded::Intact(found)) if found == state));
-        assert!(matches!(load(&disk, dir, [2; 16]), Err(StoreError::ForeignVolume { .. })));
+        assert!(matches!(
+            load(&disk, dir, [2; 16]),
+            Err(StoreError::ForeignVolume { .. })
+        ));
         for bit in 0..encode([1; 16], &state).len() * 8 {
             let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
             disk.corrupt(&path(dir), flip).expect("a file");
-            assert!(matches!(load(&disk, dir, [1; 16]), Ok(Loaded::Damaged)), "bit {bit}");
+            assert!(
+                matches!(load(&disk, dir, [1; 16]), Ok(Loaded::Damaged)),
+                "bit {bit}"
+            );
             disk.corrupt(&path(dir), flip).expect("a file");
         }
     }

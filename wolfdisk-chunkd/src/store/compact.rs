@@ -12,6 +12,7 @@ use wolfdisk_common::disk::OpenMode;
 use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::segment::{FILE_HEADER_BYTES, RecordHeader};
 
+use super::Store;
 use super::catalog::{Entry, prefix};
 use super::checkpoint::{self, Checkpoint, SegmentRow};
 use super::error::StoreError;
@@ -20,7 +21,6 @@ use super::put::Admission;
 use super::scan::{Found, Scanner};
 use super::segment::{RecordFault, Segment};
 use super::state::{SegmentState, State, record_bytes};
-use super::Store;
 use crate::limits;
 
 /// What is known about earlier maintenance.
@@ -47,7 +47,9 @@ impl Store {
     pub fn compact(&self, pace: &dyn Fn(u64)) -> Result<Option<Compacted>, StoreError> {
         let _one = self.maintenance.lock();
         let tight = self.room()?.is_tight();
-        let Some(segment) = self.worthwhile(tight) else { return Ok(None) };
+        let Some(segment) = self.worthwhile(tight) else {
+            return Ok(None);
+        };
         let copies = self.copy_live(&segment, pace)?;
         if let Some((_, last)) = copies.last() {
             self.sync_to(Position::new(last.segment, last.end()))?;
@@ -58,12 +60,23 @@ impl Store {
             // One that was freed meanwhile leaves its copy as garbage.
             state.relocate(from, to);
         });
-        let emptied = state.segments.get(&segment.id).is_some_and(|segment| segment.live_chunks == 0);
-        if !emptied || state.segments.get(&segment.id).is_some_and(|segment| segment.damaged) {
+        let emptied = state
+            .segments
+            .get(&segment.id)
+            .is_some_and(|segment| segment.live_chunks == 0);
+        if !emptied
+            || state
+                .segments
+                .get(&segment.id)
+                .is_some_and(|segment| segment.damaged)
+        {
             if let Some(kept) = state.segments.get_mut(&segment.id) {
                 kept.damaged = true;
             }
-            state.note(format!("segment {} holds damaged chunks and is kept", segment.id));
+            state.note(format!(
+                "segment {} holds damaged chunks and is kept",
+                segment.id
+            ));
             return Ok(None);
         }
         state.segments.remove(&segment.id);
@@ -72,20 +85,30 @@ impl Store {
         self.counters.compacted_bytes.add(copied_bytes);
         let removed = self.options.disk.remove(&segment.path);
         removed.map_err(StoreError::io(&segment.path))?;
-        Ok(Some(Compacted { segment: segment.id, copied_bytes }))
+        Ok(Some(Compacted {
+            segment: segment.id,
+            copied_bytes,
+        }))
     }
 
     /// The closed, durable segment with the smallest share of live bytes, if that is small enough.
     fn worthwhile(&self, tight: bool) -> Option<std::sync::Arc<Segment>> {
-        let percent =
-            if tight { limits::COMPACT_LIVE_PERCENT_TIGHT } else { limits::COMPACT_LIVE_PERCENT };
+        let percent = if tight {
+            limits::COMPACT_LIVE_PERCENT_TIGHT
+        } else {
+            limits::COMPACT_LIVE_PERCENT
+        };
         let durable = self.watermark.durable().position;
         let tail = self.tail.lock();
         let state = self.state.lock();
         // The highest number stays on disk, so that a start never gives it out again.
         let highest = state.segments.last_key_value().map(|(id, _)| *id)?;
         let short = self.segment_bytes / limits::SHORT_SEGMENT_FRACTION;
-        let many_short = state.segments.values().filter(|segment| segment.end < short).count()
+        let many_short = state
+            .segments
+            .values()
+            .filter(|segment| segment.end < short)
+            .count()
             >= limits::COMPACT_SHORT_SEGMENTS;
         state
             .segments
@@ -106,13 +129,22 @@ impl Store {
         segment: &Segment,
         pace: &dyn Fn(u64),
     ) -> Result<Vec<(RecordHeader, RecordHeader)>, StoreError> {
-        let end = self.state.lock().segments.get(&segment.id).map_or(0, |state| state.end);
+        let end = self
+            .state
+            .lock()
+            .segments
+            .get(&segment.id)
+            .map_or(0, |state| state.end);
         let end = end.min(segment.file.len().map_err(StoreError::io(&segment.path))?);
         let mut scanner = Scanner::new(segment, FILE_HEADER_BYTES as u64, end, u64::MAX);
         let mut copies = Vec::new();
         while let Some(found) = scanner.next().map_err(StoreError::io(&segment.path))? {
-            let Found::Record(header) = found else { continue };
-            let Some(entry) = live_entry(&self.state.lock(), &header) else { continue };
+            let Found::Record(header) = found else {
+                continue;
+            };
+            let Some(entry) = live_entry(&self.state.lock(), &header) else {
+                continue;
+            };
             match segment.read_verified(&header) {
                 Ok((digest, bytes)) => {
                     self.admit(record_bytes(&header), Admission::Compaction)?;
@@ -156,7 +188,9 @@ impl Store {
         self.sync_to(position)?;
         for (entry, segment) in late {
             // It is in the counts, but a start will find it by scanning and count it again.
-            let Ok(header) = segment.header(entry.place.offset) else { continue };
+            let Ok(header) = segment.header(entry.place.offset) else {
+                continue;
+            };
             if let Some(row) = image.segments.iter_mut().find(|row| row.id == segment.id) {
                 row.live_bytes = row.live_bytes.saturating_sub(record_bytes(&header));
                 row.live_chunks = row.live_chunks.saturating_sub(1);
@@ -176,12 +210,18 @@ impl Store {
     pub fn open_read_only(
         &self,
         id: SegmentId,
-    ) -> Result<Option<(std::sync::Arc<dyn wolfdisk_common::disk::DiskFile>, u64)>, StoreError> {
+    ) -> Result<Option<(std::sync::Arc<dyn wolfdisk_common::disk::DiskFile>, u64)>, StoreError>
+    {
         let known = {
             let state = self.state.lock();
-            state.segments.get(&id).map(|known| (known.segment.path.clone(), known.end))
+            state
+                .segments
+                .get(&id)
+                .map(|known| (known.segment.path.clone(), known.end))
         };
-        let Some((path, end)) = known else { return Ok(None) };
+        let Some((path, end)) = known else {
+            return Ok(None);
+        };
         match self.options.disk.open(&path, OpenMode::Read) {
             Ok(file) => Ok(Some((file, end))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -192,7 +232,10 @@ impl Store {
     /// Which of these segments are gone.
     pub fn retired(&self, held: &[SegmentId]) -> Vec<SegmentId> {
         let state = self.state.lock();
-        held.iter().copied().filter(|id| !state.segments.contains_key(id)).collect()
+        held.iter()
+            .copied()
+            .filter(|id| !state.segments.contains_key(id))
+            .collect()
     }
 }
 
@@ -200,8 +243,10 @@ type Late = Vec<(Entry, std::sync::Arc<Segment>)>;
 
 /// The catalog as of `position`, and the chunks in it that were appended after.
 fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
-    let (chunks, late): (Vec<Entry>, Vec<Entry>) =
-        state.catalog.iter().partition(|entry| entry.place.position() < position);
+    let (chunks, late): (Vec<Entry>, Vec<Entry>) = state
+        .catalog
+        .iter()
+        .partition(|entry| entry.place.position() < position);
     let segments = state
         .segments
         .iter()
@@ -214,18 +259,39 @@ fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
         .collect();
     let late = late
         .into_iter()
-        .filter_map(|entry| state.candidate(entry).map(|candidate| (entry, candidate.segment)))
+        .filter_map(|entry| {
+            state
+                .candidate(entry)
+                .map(|candidate| (entry, candidate.segment))
+        })
         .collect();
-    (Checkpoint { position, segments, chunks }, late)
+    (
+        Checkpoint {
+            position,
+            segments,
+            chunks,
+        },
+        late,
+    )
 }
 
 fn live_entry(state: &State, header: &RecordHeader) -> Option<Entry> {
-    let place = Place { segment: header.segment, offset: header.record_offset };
-    state.catalog.candidates(prefix(&header.id)).find(|entry| entry.place == place)
+    let place = Place {
+        segment: header.segment,
+        offset: header.record_offset,
+    };
+    state
+        .catalog
+        .candidates(prefix(&header.id))
+        .find(|entry| entry.place == place)
 }
 
 fn live_percent(segment: &SegmentState) -> u64 {
     let size = segment.end.saturating_sub(FILE_HEADER_BYTES as u64).max(1);
     // One that is empty comes first.
-    if segment.live_chunks == 0 { 0 } else { (segment.live_bytes * 100 / size).max(1) }
+    if segment.live_chunks == 0 {
+        0
+    } else {
+        (segment.live_bytes * 100 / size).max(1)
+    }
 }

@@ -32,11 +32,17 @@ pub struct Epochs {
 
 impl Epochs {
     /// Before the first start.
-    pub const ZERO: Epochs = Epochs { incarnation: 0, put_epoch: 0 };
+    pub const ZERO: Epochs = Epochs {
+        incarnation: 0,
+        put_epoch: 0,
+    };
 
     /// What a start makes of what the last one left.
     pub fn next_start(self) -> Epochs {
-        Epochs { incarnation: self.incarnation + 1, put_epoch: self.put_epoch + 1 }
+        Epochs {
+            incarnation: self.incarnation + 1,
+            put_epoch: self.put_epoch + 1,
+        }
     }
 }
 
@@ -62,9 +68,14 @@ pub fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> Result<Option<Epoc
         if file.read_exact_at(&mut bytes, offset as u64).is_err() {
             continue;
         }
-        let Some(record) = parse(&bytes) else { continue };
+        let Some(record) = parse(&bytes) else {
+            continue;
+        };
         if record.format != FORMAT {
-            return Err(StoreError::NewerFormat { path, found: record.format });
+            return Err(StoreError::NewerFormat {
+                path,
+                found: record.format,
+            });
         }
         if record.volume != volume {
             return Err(StoreError::ForeignVolume { path });
@@ -78,7 +89,12 @@ pub fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> Result<Option<Epoc
 ///
 /// # Errors
 /// What the system says. The daemon must end: which of the two states is durable is unknown.
-pub fn store(disk: &dyn Disk, dir: &Path, volume: [u8; 16], epochs: Epochs) -> Result<(), StoreError> {
+pub fn store(
+    disk: &dyn Disk,
+    dir: &Path,
+    volume: [u8; 16],
+    epochs: Epochs,
+) -> Result<(), StoreError> {
     let record = encode(volume, epochs);
     let mut bytes = record.to_vec();
     bytes.resize(COPY_OFFSET, 0);
@@ -141,7 +157,10 @@ mod tests {
         let dir = Path::new("/c");
         disk.create_dir_all(dir).expect("a directory");
         assert_eq!(load(&disk, dir, VOLUME).expect("none yet"), None);
-        let epochs = Epochs { incarnation: 4, put_epoch: 9 };
+        let epochs = Epochs {
+            incarnation: 4,
+            put_epoch: 9,
+        };
         store(&disk, dir, VOLUME, epochs).expect("stored");
         let flip = |bit: usize| {
             let change = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
@@ -151,10 +170,16 @@ mod tests {
             flip(bit);
             assert_eq!(load(&disk, dir, VOLUME).expect("the copy"), Some(epochs));
             flip(COPY_OFFSET * 8 + bit);
-            assert!(matches!(load(&disk, dir, VOLUME), Err(StoreError::NoEpoch { .. })));
+            assert!(matches!(
+                load(&disk, dir, VOLUME),
+                Err(StoreError::NoEpoch { .. })
+            ));
             flip(COPY_OFFSET * 8 + bit);
             flip(bit);
         }
-        assert!(matches!(load(&disk, dir, [4; 16]), Err(StoreError::ForeignVolume { .. })));
+        assert!(matches!(
+            load(&disk, dir, [4; 16]),
+            Err(StoreError::ForeignVolume { .. })
+        ));
     }
 }

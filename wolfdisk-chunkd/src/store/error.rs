@@ -39,7 +39,9 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The epoch file is gone or damaged while chunks exist.
-    #[error("{path} is missing or damaged, and without it no chunk may be reclaimed: restore it from a copy")]
+    #[error(
+        "{path} is missing or damaged, and without it no chunk may be reclaimed: restore it from a copy"
+    )]
     NoEpoch {
         /// The file concerned.
         path: PathBuf,
@@ -94,11 +96,17 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
-        move |source| StoreError::Io { path: path.to_owned(), source }
+        move |source| StoreError::Io {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn sync(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
-        move |source| StoreError::Sync { path: path.to_owned(), source }
+        move |source| StoreError::Sync {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Whether the daemon must end.

@@ -34,7 +34,11 @@ pub(super) struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     pub fn new(options: &'a Options, state: State, counters: Counters) -> Loader<'a> {
-        Loader { options, state, counters }
+        Loader {
+            options,
+            state,
+            counters,
+        }
     }
 
     /// Fills the state. Gives the end of what exists, all of which is durable then.
@@ -49,8 +53,10 @@ impl<'a> Loader<'a> {
         };
         let start = image.position;
         self.take_checkpoint(found, &image)?;
-        let scanned: Vec<&FoundSegment> =
-            found.values().filter(|segment| segment.end() > start && !segment.is_leftover(&image)).collect();
+        let scanned: Vec<&FoundSegment> = found
+            .values()
+            .filter(|segment| segment.end() > start && !segment.is_leftover(&image))
+            .collect();
         let mut floor = start;
         for segment in &scanned {
             floor = floor.max(self.floor_of(segment, start)?);
@@ -60,7 +66,10 @@ impl<'a> Loader<'a> {
         }
         if !scanned.is_empty() {
             let dir = &self.options.dir;
-            self.options.disk.sync_dir(dir).map_err(StoreError::sync(dir))?;
+            self.options
+                .disk
+                .sync_dir(dir)
+                .map_err(StoreError::sync(dir))?;
         }
         let end = self.state.segments.last_key_value();
         Ok(end.map_or(start, |(id, last)| Position::new(*id, last.end).max(start)))
@@ -71,12 +80,20 @@ impl<'a> Loader<'a> {
         for segment in found.values().filter(|segment| segment.is_leftover(image)) {
             // It was compacted, but its removal did not last.
             let path = &segment.segment.path;
-            self.options.disk.remove(path).map_err(StoreError::io(path))?;
+            self.options
+                .disk
+                .remove(path)
+                .map_err(StoreError::io(path))?;
         }
         for row in &image.segments {
-            let Some(found) = found.get(&row.id) else { continue };
+            let Some(found) = found.get(&row.id) else {
+                continue;
+            };
             if found.headless {
-                self.state.note(format!("{} has a damaged file header", found.segment.path.display()));
+                self.state.note(format!(
+                    "{} has a damaged file header",
+                    found.segment.path.display()
+                ));
             }
             let mut state = SegmentState::new(found.segment.clone(), row.end);
             state.live_bytes = row.live_bytes;
@@ -86,7 +103,9 @@ impl<'a> Loader<'a> {
         for entry in &image.chunks {
             if self.state.segments.contains_key(&entry.place.segment) {
                 let stamp = self.state.stamp_now();
-                self.state.catalog.insert(super::catalog::Entry { stamp, ..*entry });
+                self.state
+                    .catalog
+                    .insert(super::catalog::Entry { stamp, ..*entry });
             }
         }
         Ok(())
@@ -96,7 +115,10 @@ impl<'a> Loader<'a> {
     fn floor_of(&self, found: &FoundSegment, start: Position) -> Result<Position, StoreError> {
         let mut scanner = found.scanner(start, u64::MAX);
         let mut floor = Position::default();
-        while let Some(next) = scanner.next().map_err(StoreError::io(&found.segment.path))? {
+        while let Some(next) = scanner
+            .next()
+            .map_err(StoreError::io(&found.segment.path))?
+        {
             if let Found::Record(header) = next {
                 floor = floor.max(Position(header.floor));
             }
@@ -105,7 +127,12 @@ impl<'a> Loader<'a> {
     }
 
     /// Enters the records of a segment, cuts its torn tail, and makes the rest durable.
-    fn scan(&mut self, found: &FoundSegment, start: Position, floor: Position) -> Result<(), StoreError> {
+    fn scan(
+        &mut self,
+        found: &FoundSegment,
+        start: Position,
+        floor: Position,
+    ) -> Result<(), StoreError> {
         let segment = &found.segment;
         let known = floor.offset_in(segment.id, found.end().offset());
         let mut end = found.first_record(start);
@@ -151,18 +178,34 @@ impl<'a> Loader<'a> {
                 volume: self.options.volume,
                 segment: segment.id,
             };
-            segment.file.write_at(&header.to_bytes(), 0).map_err(failed())?;
+            segment
+                .file
+                .write_at(&header.to_bytes(), 0)
+                .map_err(failed())?;
         } else if found.headless {
-            self.state.note(format!("{} has a damaged file header", segment.path.display()));
+            self.state.note(format!(
+                "{} has a damaged file header",
+                segment.path.display()
+            ));
         }
-        let mut offset = if known <= FILE_HEADER_BYTES as u64 { 0 } else { known };
+        let mut offset = if known <= FILE_HEADER_BYTES as u64 {
+            0
+        } else {
+            known
+        };
         while offset < length {
             let mut bytes = vec![0; REWRITE_BYTES.min(length - offset) as usize];
-            segment.file.read_exact_at(&mut bytes, offset).map_err(failed())?;
+            segment
+                .file
+                .read_exact_at(&mut bytes, offset)
+                .map_err(failed())?;
             segment.file.write_at(&bytes, offset).map_err(failed())?;
             offset += bytes.len() as u64;
         }
-        segment.file.sync_data().map_err(StoreError::sync(&segment.path))
+        segment
+            .file
+            .sync_data()
+            .map_err(StoreError::sync(&segment.path))
     }
 
     /// Enters one record; of two with one id the later counts.
@@ -176,7 +219,10 @@ impl<'a> Loader<'a> {
                 }
                 Ok(_) => {}
                 Err(RecordFault::Damaged) => {
-                    if self.state.quarantine(&candidate.entry, "its header is unreadable") {
+                    if self
+                        .state
+                        .quarantine(&candidate.entry, "its header is unreadable")
+                    {
                         self.counters.damaged_chunks.add(1);
                     }
                 }
@@ -198,7 +244,9 @@ impl<'a> Loader<'a> {
                 state.damaged = true;
             }
             let path = segment.path.display();
-            self.state.note(format!("{path} is damaged between offsets {from} and {to}: chunks may be lost"));
+            self.state.note(format!(
+                "{path} is damaged between offsets {from} and {to}: chunks may be lost"
+            ));
         }
     }
 }
@@ -206,7 +254,9 @@ impl<'a> Loader<'a> {
 /// Whether every segment is as long as the checkpoint says.
 fn covers(image: &Checkpoint, found: &Segments) -> bool {
     let long_enough = |row: &super::checkpoint::SegmentRow| {
-        found.get(&row.id).is_none_or(|found| found.end().offset() >= row.end)
+        found
+            .get(&row.id)
+            .is_none_or(|found| found.end().offset() >= row.end)
     };
     image.segments.iter().all(long_enough)
 }
@@ -219,10 +269,17 @@ impl FoundSegment {
     }
 
     fn first_record(&self, start: Position) -> u64 {
-        start.offset_in(self.segment.id, u64::MAX).max(FILE_HEADER_BYTES as u64)
+        start
+            .offset_in(self.segment.id, u64::MAX)
+            .max(FILE_HEADER_BYTES as u64)
     }
 
     fn scanner(&self, start: Position, verify_from: u64) -> Scanner<'_> {
-        Scanner::new(&self.segment, self.first_record(start), self.length, verify_from)
+        Scanner::new(
+            &self.segment,
+            self.first_record(start),
+            self.length,
+            verify_from,
+        )
     }
 }

@@ -3,10 +3,10 @@
 use wolfdisk_common::ids::{ChunkId, SegmentId};
 use wolfdisk_common::segment::RecordHeader;
 
+use super::Store;
 use super::error::StoreError;
 use super::segment::RecordFault;
 use super::state::Candidate;
-use super::Store;
 
 /// Where a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,15 @@ impl Store {
         let Some(Hit { candidate, header }) = self.find(id)? else {
             return Err(StoreError::NotFound(*id));
         };
-        if offset.checked_add(length).is_none_or(|end| end > header.length) {
-            return Err(StoreError::Range { offset, length, size: header.length });
+        if offset
+            .checked_add(length)
+            .is_none_or(|end| end > header.length)
+        {
+            return Err(StoreError::Range {
+                offset,
+                length,
+                size: header.length,
+            });
         }
         match candidate.segment.read(&header, offset, length) {
             Ok(bytes) => Ok(bytes),

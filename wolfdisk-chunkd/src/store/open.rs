@@ -4,7 +4,7 @@
 //! 2. Load the checkpoint, scan the segments that were appended to after it ([`super::load`]).
 //! 3. Cut torn tails. Write once more what is intact but not known to be durable, and sync it: after a failed
 //!    sync or a `kill -9` the page cache may show bytes that the disk does not have.
-//! 4. Store the epoch file. Only then is anything answered.
+//! 4. Store the epoch file, and a checkpoint if anything was scanned. Only then is anything answered.
 //!
 //! New appends always go to a new segment: nothing that exists is written to again.
 
@@ -37,13 +37,20 @@ impl Store {
     /// # Errors
     /// What keeps it from being opened, in one line with the fix.
     pub fn open(options: Options) -> Result<Store, StoreError> {
-        let Options { disk, dir, volume, .. } = &options;
+        let Options {
+            disk, dir, volume, ..
+        } = &options;
         disk.create_dir_all(dir).map_err(StoreError::io(dir))?;
         let last = epoch::load(&**disk, dir, *volume)?;
         let names = disk.list(dir).map_err(StoreError::io(dir))?;
-        let ids: Vec<SegmentId> = names.iter().filter_map(|name| parse_file_name(name)).collect();
+        let ids: Vec<SegmentId> = names
+            .iter()
+            .filter_map(|name| parse_file_name(name))
+            .collect();
         if last.is_none() && !ids.is_empty() {
-            return Err(StoreError::NoEpoch { path: epoch::path(dir) });
+            return Err(StoreError::NoEpoch {
+                path: epoch::path(dir),
+            });
         }
         let epochs = last.unwrap_or(Epochs::ZERO).next_start();
         let (image, damaged) = match checkpoint::load(&**disk, dir, *volume)? {
@@ -54,17 +61,29 @@ impl Store {
         let state = State::new(epochs.put_epoch, image.chunks.len());
         let mut loader = Loader::new(&options, state, Counters::default());
         if damaged {
-            loader.state.note("the catalog file was damaged: everything was scanned".to_owned());
+            loader
+                .state
+                .note("the catalog file was damaged: everything was scanned".to_owned());
         }
         let segments = loader.open_segments(&ids)?;
         let end = loader.load(&segments, image)?;
-        let Loader { state, counters, .. } = loader;
+        let Loader {
+            state, counters, ..
+        } = loader;
         epoch::store(&**disk, dir, *volume, epochs)?;
         let total = disk.space(dir).map_err(StoreError::io(dir))?.total_bytes;
         let next_segment = ids.last().map_or(1, |id| id.0 + 1).max(end.segment().0 + 1);
-        Ok(Store {
+        let found = [
+            &counters.scanned_records,
+            &counters.torn_bytes,
+            &counters.gap_bytes,
+        ];
+        let scanned = found.iter().any(|count| count.get() > 0);
+        let store = Store {
             incarnation: epochs.incarnation,
-            segment_bytes: options.segment_bytes.unwrap_or_else(|| space::segment_bytes(total)),
+            segment_bytes: options
+                .segment_bytes
+                .unwrap_or_else(|| space::segment_bytes(total)),
             maintenance: Mutex::new(Maintenance { put_bytes: 0 }),
             advancing: Mutex::new(()),
             syncing: Mutex::new(()),
@@ -74,7 +93,16 @@ impl Store {
             counters,
             full: AtomicBool::new(false),
             options,
-        })
+        };
+        if scanned {
+            // The next start shall not scan it again, nor take for damage what this one found torn.
+            match store.checkpoint() {
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => tracing::warn!(%error, "no checkpoint could be written"),
+                Ok(()) => {}
+            }
+        }
+        Ok(store)
     }
 }
 
@@ -89,13 +117,22 @@ pub(super) struct FoundSegment {
 
 impl Loader<'_> {
     /// Opens every segment file and checks its header.
-    fn open_segments(&self, ids: &[SegmentId]) -> Result<BTreeMap<SegmentId, FoundSegment>, StoreError> {
-        ids.iter().map(|id| Ok((*id, self.open_segment(*id)?))).collect()
+    fn open_segments(
+        &self,
+        ids: &[SegmentId],
+    ) -> Result<BTreeMap<SegmentId, FoundSegment>, StoreError> {
+        ids.iter()
+            .map(|id| Ok((*id, self.open_segment(*id)?)))
+            .collect()
     }
 
     fn open_segment(&self, id: SegmentId) -> Result<FoundSegment, StoreError> {
         let path = self.options.dir.join(super::segment::file_name(id));
-        let file = self.options.disk.open(&path, OpenMode::ReadWrite).map_err(StoreError::io(&path))?;
+        let file = self
+            .options
+            .disk
+            .open(&path, OpenMode::ReadWrite)
+            .map_err(StoreError::io(&path))?;
         let length = file.len().map_err(StoreError::io(&path))?;
         let mut header = [0; FILE_HEADER_BYTES];
         let parsed = match file.read_exact_at(&mut header, 0) {
@@ -114,7 +151,11 @@ impl Loader<'_> {
             Ok(header) => header.segment != id,
         };
         let segment = Arc::new(Segment { id, path, file });
-        Ok(FoundSegment { segment, length, headless })
+        Ok(FoundSegment {
+            segment,
+            length,
+            headless,
+        })
     }
 }
 

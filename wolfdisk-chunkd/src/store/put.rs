@@ -4,6 +4,7 @@ use bytes::Bytes;
 use wolfdisk_common::ids::ChunkId;
 use wolfdisk_common::segment::{Layout, RecordHeader};
 
+use super::Store;
 use super::append::Reservation;
 use super::catalog::prefix;
 use super::error::StoreError;
@@ -11,7 +12,6 @@ use super::lookup::Hit;
 use super::place::Position;
 use super::segment::RecordFault;
 use super::state::State;
-use super::Store;
 use crate::digest::Digest;
 
 /// How much of the disk a put may use.
@@ -44,7 +44,12 @@ impl Store {
     ///
     /// # Errors
     /// `Full`, or what the system says; the chunk is not stored then.
-    pub fn put(&self, digest: &Digest, pieces: &[Bytes], admission: Admission) -> Result<Receipt, StoreError> {
+    pub fn put(
+        &self,
+        digest: &Digest,
+        pieces: &[Bytes],
+        admission: Admission,
+    ) -> Result<Receipt, StoreError> {
         if self.watermark.durable().failed {
             return Err(StoreError::Failed);
         }
@@ -107,7 +112,12 @@ impl Store {
             if rivals == 0 {
                 state.insert(header);
                 let epoch = state.epoch;
-                return Ok(Receipt { id: header.id, position: room.end(), epoch, deduplicated: false });
+                return Ok(Receipt {
+                    id: header.id,
+                    position: room.end(),
+                    epoch,
+                    deduplicated: false,
+                });
             }
             drop(state);
             if let Some(receipt) = self.refresh(&header.id)? {
@@ -119,7 +129,12 @@ impl Store {
             if state.catalog.candidates(prefix(&header.id)).count() == rivals {
                 state.insert(header);
                 let epoch = state.epoch;
-                return Ok(Receipt { id: header.id, position: room.end(), epoch, deduplicated: false });
+                return Ok(Receipt {
+                    id: header.id,
+                    position: room.end(),
+                    epoch,
+                    deduplicated: false,
+                });
             }
         }
     }
@@ -127,7 +142,9 @@ impl Store {
     fn drop_unreadable(&self, id: &ChunkId) {
         let candidates = self.state.lock().candidates(id);
         for candidate in candidates {
-            if let Err(RecordFault::Io(error)) = candidate.segment.header(candidate.entry.place.offset) {
+            if let Err(RecordFault::Io(error)) =
+                candidate.segment.header(candidate.entry.place.offset)
+            {
                 self.quarantine(&candidate, &error.to_string());
             }
         }
@@ -137,10 +154,13 @@ impl Store {
 fn stamp(state: &mut State, hit: &Hit) -> Option<Receipt> {
     let stamp = state.stamp_now();
     let entry = &hit.candidate.entry;
-    state.catalog.stamp(entry.prefix, entry.place, stamp).then(|| Receipt {
-        id: hit.header.id,
-        position: Position::new(hit.header.segment, hit.header.end()),
-        epoch: state.epoch,
-        deduplicated: true,
-    })
+    state
+        .catalog
+        .stamp(entry.prefix, entry.place, stamp)
+        .then(|| Receipt {
+            id: hit.header.id,
+            position: Position::new(hit.header.segment, hit.header.end()),
+            epoch: state.epoch,
+            deduplicated: true,
+        })
 }

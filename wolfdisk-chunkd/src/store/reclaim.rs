@@ -7,12 +7,12 @@
 
 use wolfdisk_common::ids::ChunkId;
 
+use super::Store;
 use super::catalog::prefix;
 use super::epoch::{self, Epochs};
 use super::error::StoreError;
 use super::segment::RecordFault;
 use super::state::Candidate;
-use super::Store;
 
 impl Store {
     /// Starts of the daemon, this one included.
@@ -32,7 +32,10 @@ impl Store {
     pub fn advance_epoch(&self) -> Result<u64, StoreError> {
         let _one = self.advancing.lock();
         let swept = self.epoch();
-        let next = Epochs { incarnation: self.incarnation, put_epoch: swept + 1 };
+        let next = Epochs {
+            incarnation: self.incarnation,
+            put_epoch: swept + 1,
+        };
         let options = &self.options;
         epoch::store(&*options.disk, &options.dir, options.volume, next)
             .inspect_err(|_| self.watermark.fail())?;
@@ -73,7 +76,10 @@ impl Store {
     fn listed(&self, from: u64, max: usize, stamp_at_most: u64) -> (Vec<Candidate>, Option<u64>) {
         let state = self.state.lock();
         let (entries, all) = state.catalog.list(from, max.max(1));
-        let next = entries.last().and_then(|last| last.prefix.checked_add(1)).filter(|_| !all);
+        let next = entries
+            .last()
+            .and_then(|last| last.prefix.checked_add(1))
+            .filter(|_| !all);
         let candidates = entries
             .into_iter()
             .filter(|entry| state.epoch_of(entry) <= stamp_at_most)
@@ -99,9 +105,17 @@ impl Store {
     /// # Errors
     /// `StaleIncarnation` if the request was made for an earlier life of the store, `EpochRuns` if the epoch
     /// has not ended, or what the system says.
-    pub fn free(&self, swept: u64, incarnation: u64, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {
+    pub fn free(
+        &self,
+        swept: u64,
+        incarnation: u64,
+        ids: &[ChunkId],
+    ) -> Result<Vec<ChunkId>, StoreError> {
         if incarnation != self.incarnation {
-            return Err(StoreError::StaleIncarnation { asked: incarnation, current: self.incarnation });
+            return Err(StoreError::StaleIncarnation {
+                asked: incarnation,
+                current: self.incarnation,
+            });
         }
         let current = self.epoch();
         if swept >= current {
@@ -118,10 +132,15 @@ impl Store {
 
     fn free_one(&self, swept: u64, id: &ChunkId) -> Result<bool, StoreError> {
         loop {
-            let Some(hit) = self.find(id)? else { return Ok(true) };
+            let Some(hit) = self.find(id)? else {
+                return Ok(true);
+            };
             let mut state = self.state.lock();
             let place = hit.candidate.entry.place;
-            let entry = state.catalog.candidates(prefix(id)).find(|entry| entry.place == place);
+            let entry = state
+                .catalog
+                .candidates(prefix(id))
+                .find(|entry| entry.place == place);
             match entry {
                 // Moved or freed in between: look again.
                 None => {}

@@ -7,7 +7,9 @@
 
 use std::io;
 
-use wolfdisk_common::segment::{RECORD_ALIGN_BYTES, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader};
+use wolfdisk_common::segment::{
+    RECORD_ALIGN_BYTES, RECORD_HEADER_BYTES, RECORD_MAGIC, RecordHeader,
+};
 
 use super::segment::{RecordFault, Segment};
 
@@ -42,7 +44,14 @@ impl<'a> Scanner<'a> {
     /// Walks from the record at `from` to `end`. Records that end after `verify_from` are verified with
     /// their payload, the others by their header.
     pub fn new(segment: &'a Segment, from: u64, end: u64, verify_from: u64) -> Scanner<'a> {
-        Scanner { segment, offset: from, end, verify_from, window: Vec::new(), window_at: 0 }
+        Scanner {
+            segment,
+            offset: from,
+            end,
+            verify_from,
+            window: Vec::new(),
+            window_at: 0,
+        }
     }
 
     /// What comes next; none at the end.
@@ -65,11 +74,16 @@ impl<'a> Scanner<'a> {
             }
         }
         self.offset = self.offset.min(self.end);
-        Ok(Some(Found::Gap { from, to: self.offset }))
+        Ok(Some(Found::Gap {
+            from,
+            to: self.offset,
+        }))
     }
 
     fn intact(&mut self, searching: bool) -> io::Result<Option<RecordHeader>> {
-        let Some(header) = self.header()? else { return Ok(None) };
+        let Some(header) = self.header()? else {
+            return Ok(None);
+        };
         if !searching && header.end() <= self.verify_from {
             return Ok(Some(header));
         }
@@ -90,7 +104,9 @@ impl<'a> Scanner<'a> {
         if !bytes.starts_with(&RECORD_MAGIC) {
             return Ok(None);
         }
-        let Ok(header) = RecordHeader::parse(bytes) else { return Ok(None) };
+        let Ok(header) = RecordHeader::parse(bytes) else {
+            return Ok(None);
+        };
         let own = header.segment == self.segment.id && header.record_offset == self.offset;
         let whole = header.payload_offset + u64::from(header.length) <= self.end;
         Ok((own && whole).then_some(header))

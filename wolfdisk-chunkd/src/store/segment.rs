@@ -55,14 +55,20 @@ impl Segment {
     /// What the system says; nothing is left then.
     pub fn create(disk: &dyn Disk, dir: &Path, header: FileHeader) -> Result<Segment, StoreError> {
         let path = dir.join(file_name(header.segment));
-        let file = disk.open(&path, OpenMode::CreateNew).map_err(StoreError::io(&path))?;
+        let file = disk
+            .open(&path, OpenMode::CreateNew)
+            .map_err(StoreError::io(&path))?;
         if let Err(error) = file.write_at(&header.to_bytes(), 0) {
             if let Err(error) = disk.remove(&path) {
                 tracing::warn!(%error, path = %path.display(), "an empty segment stays behind");
             }
             return Err(StoreError::io(&path)(error));
         }
-        Ok(Segment { id: header.segment, path, file })
+        Ok(Segment {
+            id: header.segment,
+            path,
+            file,
+        })
     }
 
     /// Reads and verifies the fixed header of the record at `offset`.
@@ -71,20 +77,31 @@ impl Segment {
     /// `Damaged` if none is there that says it belongs there.
     pub fn header(&self, offset: u64) -> Result<RecordHeader, RecordFault> {
         let mut bytes = [0; RECORD_HEADER_BYTES];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => RecordFault::Damaged,
-            _ => RecordFault::Io(error),
-        })?;
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => RecordFault::Damaged,
+                _ => RecordFault::Io(error),
+            })?;
         let header = RecordHeader::parse(&bytes).map_err(|_| RecordFault::Damaged)?;
         let own = header.segment == self.id && header.record_offset == offset;
-        if own { Ok(header) } else { Err(RecordFault::Damaged) }
+        if own {
+            Ok(header)
+        } else {
+            Err(RecordFault::Damaged)
+        }
     }
 
     /// Reads a range of the payload and verifies the blocks it touches. The range lies within it.
     ///
     /// # Errors
     /// `Damaged` if a block or the tables do not match.
-    pub fn read(&self, header: &RecordHeader, offset: u32, length: u32) -> Result<Vec<u8>, RecordFault> {
+    pub fn read(
+        &self,
+        header: &RecordHeader,
+        offset: u32,
+        length: u32,
+    ) -> Result<Vec<u8>, RecordFault> {
         let block = BLOCK_SIZE_BYTES as u32;
         let first = offset / block * block;
         let last = (offset + length).next_multiple_of(block).min(header.length);
@@ -92,7 +109,9 @@ impl Segment {
         let tables = header.tables(&lead).map_err(|_| RecordFault::Damaged)?;
         let count = last.saturating_sub(first) as usize;
         let mut bytes = self.bytes(header.payload_offset + u64::from(first), count)?;
-        tables.check((first / block) as usize, &bytes).map_err(|_| RecordFault::Damaged)?;
+        tables
+            .check((first / block) as usize, &bytes)
+            .map_err(|_| RecordFault::Damaged)?;
         bytes.drain(..(offset - first) as usize);
         bytes.truncate(length as usize);
         Ok(bytes)
@@ -105,7 +124,11 @@ impl Segment {
     pub fn read_verified(&self, header: &RecordHeader) -> Result<(Digest, Vec<u8>), RecordFault> {
         let bytes = self.read(header, 0, header.length)?;
         let digest = Digest::of(&bytes);
-        if digest.id == header.id { Ok((digest, bytes)) } else { Err(RecordFault::Damaged) }
+        if digest.id == header.id {
+            Ok((digest, bytes))
+        } else {
+            Err(RecordFault::Damaged)
+        }
     }
 
     fn bytes(&self, offset: u64, count: usize) -> Result<Vec<u8>, RecordFault> {
@@ -126,8 +149,18 @@ mod tests {
 
     #[test]
     fn only_our_own_names_are_segments() {
-        assert_eq!(parse_file_name(OsStr::new("0000001f.seg")), Some(SegmentId(31)));
-        for other in ["1f.seg", "0000001F.seg", "00000000.seg", "0000001f.seg.new", "epoch", "+000001f.seg"] {
+        assert_eq!(
+            parse_file_name(OsStr::new("0000001f.seg")),
+            Some(SegmentId(31))
+        );
+        for other in [
+            "1f.seg",
+            "0000001F.seg",
+            "00000000.seg",
+            "0000001f.seg.new",
+            "epoch",
+            "+000001f.seg",
+        ] {
             assert_eq!(parse_file_name(OsStr::new(other)), None, "{other}");
         }
     }

@@ -6,9 +6,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::Store;
 use super::error::StoreError;
 use super::put::Admission;
-use super::Store;
 use crate::limits;
 
 /// The disk's room and what is kept of it.
@@ -42,8 +42,10 @@ pub fn reserve_bytes(total_bytes: u64) -> u64 {
 
 /// The size of segments on a disk of this size: two fit into the reserve.
 pub fn segment_bytes(total_bytes: u64) -> u64 {
-    (total_bytes / limits::SEGMENT_DISK_FRACTION)
-        .clamp(limits::SEGMENT_TARGET_MIN_BYTES, limits::SEGMENT_TARGET_BYTES)
+    (total_bytes / limits::SEGMENT_DISK_FRACTION).clamp(
+        limits::SEGMENT_TARGET_MIN_BYTES,
+        limits::SEGMENT_TARGET_BYTES,
+    )
 }
 
 impl Store {
@@ -61,7 +63,11 @@ impl Store {
         };
         let full = room.is_full();
         if self.full.swap(full, Ordering::Relaxed) != full {
-            tracing::warn!(full, available_bytes = room.available_bytes, "the chunk store's reserve");
+            tracing::warn!(
+                full,
+                available_bytes = room.available_bytes,
+                "the chunk store's reserve"
+            );
         }
         Ok(room)
     }

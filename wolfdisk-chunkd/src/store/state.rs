@@ -55,7 +55,13 @@ pub fn record_bytes(header: &RecordHeader) -> u64 {
 impl SegmentState {
     /// Of a segment without chunks.
     pub fn new(segment: Arc<Segment>, end: u64) -> SegmentState {
-        SegmentState { segment, end, live_bytes: 0, live_chunks: 0, damaged: false }
+        SegmentState {
+            segment,
+            end,
+            live_bytes: 0,
+            live_chunks: 0,
+            damaged: false,
+        }
     }
 }
 
@@ -93,25 +99,41 @@ impl State {
 
     /// The chunks that may be `id`.
     pub fn candidates(&self, id: &ChunkId) -> Vec<Candidate> {
-        self.catalog.candidates(prefix(id)).filter_map(|entry| self.candidate(entry)).collect()
+        self.catalog
+            .candidates(prefix(id))
+            .filter_map(|entry| self.candidate(entry))
+            .collect()
     }
 
     /// A chunk with its file; none if the segment is gone.
     pub fn candidate(&self, entry: Entry) -> Option<Candidate> {
         let state = self.segments.get(&entry.place.segment)?;
-        Some(Candidate { entry, segment: state.segment.clone() })
+        Some(Candidate {
+            entry,
+            segment: state.segment.clone(),
+        })
     }
 
     /// Adds a chunk with the current stamp.
     pub fn insert(&mut self, header: &RecordHeader) {
-        let place = Place { segment: header.segment, offset: header.record_offset };
-        self.catalog.insert(Entry { prefix: prefix(&header.id), place, stamp: self.stamp_now() });
+        let place = Place {
+            segment: header.segment,
+            offset: header.record_offset,
+        };
+        self.catalog.insert(Entry {
+            prefix: prefix(&header.id),
+            place,
+            stamp: self.stamp_now(),
+        });
         self.count(header, 1);
     }
 
     /// Removes the chunk of this record; false if it has gone or moved.
     pub fn remove(&mut self, header: &RecordHeader) -> bool {
-        let place = Place { segment: header.segment, offset: header.record_offset };
+        let place = Place {
+            segment: header.segment,
+            offset: header.record_offset,
+        };
         let removed = self.catalog.remove(prefix(&header.id), place).is_some();
         if removed {
             self.count(header, -1);
@@ -121,8 +143,13 @@ impl State {
 
     /// Moves a chunk from one record to another of the same id; false if it has gone or moved.
     pub fn relocate(&mut self, from: &RecordHeader, to: &RecordHeader) -> bool {
-        let place = |header: &RecordHeader| Place { segment: header.segment, offset: header.record_offset };
-        let moved = self.catalog.relocate(prefix(&from.id), place(from), place(to));
+        let place = |header: &RecordHeader| Place {
+            segment: header.segment,
+            offset: header.record_offset,
+        };
+        let moved = self
+            .catalog
+            .relocate(prefix(&from.id), place(from), place(to));
         if moved {
             self.count(from, -1);
             self.count(to, 1);
@@ -140,7 +167,9 @@ impl State {
             state.live_chunks = state.live_chunks.saturating_sub(1);
         }
         let Place { segment, offset } = entry.place;
-        self.note(format!("a chunk at offset {offset} of segment {segment} is damaged: {why}"));
+        self.note(format!(
+            "a chunk at offset {offset} of segment {segment} is damaged: {why}"
+        ));
         true
     }
 

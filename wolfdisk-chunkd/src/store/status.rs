@@ -96,7 +96,11 @@ impl Store {
         }
         Summary {
             chunks: state.catalog.len() as u64,
-            live_bytes: state.segments.values().map(|segment| segment.live_bytes).sum(),
+            live_bytes: state
+                .segments
+                .values()
+                .map(|segment| segment.live_bytes)
+                .sum(),
             segment_bytes: state.segments.values().map(|segment| segment.end).sum(),
             segments: u32::try_from(state.segments.len()).unwrap_or(u32::MAX),
             epoch: state.epoch,

@@ -21,10 +21,12 @@ impl Store {
         if unsynced.settled <= self.watermark.durable().position {
             return Ok(false);
         }
-        let files = unsynced
-            .segments
-            .iter()
-            .try_for_each(|segment| segment.file.sync_data().map_err(StoreError::sync(&segment.path)));
+        let files = unsynced.segments.iter().try_for_each(|segment| {
+            segment
+                .file
+                .sync_data()
+                .map_err(StoreError::sync(&segment.path))
+        });
         let names = files.and_then(|()| match unsynced.names {
             true => self.sync_names(),
             false => Ok(()),
@@ -65,6 +67,9 @@ impl Store {
 
     pub(super) fn sync_names(&self) -> Result<(), StoreError> {
         let dir = &self.options.dir;
-        self.options.disk.sync_dir(dir).map_err(StoreError::sync(dir))
+        self.options
+            .disk
+            .sync_dir(dir)
+            .map_err(StoreError::sync(dir))
     }
 }

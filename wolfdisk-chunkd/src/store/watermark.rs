@@ -40,8 +40,15 @@ struct Pending {
 impl Watermark {
     /// Everything before `position` is durable.
     pub fn new(position: Position) -> Watermark {
-        let durable = watch::Sender::new(Durable { position, failed: false });
-        Watermark { pending: Mutex::new(Pending::default()), wake: Condvar::new(), durable }
+        let durable = watch::Sender::new(Durable {
+            position,
+            failed: false,
+        });
+        Watermark {
+            pending: Mutex::new(Pending::default()),
+            wake: Condvar::new(),
+            durable,
+        }
     }
 
     /// What is durable now.
@@ -79,10 +86,17 @@ impl Watermark {
             true => now,
             false => {
                 self.want(position);
-                *durable.wait_for(reached).await.map_err(|_| StoreError::Failed)?
+                *durable
+                    .wait_for(reached)
+                    .await
+                    .map_err(|_| StoreError::Failed)?
             }
         };
-        if now.position >= position { Ok(now) } else { Err(StoreError::Failed) }
+        if now.position >= position {
+            Ok(now)
+        } else {
+            Err(StoreError::Failed)
+        }
     }
 
     /// Sleeps until a sync is due. False when the store is closing.

@@ -51,13 +51,18 @@ fn round(store: &Store, stop: &Stop) -> Result<(), StoreError> {
     let copied = std::cell::Cell::new(0u64);
     let pace = |bytes: u64| {
         copied.set(copied.get() + bytes);
-        let due = Duration::from_secs_f64(copied.get() as f64 / limits::COMPACT_BYTES_PER_SECOND as f64);
+        let due =
+            Duration::from_secs_f64(copied.get() as f64 / limits::COMPACT_BYTES_PER_SECOND as f64);
         if let Some(early) = due.checked_sub(start.elapsed()).filter(|_| !tight) {
             stop.wait(early);
         }
     };
     while let Some(done) = store.compact(&pace)? {
-        tracing::info!(segment = done.segment.0, copied_bytes = done.copied_bytes, "compacted");
+        tracing::info!(
+            segment = done.segment.0,
+            copied_bytes = done.copied_bytes,
+            "compacted"
+        );
         if stop.wait(Duration::ZERO) {
             break;
         }

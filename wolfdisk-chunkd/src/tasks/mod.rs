@@ -39,7 +39,12 @@ impl Tasks {
             let (store, stop) = (store.clone(), stop.clone());
             named("maintain").spawn(move || maintain::run(&store, &stop, &fatal))?
         };
-        Ok(Tasks { store, stop, sync, maintain })
+        Ok(Tasks {
+            store,
+            stop,
+            sync,
+            maintain,
+        })
     }
 
     /// Ends them, after what they are at.
