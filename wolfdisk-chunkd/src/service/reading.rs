@@ -9,7 +9,7 @@ use wolfdisk_proto::v1;
 use super::ChunkServer;
 use super::failure::{parse_id, parse_ids};
 use crate::limits;
-use crate::store::Location;
+use crate::store::{Location, ReadOnly};
 
 impl ChunkServer {
     pub(super) fn locate_all(&self, ids: &[bytes::Bytes]) -> Result<v1::LocateReply, Failure> {
@@ -32,7 +32,7 @@ impl ChunkServer {
         call: &mut Call,
         segment: u32,
     ) -> Result<v1::SegmentReply, Failure> {
-        let Some((file, length)) = self.store.open_read_only(SegmentId(segment))? else {
+        let Some(ReadOnly { file, end }) = self.store.open_read_only(SegmentId(segment))? else {
             // It was compacted: locate again.
             return Err(Failure::Errno(libc::ESTALE));
         };
@@ -42,7 +42,10 @@ impl ChunkServer {
             .try_clone_to_owned()
             .map_err(|error| Failure::Unavailable(error.to_string()))?;
         call.attach(descriptor)?;
-        Ok(v1::SegmentReply { segment, length })
+        Ok(v1::SegmentReply {
+            segment,
+            length: end,
+        })
     }
 
     pub(super) fn which_retired(&self, held: Vec<u32>) -> Result<v1::RetiredReply, Failure> {

@@ -7,8 +7,9 @@
 //! A checkpoint between copy and move would name the old records at a position behind the copies, so that
 //! a start would neither find the old file nor scan the copies. Hence one lock for both.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use wolfdisk_common::disk::OpenMode;
 use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::segment::{FILE_HEADER_BYTES, RecordHeader};
 
@@ -92,7 +93,7 @@ impl Store {
     }
 
     /// The closed, durable segment with the smallest share of live bytes, if that is small enough.
-    fn worthwhile(&self, tight: bool) -> Option<std::sync::Arc<Segment>> {
+    fn worthwhile(&self, tight: bool) -> Option<Arc<Segment>> {
         let percent = if tight {
             limits::COMPACT_LIVE_PERCENT_TIGHT
         } else {
@@ -138,7 +139,7 @@ impl Store {
         let end = end.min(segment.file.len().map_err(StoreError::io(&segment.path))?);
         let mut scanner = Scanner::new(segment, FILE_HEADER_BYTES as u64, end, u64::MAX);
         let mut copies = Vec::new();
-        while let Some(found) = scanner.next().map_err(StoreError::io(&segment.path))? {
+        while let Some(found) = scanner.advance().map_err(StoreError::io(&segment.path))? {
             let Found::Record(header) = found else {
                 continue;
             };
@@ -202,44 +203,9 @@ impl Store {
         self.counters.checkpoints.add(1);
         Ok(())
     }
-
-    /// Opens a segment's file anew, for reading only; none if it is gone.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn open_read_only(
-        &self,
-        id: SegmentId,
-    ) -> Result<Option<(std::sync::Arc<dyn wolfdisk_common::disk::DiskFile>, u64)>, StoreError>
-    {
-        let known = {
-            let state = self.state.lock();
-            state
-                .segments
-                .get(&id)
-                .map(|known| (known.segment.path.clone(), known.end))
-        };
-        let Some((path, end)) = known else {
-            return Ok(None);
-        };
-        match self.options.disk.open(&path, OpenMode::Read) {
-            Ok(file) => Ok(Some((file, end))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::io(&path)(error)),
-        }
-    }
-
-    /// Which of these segments are gone.
-    pub fn retired(&self, held: &[SegmentId]) -> Vec<SegmentId> {
-        let state = self.state.lock();
-        held.iter()
-            .copied()
-            .filter(|id| !state.segments.contains_key(id))
-            .collect()
-    }
 }
 
-type Late = Vec<(Entry, std::sync::Arc<Segment>)>;
+type Late = Vec<(Entry, Arc<Segment>)>;
 
 /// The catalog as of `position`, and the chunks in it that were appended after.
 fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {

@@ -116,7 +116,7 @@ impl<'a> Loader<'a> {
         let mut scanner = found.scanner(start, u64::MAX);
         let mut floor = Position::default();
         while let Some(next) = scanner
-            .next()
+            .advance()
             .map_err(StoreError::io(&found.segment.path))?
         {
             if let Found::Record(header) = next {
@@ -140,7 +140,7 @@ impl<'a> Loader<'a> {
         let fresh = SegmentState::new(segment.clone(), end);
         self.state.segments.entry(segment.id).or_insert(fresh);
         let mut scanner = found.scanner(start, known);
-        while let Some(next) = scanner.next().map_err(StoreError::io(&segment.path))? {
+        while let Some(next) = scanner.advance().map_err(StoreError::io(&segment.path))? {
             match next {
                 Found::Record(header) => {
                     self.enter(&header)?;

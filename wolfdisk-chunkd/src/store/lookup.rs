@@ -1,5 +1,8 @@
 //! Finding and reading chunks.
 
+use std::sync::Arc;
+
+use wolfdisk_common::disk::{DiskFile, OpenMode};
 use wolfdisk_common::ids::{ChunkId, SegmentId};
 use wolfdisk_common::segment::RecordHeader;
 
@@ -19,6 +22,14 @@ pub struct Location {
     pub payload_offset: u64,
     /// Bytes of the payload.
     pub length: u32,
+}
+
+/// A segment's file, opened for reading only.
+pub struct ReadOnly {
+    /// The file.
+    pub file: Arc<dyn DiskFile>,
+    /// Where its last record ended; it may have grown since.
+    pub end: u64,
 }
 
 /// A chunk that was found: its place and its record's header.
@@ -67,6 +78,37 @@ impl Store {
                 Err(StoreError::Damaged(*id))
             }
         }
+    }
+
+    /// Opens a segment's file anew, for reading only; none if it is gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open_read_only(&self, id: SegmentId) -> Result<Option<ReadOnly>, StoreError> {
+        let known = {
+            let state = self.state.lock();
+            state
+                .segments
+                .get(&id)
+                .map(|known| (known.segment.path.clone(), known.end))
+        };
+        let Some((path, end)) = known else {
+            return Ok(None);
+        };
+        match self.options.disk.open(&path, OpenMode::Read) {
+            Ok(file) => Ok(Some(ReadOnly { file, end })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io(&path)(error)),
+        }
+    }
+
+    /// Which of these segments are gone.
+    pub fn retired(&self, held: &[SegmentId]) -> Vec<SegmentId> {
+        let state = self.state.lock();
+        held.iter()
+            .copied()
+            .filter(|id| !state.segments.contains_key(id))
+            .collect()
     }
 
     /// The record of a chunk. A record whose header is damaged is taken out on the way.

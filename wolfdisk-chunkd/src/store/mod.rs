@@ -45,7 +45,7 @@ use wolfdisk_common::disk::Disk;
 
 use append::Tail;
 pub use error::StoreError;
-pub use lookup::Location;
+pub use lookup::{Location, ReadOnly};
 pub use put::{Admission, Receipt};
 pub use space::Room;
 use state::State;

@@ -58,7 +58,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// What the system says.
-    pub fn next(&mut self) -> io::Result<Option<Found>> {
+    pub fn advance(&mut self) -> io::Result<Option<Found>> {
         if self.offset >= self.end {
             return Ok(None);
         }
