@@ -37,6 +37,8 @@ pub struct Core {
     pub(super) lock_parked: HashMap<WaiterId, Pending>,
     pub(super) queue: VecDeque<Pending>,
     pub(super) barriers: HashMap<BarrierId, oneshot::Sender<()>>,
+    /// Nothing more is queued.
+    pub(super) closed: bool,
     pub(super) feeds: HashMap<SessionId, Arc<Notify>>,
     /// Entries that are applied and not durable: which version each made.
     pub(super) undurable: VecDeque<(LogIndex, Version)>,
@@ -84,6 +86,7 @@ impl Core {
             coherence,
             liveness,
             feeds,
+            closed: false,
             first_version,
             lock_waits: LockWaits::default(),
             lock_parked: HashMap::new(),

@@ -47,7 +47,6 @@ pub struct Service {
     pub(super) timer: Notify,
     /// Less is undestaged than before.
     pub(super) room: Notify,
-    /// More is undestaged than before: the thread that destages looks.
     pub(super) durable: watch::Receiver<LogIndex>,
     pub(super) space: SpaceView,
     pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
@@ -94,6 +93,11 @@ impl Service {
         self.failure.send_modify(|known| {
             known.get_or_insert_with(|| Arc::new(error));
         });
+    }
+
+    /// Why the daemon cannot go on, if it cannot.
+    pub fn failure(&self) -> Option<Arc<ServiceError>> {
+        self.failure.borrow().clone()
     }
 
     /// Waits until the daemon cannot go on.

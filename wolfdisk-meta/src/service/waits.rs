@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use wolfdisk_common::ids::LogIndex;
+use wolfdisk_common::ids::{LogIndex, SessionId};
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, UNDESTAGED_MAX_BYTES};
 use wolfdisk_proto::Failure;
 
@@ -71,10 +71,38 @@ impl Service {
         self.fail(ServiceError::SyncFailed);
     }
 
+    /// Whether no mutation waits for its place in the log.
+    pub fn is_idle(&self) -> bool {
+        self.core().queue.is_empty()
+    }
+
+    /// Drops what is queued: who waits for it is told that the daemon is ending. Nothing is accepted
+    /// from now on.
+    pub fn abandon(&self) {
+        let mut core = self.core();
+        core.closed = true;
+        core.queue.clear();
+        core.lock_parked.clear();
+    }
+
+    /// Sessions whose front-ends are dead; `is_gone` tells whether a process no longer exists.
+    pub fn dead_sessions(&self, is_gone: impl Fn(u32) -> bool) -> Vec<SessionId> {
+        let now = self.clock.monotonic();
+        let core = self.core();
+        let mut dead = core.liveness.expired(now);
+        let suspects = core.liveness.suspects(now);
+        dead.extend(
+            suspects.iter().filter(|suspect| is_gone(suspect.pid)).map(|suspect| suspect.session),
+        );
+        dead.sort_unstable();
+        dead.dedup();
+        dead
+    }
+
     pub(super) fn enqueue(&self, pending: Pending) -> Result<(), Failure> {
         {
             let mut core = self.core();
-            if self.failure.borrow().is_some() {
+            if core.closed || self.failure.borrow().is_some() {
                 return Err(Service::stopping());
             }
             if core.queue.len() >= limits::MUTATIONS_QUEUED_MAX {

@@ -1,0 +1,165 @@
+//! Puts the daemon together, runs it, and takes it apart in order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use wolfdisk_common::config::{Arguments, Config};
+use wolfdisk_common::disk::Disk;
+use wolfdisk_common::disk::real::RealDisk;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::lock::Lock;
+use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
+use wolfdisk_common::{notify, telemetry};
+
+use crate::consensus::Replication;
+use crate::index::overlay::State;
+use crate::index::table::{Applied, Table};
+use crate::index::{Genesis, Index};
+use crate::limits;
+use crate::service::{self, Core, Service, ServiceError, ServiceOptions};
+use crate::storage::{self, StorageOptions};
+use crate::tasks::threads::{Surroundings, Threads};
+use crate::tasks::{checkpoint, expire, reap};
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, or what broke.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = Config::load(arguments)?;
+    telemetry::init(config.log.level);
+    telemetry::abort_on_panic();
+    let identity = Identity::load_for(&config)?;
+    let paths = config.paths();
+    let _lock = Lock::acquire(&paths.meta_lock())?;
+    let shutdown = Shutdown::install().context("cannot watch for signals")?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let service = open(&disk, &paths.meta_dir(), &identity, &config)?;
+    paths.create_run_dir().context("cannot create the directory of the sockets")?;
+    let socket = paths.meta_socket();
+    let around = Surroundings {
+        disk,
+        meta_dir: paths.meta_dir(),
+        chunkd_socket: paths.chunkd_socket(),
+    };
+    let threads = Threads::start(&service, &around).context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(&service, &socket, &shutdown, &threads));
+    notify::stopping();
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::debug!(%error, "the socket was gone");
+    }
+    service.abandon();
+    drop(runtime);
+    threads.join();
+    served?;
+    checkpoint::once(&service, None).context("the last checkpoint")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Recovers the index and puts the service over it.
+///
+/// # Errors
+/// What is on disk cannot be used; says which file and why.
+pub fn open(
+    disk: &Arc<dyn Disk>,
+    meta_dir: &Path,
+    identity: &Identity,
+    config: &Config,
+) -> anyhow::Result<Arc<Service>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let options = StorageOptions::default();
+    let storage = storage::open(disk, meta_dir, identity.volume, &options)?;
+    let genesis = Genesis {
+        volume_id: *identity.volume.as_bytes(),
+        created: Timestamp { seconds: identity.created_s as i64, nanos: 0 },
+        uid: nix::unistd::geteuid().as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+    };
+    let mut log = storage.log;
+    let mut index = Index::open(State::new(storage.table), &genesis)?;
+    let from = index.version();
+    replay(&mut index, &mut log)?;
+    let incarnation = storage.manifest.incarnation;
+    tracing::info!(
+        incarnation = incarnation.0,
+        version = index.version().0,
+        replayed = index.version().0 - from.0,
+        "the index is open"
+    );
+    let core = Core::new(index, Box::new(log), incarnation, clock.monotonic())?;
+    let options = ServiceOptions {
+        node: identity.node.to_string(),
+        number: identity.number,
+        role: config.node.role.as_str().to_owned(),
+        mode: config.replication.mode.as_str().to_owned(),
+        volume: identity.volume,
+        chunk_size_bytes: config.replication.chunk_size_bytes,
+        incarnation,
+    };
+    Ok(Service::new(core, clock, options))
+}
+
+fn replay<T: Table>(
+    index: &mut Index<State<T>>,
+    log: &mut impl Replication,
+) -> Result<(), ServiceError> {
+    loop {
+        let entries = log.take_accepted(limits::BATCH_MAX)?;
+        if entries.is_empty() {
+            return Ok(());
+        }
+        for entry in entries {
+            index.apply(entry.index, entry.term, entry.payload)?;
+            let version = index.version();
+            let applied = Applied { index: entry.index, term: entry.term, version };
+            index.records_mut().set_applied(applied);
+        }
+    }
+}
+
+async fn serve(
+    service: &Arc<Service>,
+    socket: &Path,
+    shutdown: &Shutdown,
+    threads: &Threads,
+) -> anyhow::Result<()> {
+    let ready = || {
+        tracing::info!(socket = %socket.display(), "ready");
+        notify::ready();
+    };
+    let beside = async {
+        tokio::join!(
+            service.run_timer(),
+            service.run_durable(),
+            expire::run(service),
+            reap::run(service),
+        )
+    };
+    tokio::select! {
+        cause = shutdown.requested() => tracing::info!(?cause, "stopping"),
+        error = service.failed() => return Err(anyhow::anyhow!("{error}")),
+        served = service::listen(service.clone(), socket, ready) => served?,
+        () = service.run_batches() => {}
+        _ = beside => {}
+    }
+    // Nothing more is accepted. What is in the queue is answered or, after a while, asked again of the
+    // next life.
+    threads.request_stop();
+    let drained = async {
+        while !service.is_idle() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = service.run_batches() => {}
+        _ = tokio::time::timeout(limits::DRAIN_MAX, drained) => {}
+    }
+    match service.failure() {
+        Some(error) => Err(anyhow::anyhow!("{error}")),
+        None => Ok(()),
+    }
+}

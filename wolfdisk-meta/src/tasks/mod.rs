@@ -1,0 +1,15 @@
+//! What happens beside the calls: checkpoints, destaging, sweeping, expiry, deleting in steps.
+//!
+//! What blocks has a thread of its own and takes the core's lock only for short sections; what does not
+//! runs on the reactor.
+
+pub mod checkpoint;
+pub mod chunkd;
+pub mod destage;
+pub mod expire;
+pub mod pack;
+pub mod reap;
+pub mod stop;
+pub mod sweep;
+pub mod threads;
+pub mod watch;

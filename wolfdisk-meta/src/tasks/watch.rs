@@ -1,0 +1,53 @@
+//! Keeps the view of the disk and of wolfdisk-chunkd fresh, and tells the index when the chunk store
+//! has begun a new life.
+
+use std::path::Path;
+use std::time::Duration;
+
+use wolfdisk_common::disk::Disk;
+use wolfdisk_common::ids::{Incarnation, NodeNumber};
+
+use super::chunkd::{self, Chunkd};
+use super::stop::Stop;
+use crate::index::op::Op;
+use crate::service::Service;
+
+/// Between two looks when all is well: how old `statfs` and the notice of a full disk may be.
+const LOOK: Duration = Duration::from_secs(2);
+/// Between two looks until the chunk store is known: writes to chunks are refused before that.
+const LOOK_UNKNOWN: Duration = Duration::from_millis(100);
+
+/// The thread's life.
+pub fn run(service: &Service, chunkd: &Chunkd, disk: &dyn Disk, meta_dir: &Path, stop: &Stop) {
+    loop {
+        let status = chunkd.status(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {}).ok();
+        let known = match &status {
+            Some(status) => announce(service, NodeNumber(status.node), Incarnation(status.incarnation)),
+            None => false,
+        };
+        match disk.space(meta_dir) {
+            Ok(space) => service.space().update(space, status),
+            Err(error) => tracing::warn!(%error, "the room on disk is not known"),
+        }
+        if stop.wait(if known { LOOK } else { LOOK_UNKNOWN }) {
+            return;
+        }
+    }
+}
+
+/// Makes sure that the index knows this life of the chunk store.
+pub fn announce(service: &Service, node: NodeNumber, incarnation: Incarnation) -> bool {
+    let recorded = service.core().index.node(node);
+    match recorded {
+        Ok(Some(record)) if record.incarnation == incarnation => true,
+        Ok(_) => {
+            tracing::info!(node = node.0, incarnation = incarnation.0, "the chunk store is up");
+            let told = service.propose(Op::NodeUp { node, incarnation }, false);
+            told.is_ok_and(|told| told.wait().is_some())
+        }
+        Err(error) => {
+            service.fail(error.into());
+            false
+        }
+    }
+}
