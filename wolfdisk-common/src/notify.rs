@@ -20,6 +20,7 @@ pub fn status(text: &str) {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "cannot tell the service manager");
+        // It may be gone, which is why this process is ending; nothing follows from its not hearing.
+        tracing::debug!(%error, "cannot tell the service manager");
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use wolfdisk_common::socket::PATH_MAX_BYTES;
 
+use crate::users;
+
 /// Longest message that is read; what daemons say is far shorter.
 const MESSAGE_MAX_BYTES: usize = 4096;
 /// Room for the name of a socket in its directory.
@@ -96,7 +98,7 @@ impl NotifyDir {
                 temporary: false,
             });
         }
-        let path = Path::new("/tmp").join(format!("wolfdisk-{}", uuid_like()));
+        let path = Path::new("/tmp").join(format!("wolfdisk-{}", unused_name()));
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(NotifyDir {
             path,
@@ -114,8 +116,22 @@ impl Drop for NotifyDir {
     }
 }
 
-/// A name that no other process has in use: creating the directory fails if it has.
-fn uuid_like() -> String {
+/// Removes the sockets of supervisors that were killed: their names end with a pid that is no more.
+fn remove_left_behind(run_dir: &Path) {
+    // Only tidiness: what cannot be read or removed does no harm.
+    for entry in std::fs::read_dir(run_dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let pid = path
+            .extension()
+            .and_then(|end| end.to_str()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !users::is_alive(pid)) {
+            let _ = remove(&path);
+        }
+    }
+}
+
+/// A name that no other process uses; creating the directory fails if one does.
+fn unused_name() -> String {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
