@@ -65,3 +65,39 @@ pub const COPY_EXTENTS_MAX: usize = 1024;
 pub const XATTR_TOTAL_MAX_BYTES: u64 = 1024 * 1024;
 /// Locked ranges on one inode: each lock call looks at all of them.
 pub const LOCKS_PER_INODE_MAX: usize = 4096;
+/// Least room that is kept free, where the disk is large enough for it.
+pub const RESERVE_MIN_BYTES: u64 = 1024 * 1024 * 1024;
+/// Inodes shown in all by `df -i`. Numbers are never reused and never run out, so any figure is made up;
+/// this one fits programs that count in 32 bits.
+pub const INODES_SHOWN_FREE: u64 = 4_000_000_000;
+/// File content in one mutation: several ranges that ride in the log, or one appended write.
+pub const MUTATION_DATA_MAX_BYTES: usize = 1024 * 1024;
+/// Ranges in one write: a full window of a front-end's buffer in the smallest chunks.
+pub const WRITE_PIECES_MAX: usize = 4096;
+/// Holders named for one chunk.
+pub const RECEIPTS_MAX: usize = 16;
+
+/// A checkpoint is written at the latest so long after the last, if anything changed.
+pub const CHECKPOINT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(300);
+/// Destaging begins when so much is in the log: a few chunks, so that they get full.
+pub const DESTAGE_BYTES: u64 = 16 * 1024 * 1024;
+/// Destaging begins when something has been in the log for so long.
+pub const DESTAGE_AGE: std::time::Duration = std::time::Duration::from_secs(5);
+/// Chunks of one pass of destaging: bounds its memory and its mutation.
+pub const DESTAGE_CHUNKS: usize = 2;
+/// Ranges of one pass: bounds how long its mutation takes to apply.
+pub const DESTAGE_RANGES: usize = 1024;
+/// Between two sweeps when there is garbage.
+pub const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+/// Between two sweeps when the disk is full or much garbage waits.
+pub const SWEEP_INTERVAL_FULL: std::time::Duration = std::time::Duration::from_secs(3);
+/// So many unreferenced chunks are swept without waiting.
+pub const SWEEP_GARBAGE: u64 = 256;
+/// Between two comparisons of the whole inventory.
+pub const INVENTORY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// Chunks freed by one call.
+pub const FREE_AT_ONCE: usize = 1024;
+/// Extents deleted by one step.
+pub const REAP_STEP_EXTENTS: u32 = 1024;
+/// How long a stop waits for answers under way.
+pub const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
