@@ -122,6 +122,20 @@ fn a_failed_sync_is_final_and_a_restart_does_not_trust_the_page_cache() {
 }
 
 #[test]
+fn a_failed_epoch_file_ends_the_daemon_at_once() {
+    use wolfdisk_common::disk::crash::Operation;
+    let world = World::new();
+    let store = world.store();
+    world
+        .crash_disk
+        .fail_at(Some(Operation::Sync), 1, libc::EIO);
+    assert!(store.advance_epoch().expect_err("a failed sync").is_fatal());
+    // The sync thread is woken, and learns that it must end the daemon.
+    assert!(store.watermark().wait_for_work());
+    assert!(store.sync().expect_err("it stays failed").is_fatal());
+}
+
+#[test]
 fn full_disk_refuses_puts_and_recovers() {
     use wolfdisk_chunkd::store::StoreError;
     let world = World::new();

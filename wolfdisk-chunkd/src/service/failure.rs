@@ -19,7 +19,10 @@ impl From<StoreError> for Failure {
                     _ => Failure::Errno(libc::EIO),
                 }
             }
-            StoreError::Sync { .. } | StoreError::Failed => Failure::Errno(libc::EIO),
+            StoreError::Sync { .. } | StoreError::Failed => {
+                tracing::error!(%error, "the chunk store has failed");
+                Failure::Errno(libc::EIO)
+            }
             StoreError::Full => Failure::Errno(libc::ENOSPC),
             StoreError::WrongId { .. } => Failure::Errno(libc::EBADMSG),
             StoreError::NotFound(_) => Failure::Errno(libc::ENOENT),

@@ -99,11 +99,14 @@ impl Watermark {
         }
     }
 
-    /// Sleeps until a sync is due. False when the store is closing.
+    /// Sleeps until a sync is due or the store has failed. False when the store is closing.
     pub fn wait_for_work(&self) -> bool {
         let mut pending = self.pending.lock();
         loop {
             let now = Instant::now();
+            if self.durable().failed {
+                return true;
+            }
             let due = pending.since.map(|since| since + limits::SYNC_INTERVAL);
             if pending.wanted > self.durable().position || due.is_some_and(|due| due <= now) {
                 pending.since = None;
@@ -149,5 +152,8 @@ impl Watermark {
     /// Nothing more will be durable.
     pub fn fail(&self) {
         self.durable.send_modify(|durable| durable.failed = true);
+        // Under the lock, so that the sync thread is either asleep or about to look: it ends the daemon.
+        let _pending = self.pending.lock();
+        self.wake.notify_one();
     }
 }
