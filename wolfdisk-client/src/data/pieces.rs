@@ -194,10 +194,8 @@ impl PieceMap {
         while at < to {
             let (mut pieces, gap) = self.walk(at, to);
             found.append(&mut pieces);
-            at = match self.pieces.range(gap + 1..to).next() {
-                Some((&next, _)) if gap < to => next,
-                _ => to,
-            };
+            let next = if gap < to { self.pieces.range(gap..to).next() } else { None };
+            at = next.map_or(to, |(&next, _)| next);
         }
         found
     }
