@@ -14,6 +14,19 @@ use nix::unistd::Pid;
 const DEADLINE: Duration = Duration::from_secs(20);
 const DAEMONS: [&str; 3] = ["wolfdisk-chunkd", "wolfdisk-meta", "wolfdisk-fuse"];
 
+/// Copies by another process: a file that this one has open for writing may be inherited by a process that
+/// another test is just starting, and cannot be run as long as it is.
+fn copy(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp")
+            .arg(from)
+            .arg(to)
+            .status()
+            .expect("cp")
+            .success()
+    );
+}
+
 /// A folder with wolfdiskctl and fake daemons, and a data directory.
 struct Bench {
     root: tempfile::TempDir,
@@ -24,10 +37,13 @@ impl Bench {
         let root = tempfile::tempdir().expect("a directory");
         let bin = root.path().join("bin");
         fs::create_dir(&bin).expect("a directory");
-        fs::copy(env!("CARGO_BIN_EXE_wolfdiskctl"), bin.join("wolfdiskctl")).expect("a copy");
+        copy(
+            Path::new(env!("CARGO_BIN_EXE_wolfdiskctl")),
+            &bin.join("wolfdiskctl"),
+        );
         let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake/daemon.py");
         for name in DAEMONS {
-            fs::copy(&fake, bin.join(name)).expect("a copy");
+            copy(&fake, &bin.join(name));
             fs::set_permissions(bin.join(name), PermissionsExt::from_mode(0o755)).expect("a mode");
         }
         fs::create_dir(root.path().join("mount")).expect("a directory");

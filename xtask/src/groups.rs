@@ -26,10 +26,6 @@ pub const GROUPS: &[Group] = &[
         name: MOUNTED,
         about: "a mounted node as applications see it",
     },
-    Group {
-        name: "crash",
-        about: "a mounted node whose processes are killed",
-    },
 ];
 
 /// The groups that `wanted` names: one, or all.
@@ -79,11 +75,11 @@ fn has_main(path: &Path) -> bool {
 /// The group whose name the file's begins with.
 fn group_of(file: &str) -> &'static str {
     let first = file.split('_').next().unwrap_or_default();
-    GROUPS
+    let mut mounted = GROUPS
         .iter()
         .map(|group| group.name)
-        .find(|name| *name == first)
-        .unwrap_or(MOUNTED)
+        .filter(|name| *name != UNIT);
+    mounted.find(|name| *name == first).unwrap_or(MOUNTED)
 }
 
 #[cfg(test)]
@@ -92,10 +88,10 @@ mod tests {
 
     #[test]
     fn a_file_belongs_to_the_group_it_is_named_for() {
-        assert_eq!(group_of("crash_meta"), "crash");
-        assert_eq!(group_of("crash"), "crash");
-        assert_eq!(group_of("crashing"), "posix");
+        assert_eq!(group_of("posix_locks"), "posix");
         assert_eq!(group_of("second_mount"), "posix");
+        // The unit group runs no file of that folder: none may be lost in it.
+        assert_eq!(group_of("unit_of_measure"), "posix");
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub(super) struct NotifyDir {
 impl NotifyDir {
     pub(super) fn new(run_dir: &Path) -> io::Result<NotifyDir> {
         if run_dir.as_os_str().len() + NAME_MAX_BYTES <= PATH_MAX_BYTES {
+            remove_left_behind(run_dir);
             return Ok(NotifyDir {
                 path: run_dir.to_owned(),
                 temporary: false,

@@ -38,8 +38,11 @@ if (code := wish("exit")) is not None:
     print(f"{name}: the fake was told to fail", file=sys.stderr)
     sys.exit(int(code))
 words = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-words.connect(os.environ["NOTIFY_SOCKET"])
-words.send(b"READY=1\n")
+try:
+    words.connect(os.environ["NOTIFY_SOCKET"])
+    words.send(b"READY=1\n")
+except ConnectionRefusedError:
+    pass  # The supervisor has just been killed: the lifeline says so too.
 if (code := wish("exit-later")) is not None:
     sys.exit(int(code))
 lifeline = int(os.environ["WOLFDISK_LIFELINE_FD"])
