@@ -6,6 +6,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
+use nix::sys::statfs::statfs;
 use wolfdisk_common::paths::absolute;
 
 use crate::error::FuseError;
@@ -90,12 +91,12 @@ fn canonical(path: &Path) -> Result<PathBuf, FuseError> {
     }
 }
 
-/// Asks the file system mounted at `path` for its root. If its process hangs, so does the question:
-/// then it counts as alive.
+/// Asks the file system mounted at `path` for its room, which the kernel never answers from its cache.
+/// If its process hangs, so does the question: then it counts as alive.
 fn probe(path: &Path) -> Probe {
     let path = path.to_owned();
-    match within(PROBE_DEADLINE, "probe", move || std::fs::metadata(path)) {
-        Some(Err(error)) if error.raw_os_error() == Some(libc::ENOTCONN) => Probe::Dead,
+    match within(PROBE_DEADLINE, "probe", move || statfs(&path).map(drop)) {
+        Some(Err(Errno::ENOTCONN)) => Probe::Dead,
         Some(_) | None => Probe::Alive,
     }
 }

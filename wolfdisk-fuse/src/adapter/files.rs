@@ -44,6 +44,8 @@ impl WriteHow {
 }
 
 impl Adapter {
+    /// What the volume is told. Not that the file appends: each write says so for itself, since pages
+    /// that the kernel writes back through the same handle have their place.
     fn open_flags(&self, raw: i32) -> OpenFlags {
         let flags = OpenFlags::from_raw(raw);
         OpenFlags {
@@ -53,8 +55,7 @@ impl Adapter {
     }
 
     pub(super) fn open_file(&self, ino: Ino, raw: i32, caller: Caller, reply: ReplyOpen) {
-        let flags = self.open_flags(raw);
-        match self.open_checked(ino, flags, caller) {
+        match self.open_checked(ino, raw, caller) {
             Ok((opened, how)) => reply.opened(FileHandle(opened.handle.0), how),
             Err(error) => failed(reply, "open", ino.0, &error),
         }
@@ -63,15 +64,16 @@ impl Adapter {
     fn open_checked(
         &self,
         ino: Ino,
-        flags: OpenFlags,
+        raw: i32,
         caller: Caller,
     ) -> Result<(Opened, FopenFlags), Error> {
+        let flags = self.open_flags(raw);
         if flags.truncate {
             self.clear_set_id(ino, caller)?;
         }
         let opened = self.volume.open(ino, flags)?;
         let counts = flags.read && self.times.counts_files();
-        let bypasses = self.may_bypass(flags);
+        let bypasses = self.may_bypass(raw);
         if !counts && !bypasses {
             return Ok((opened, how_opened(opened, false)));
         }
@@ -96,8 +98,9 @@ impl Adapter {
     /// Appending bypasses the page cache: the index picks the place, and the kernel would put the bytes
     /// where it believes the end to be. Not for set-id files: there the kernel clears the bits itself,
     /// but only before a write through the cache.
-    fn may_bypass(&self, flags: OpenFlags) -> bool {
-        flags.append && flags.write && self.granted.direct_mmap
+    fn may_bypass(&self, raw: i32) -> bool {
+        let appends = raw & libc::O_APPEND != 0 && raw & libc::O_ACCMODE != libc::O_RDONLY;
+        appends && self.granted.direct_mmap
     }
 
     pub(super) fn create_file(
@@ -119,7 +122,7 @@ impl Adapter {
                 if flags.read {
                     self.times.opened(opened.handle, &entry.attr, false);
                 }
-                let bypasses = self.may_bypass(flags) && !has_set_id(entry.attr.permissions);
+                let bypasses = self.may_bypass(raw) && !has_set_id(entry.attr.permissions);
                 let how = how_opened(opened, bypasses);
                 let attr = self.visible(entry.attr.clone());
                 self.freshness.send(stamp, |lifetime| {
