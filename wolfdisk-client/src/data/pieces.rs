@@ -194,7 +194,11 @@ impl PieceMap {
         while at < to {
             let (mut pieces, gap) = self.walk(at, to);
             found.append(&mut pieces);
-            let next = if gap < to { self.pieces.range(gap..to).next() } else { None };
+            let next = if gap < to {
+                self.pieces.range(gap..to).next()
+            } else {
+                None
+            };
             at = next.map_or(to, |(&next, _)| next);
         }
         found

@@ -105,7 +105,10 @@ impl Volume {
                     .lock()
                     .remove(&invalidation.number)
                     .unwrap_or_default();
-                let kept = names.iter().filter(|name| !self.tell_entry(ino, name)).count();
+                let kept = names
+                    .iter()
+                    .filter(|name| !self.tell_entry(ino, name))
+                    .count();
                 let told = kept == 0;
                 if !told {
                     self.doomed_names.lock().insert(invalidation.number, names);

@@ -27,8 +27,12 @@ struct Waiting {
 impl CommitQueue {
     /// To be committed at `due`; dues only grow.
     pub(crate) fn push(&self, due: Instant, node: Arc<Node>) {
-        self.state.lock().later.push_back((due, node));
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.later.push_back((due, node));
+        // Behind another the thread will wake up early enough: every write would wake it for nothing.
+        if state.later.len() == 1 {
+            self.changed.notify_all();
+        }
     }
 
     /// To be committed at once.

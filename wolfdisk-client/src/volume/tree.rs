@@ -173,8 +173,12 @@ impl Volume {
         Ok(self.entry_of(attr, entry_valid))
     }
 
-    /// Everything about what we have just made is known: it is empty.
+    /// Everything about what we have just made is known: it is empty. Unless somebody was faster: the
+    /// attributes are those of when the rights were granted.
     fn begin_empty(&self, attr: &Attr, rights: u32, version: u64, asked: Identity) {
+        if attr.attr_version.0 != version {
+            return;
+        }
         let lease = &self.session.lease;
         let node = self.node(attr.ino);
         let rights = self.acceptable(attr.ino, rights);
