@@ -37,7 +37,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let shutdown = Shutdown::install().context("cannot watch for signals")?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let service = open(&disk, &paths.meta_dir(), &identity, &config)?;
-    paths.create_run_dir().context("cannot create the directory of the sockets")?;
+    paths
+        .create_run_dir()
+        .context("cannot create the directory of the sockets")?;
     let socket = paths.meta_socket();
     let around = Surroundings {
         disk,
@@ -45,7 +47,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         chunkd_socket: paths.chunkd_socket(),
     };
     let threads = Threads::start(&service, &around).context("cannot start threads")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let served = runtime.block_on(serve(&service, &socket, &shutdown, &threads));
     notify::stopping();
     if let Err(error) = std::fs::remove_file(&socket) {
@@ -75,7 +79,10 @@ pub fn open(
     let storage = storage::open(disk, meta_dir, identity.volume, &options)?;
     let genesis = Genesis {
         volume_id: *identity.volume.as_bytes(),
-        created: Timestamp { seconds: identity.created_s as i64, nanos: 0 },
+        created: Timestamp {
+            seconds: identity.created_s as i64,
+            nanos: 0,
+        },
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
     };
@@ -115,7 +122,11 @@ fn replay<T: Table>(
         for entry in entries {
             index.apply(entry.index, entry.term, entry.payload)?;
             let version = index.version();
-            let applied = Applied { index: entry.index, term: entry.term, version };
+            let applied = Applied {
+                index: entry.index,
+                term: entry.term,
+                version,
+            };
             index.records_mut().set_applied(applied);
         }
     }

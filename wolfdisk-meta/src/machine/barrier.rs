@@ -3,7 +3,7 @@
 //! A barrier is open until each of its waits is over: the session has confirmed the number, its lease
 //! has run out, or it is gone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wolfdisk_common::ids::SessionId;
 
@@ -21,11 +21,11 @@ pub struct Wait {
 pub struct BarrierId(pub u64);
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Barriers {
     next: u64,
-    left: HashMap<BarrierId, usize>,
-    by_session: HashMap<SessionId, BTreeMap<u64, Vec<BarrierId>>>,
+    left: BTreeMap<BarrierId, usize>,
+    by_session: BTreeMap<SessionId, BTreeMap<u64, Vec<BarrierId>>>,
 }
 
 impl Barriers {
@@ -43,7 +43,9 @@ impl Barriers {
 
     /// `session` has confirmed everything up to `number`; answers the barriers that fell.
     pub fn confirm(&mut self, session: SessionId, number: u64) -> Vec<BarrierId> {
-        let Some(numbers) = self.by_session.get_mut(&session) else { return Vec::new() };
+        let Some(numbers) = self.by_session.get_mut(&session) else {
+            return Vec::new();
+        };
         let later = numbers.split_off(&(number.saturating_add(1)));
         let done = std::mem::replace(numbers, later);
         if numbers.is_empty() {
@@ -91,9 +93,20 @@ mod tests {
     fn a_barrier_falls_when_the_last_wait_is_over() {
         let mut barriers = Barriers::default();
         let (a, b) = (SessionId(1), SessionId(2));
-        let both =
-            barriers.open(&[Wait { session: a, number: 4 }, Wait { session: b, number: 9 }]);
-        let one = barriers.open(&[Wait { session: a, number: 5 }]);
+        let both = barriers.open(&[
+            Wait {
+                session: a,
+                number: 4,
+            },
+            Wait {
+                session: b,
+                number: 9,
+            },
+        ]);
+        let one = barriers.open(&[Wait {
+            session: a,
+            number: 5,
+        }]);
         assert_eq!(barriers.confirm(a, 4), []);
         assert_eq!(barriers.release(b), [both]);
         assert_eq!(barriers.confirm(a, 3), []);

@@ -21,7 +21,7 @@ use super::rights::{RightSet, RightsTable};
 use crate::index::op::Effect;
 use crate::limits;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Peer {
     lease: Lease,
     queue: FeedQueue,
@@ -38,7 +38,14 @@ struct Peer {
 impl Peer {
     fn new(queue: FeedQueue, owes: Option<u64>, now: Duration) -> Peer {
         let (lease, adopted) = (Lease::new(now), owes.is_some());
-        Peer { lease, queue, owes, adopted, ran_out: false, revoking: VecDeque::new() }
+        Peer {
+            lease,
+            queue,
+            owes,
+            adopted,
+            ran_out: false,
+            revoking: VecDeque::new(),
+        }
     }
 }
 
@@ -52,7 +59,7 @@ pub struct Heartbeat {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Coherence {
     /// Numbers of notices begin above this: it grows with the daemon's incarnation.
     base: u64,
@@ -76,7 +83,8 @@ impl Coherence {
 
     /// A session was opened.
     pub fn open(&mut self, session: SessionId, now: Duration) {
-        self.peers.insert(session, Peer::new(FeedQueue::new(self.base), None, now));
+        self.peers
+            .insert(session, Peer::new(FeedQueue::new(self.base), None, now));
     }
 
     /// A session was found in the index after a restart.
@@ -100,7 +108,9 @@ impl Coherence {
 
     /// Whether the session's lease holds.
     pub fn lease_holds(&self, session: SessionId, now: Duration) -> bool {
-        self.peers.get(&session).is_some_and(|peer| peer.lease.holds(now))
+        self.peers
+            .get(&session)
+            .is_some_and(|peer| peer.lease.holds(now))
     }
 
     /// Inodes on which the session holds rights.
@@ -118,11 +128,15 @@ impl Coherence {
         self.run_out(session, now);
         let peer = self.peers.get_mut(&session)?;
         let fallen = if peer.queue.confirm(confirmed) {
-            if peer.owes.is_some_and(|number| peer.queue.is_confirmed(number)) {
+            if peer
+                .owes
+                .is_some_and(|number| peer.queue.is_confirmed(number))
+            {
                 peer.owes = None;
             }
-            while let Some((number, ino)) =
-                peer.revoking.pop_front_if(|(number, _)| *number <= confirmed)
+            while let Some((number, ino)) = peer
+                .revoking
+                .pop_front_if(|(number, _)| *number <= confirmed)
             {
                 self.rights.revoked(session, ino, number);
             }
@@ -148,7 +162,9 @@ impl Coherence {
 
     /// Whether notices are to be sent now.
     pub fn is_due(&self, session: SessionId, now: Duration) -> bool {
-        self.peers.get(&session).is_some_and(|peer| peer.queue.is_due(now))
+        self.peers
+            .get(&session)
+            .is_some_and(|peer| peer.queue.is_due(now))
     }
 
     /// The notices to send now.
@@ -170,7 +186,9 @@ impl Coherence {
         now: Duration,
     ) -> RightSet {
         self.run_out(session, now);
-        let Some(peer) = self.peers.get(&session) else { return RightSet::NONE };
+        let Some(peer) = self.peers.get(&session) else {
+            return RightSet::NONE;
+        };
         let rights = wanted.and(RightSet::CACHE);
         let mut marks = wanted.without(RightSet::CACHE);
         if rights.has(RightSet::DATA) {
@@ -201,7 +219,8 @@ impl Coherence {
         version: Version,
         now: Duration,
     ) -> Vec<Wait> {
-        self.rights.add(session, ino, RightSet::WRITER | RightSet::OPENED, now);
+        self.rights
+            .add(session, ino, RightSet::WRITER | RightSet::OPENED, now);
         let others: Vec<_> = self
             .rights
             .holders(ino)
@@ -233,7 +252,10 @@ impl Coherence {
     /// Sessions other than `except` that may have `ino` open. With `before_restart`, the inode is so old
     /// that sessions found after a restart may have it open without this machine knowing.
     pub fn openers(&self, ino: Ino, except: SessionId, before_restart: bool) -> Vec<SessionId> {
-        let adopted = self.peers.iter().filter(|(_, peer)| before_restart && peer.adopted);
+        let adopted = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| before_restart && peer.adopted);
         let known = self.rights.holders(ino).map(|(other, _)| other);
         let all = BTreeSet::from_iter(known.chain(adopted.map(|(session, _)| *session)));
         all.into_iter().filter(|other| *other != except).collect()
@@ -271,9 +293,10 @@ impl Coherence {
                     self.damping.taken(ino, granted, now);
                 }
                 let notice = match effect {
-                    Effect::Name { parent, name } => {
-                        Notice::Name { parent: *parent, name: name.clone() }
-                    }
+                    Effect::Name { parent, name } => Notice::Name {
+                        parent: *parent,
+                        name: name.clone(),
+                    },
                     Effect::Attr { ino } => Notice::Attr(*ino),
                     Effect::Data { ino } | Effect::Gone { ino } => Notice::Data(*ino),
                     Effect::Lock { .. } => continue,
@@ -309,7 +332,13 @@ impl Coherence {
                 && peer.lease.holds(now)
                 && let Some(number) = peer.queue.last_up_to(version)
             {
-                merge(&mut waits, Wait { session: *session, number });
+                merge(
+                    &mut waits,
+                    Wait {
+                        session: *session,
+                        number,
+                    },
+                );
             }
         }
         waits
@@ -335,14 +364,19 @@ impl Coherence {
 
     /// When [`Coherence::tick`] may next have something to do; none while no barrier is open.
     pub fn next_tick(&self) -> Option<Duration> {
-        let leases = self.barriers.sessions().filter_map(|session| self.peers.get(&session));
+        let leases = self
+            .barriers
+            .sessions()
+            .filter_map(|session| self.peers.get(&session));
         leases.map(|peer| peer.lease.until()).min()
     }
 
     /// A lease that ran out took all rights with it: the session owes dropping everything before it
     /// gets a new one.
     fn run_out(&mut self, session: SessionId, now: Duration) {
-        let Some(peer) = self.peers.get_mut(&session) else { return };
+        let Some(peer) = self.peers.get_mut(&session) else {
+            return;
+        };
         if peer.lease.holds(now) {
             return;
         }
@@ -360,7 +394,10 @@ impl Coherence {
     fn owed(&self, except: Option<SessionId>, now: Duration) -> Vec<Wait> {
         let owing = self.peers.iter().filter_map(|(session, peer)| {
             let number = peer.owes.filter(|_| peer.lease.holds(now))?;
-            (Some(*session) != except).then_some(Wait { session: *session, number })
+            (Some(*session) != except).then_some(Wait {
+                session: *session,
+                number,
+            })
         });
         owing.collect()
     }
@@ -374,7 +411,9 @@ impl Coherence {
         waits: &mut Vec<Wait>,
     ) {
         self.run_out(session, now);
-        let Some(peer) = self.peers.get_mut(&session) else { return };
+        let Some(peer) = self.peers.get_mut(&session) else {
+            return;
+        };
         let holds = peer.lease.holds(now);
         let number = match peer.queue.push(notice, version, now) {
             Some(number) => number,
@@ -394,13 +433,18 @@ impl Coherence {
     fn make_room(&mut self, session: SessionId, version: Version, now: Duration) {
         let next = Version(version.0 + 1);
         for _ in 0..limits::REVOKED_AT_ONCE {
-            let Some(peer) = self.peers.get_mut(&session) else { return };
-            let kept = self.rights.count(session) - peer.revoking.len().min(self.rights.count(session));
+            let Some(peer) = self.peers.get_mut(&session) else {
+                return;
+            };
+            let kept =
+                self.rights.count(session) - peer.revoking.len().min(self.rights.count(session));
             if kept <= limits::RIGHTS_PER_SESSION {
                 return;
             }
             let candidate = self.rights.candidate(session, limits::MARKS_PER_SESSION);
-            let Some((ino, rights)) = candidate else { return };
+            let Some((ino, rights)) = candidate else {
+                return;
+            };
             let mut waits = Vec::new();
             if rights.has(RightSet::NAMES) {
                 self.notify(session, Notice::Directory(ino), next, now, &mut waits);

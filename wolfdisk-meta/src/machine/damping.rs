@@ -4,14 +4,14 @@
 //! [`limits::DAMPING_HITS`] such exchanges in a row an inode goes uncached for a while: no rights are
 //! granted on it, so its mutations wait for nobody.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wolfdisk_common::ids::Ino;
 
 use crate::limits;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Record {
     hits: u32,
     last: Duration,
@@ -19,9 +19,9 @@ struct Record {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Damping {
-    records: HashMap<Ino, Record>,
+    records: BTreeMap<Ino, Record>,
 }
 
 impl Damping {
@@ -54,7 +54,10 @@ impl Damping {
     /// Whether rights on `ino` may be granted.
     pub fn allows(&self, ino: Ino, now: Duration) -> bool {
         self.records.is_empty()
-            || self.records.get(&ino).is_none_or(|record| record.uncached_until <= now)
+            || self
+                .records
+                .get(&ino)
+                .is_none_or(|record| record.uncached_until <= now)
     }
 }
 

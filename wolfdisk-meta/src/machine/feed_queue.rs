@@ -13,7 +13,7 @@ use wolfdisk_common::name::FileName;
 use crate::limits;
 
 /// What a session must drop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// One name of a directory.
     Name {
@@ -35,7 +35,7 @@ pub enum Notice {
 }
 
 /// A notice with its place in the session's order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Numbered {
     /// Counts up within the session.
     pub number: u64,
@@ -47,7 +47,7 @@ pub struct Numbered {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FeedQueue {
     items: VecDeque<Numbered>,
     next: u64,
@@ -72,8 +72,14 @@ impl FeedQueue {
     /// Queues a notice and answers its number. Answers none if the queue is full: the caller takes all
     /// rights of the session and calls [`FeedQueue::reset`].
     pub fn push(&mut self, notice: Notice, version: Version, now: Duration) -> Option<u64> {
-        if let [Numbered { number, notice: Notice::Everything, version: at, .. }] =
-            self.items.make_contiguous()
+        if let [
+            Numbered {
+                number,
+                notice: Notice::Everything,
+                version: at,
+                ..
+            },
+        ] = self.items.make_contiguous()
             && *number > self.sent
         {
             // Not sent yet, and it covers this one too.
@@ -85,7 +91,12 @@ impl FeedQueue {
         }
         let number = self.next;
         self.next += 1;
-        self.items.push_back(Numbered { number, version, notice, queued: now });
+        self.items.push_back(Numbered {
+            number,
+            version,
+            notice,
+            queued: now,
+        });
         Some(number)
     }
 
@@ -95,7 +106,12 @@ impl FeedQueue {
         self.items.clear();
         let number = self.next;
         self.next += 1;
-        self.items.push_back(Numbered { number, version, notice: Notice::Everything, queued });
+        self.items.push_back(Numbered {
+            number,
+            version,
+            notice: Notice::Everything,
+            queued,
+        });
         number
     }
 
@@ -123,15 +139,16 @@ impl FeedQueue {
 
     /// The last number whose version is at most `version` and that is not confirmed.
     pub fn last_up_to(&self, version: Version) -> Option<u64> {
-        let covers = |item: &&Numbered| {
-            item.version <= version || item.notice == Notice::Everything
-        };
+        let covers =
+            |item: &&Numbered| item.version <= version || item.notice == Notice::Everything;
         self.items.iter().rev().find(covers).map(|item| item.number)
     }
 
     /// Whether there is something to send now: new, or sent so long ago that the reply may be lost.
     pub fn is_due(&self, now: Duration) -> bool {
-        let Some(last) = self.items.back() else { return false };
+        let Some(last) = self.items.back() else {
+            return false;
+        };
         last.number > self.sent || now.saturating_sub(self.sent_at) >= limits::FEED_RESEND
     }
 
@@ -139,8 +156,13 @@ impl FeedQueue {
     pub fn outgoing(&mut self, now: Duration, limit: usize) -> Vec<Numbered> {
         let again = now.saturating_sub(self.sent_at) >= limits::FEED_RESEND;
         let after = if again { self.confirmed } else { self.sent };
-        let items: Vec<_> =
-            self.items.iter().filter(|item| item.number > after).take(limit).cloned().collect();
+        let items: Vec<_> = self
+            .items
+            .iter()
+            .filter(|item| item.number > after)
+            .take(limit)
+            .cloned()
+            .collect();
         if let Some(last) = items.last() {
             self.sent = self.sent.max(last.number);
             self.sent_at = now;
@@ -158,7 +180,9 @@ mod tests {
     #[test]
     fn a_lost_reply_is_sent_again_and_a_confirmed_one_is_not() {
         let mut queue = FeedQueue::new(100);
-        let first = queue.push(Notice::Attr(Ino(3)), Version(1), NOW).expect("room");
+        let first = queue
+            .push(Notice::Attr(Ino(3)), Version(1), NOW)
+            .expect("room");
         assert_eq!(queue.outgoing(NOW, 10).len(), 1);
         assert!(!queue.is_due(NOW));
         let later = NOW + limits::FEED_RESEND;
@@ -172,7 +196,9 @@ mod tests {
     #[test]
     fn what_was_never_sent_cannot_be_confirmed() {
         let mut queue = FeedQueue::new(0);
-        let number = queue.push(Notice::Attr(Ino(3)), Version(1), NOW).expect("room");
+        let number = queue
+            .push(Notice::Attr(Ino(3)), Version(1), NOW)
+            .expect("room");
         assert!(!queue.confirm(number));
         assert!(!queue.is_confirmed(number));
     }
@@ -181,15 +207,25 @@ mod tests {
     fn a_full_queue_becomes_one_notice() {
         let mut queue = FeedQueue::new(0);
         for _ in 0..limits::FEED_QUEUE_MAX {
-            queue.push(Notice::Attr(Ino(3)), Version(1), NOW).expect("room");
+            queue
+                .push(Notice::Attr(Ino(3)), Version(1), NOW)
+                .expect("room");
         }
         assert_eq!(queue.push(Notice::Attr(Ino(4)), Version(2), NOW), None);
         let number = queue.reset(Version(2), NOW);
-        assert_eq!(queue.push(Notice::Attr(Ino(5)), Version(3), NOW), Some(number));
+        assert_eq!(
+            queue.push(Notice::Attr(Ino(5)), Version(3), NOW),
+            Some(number)
+        );
         let sent = queue.outgoing(NOW, 10);
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].notice, Notice::Everything);
         assert_eq!(sent[0].version, Version(3));
-        assert!(queue.push(Notice::Attr(Ino(5)), Version(4), NOW).expect("room") > number);
+        assert!(
+            queue
+                .push(Notice::Attr(Ino(5)), Version(4), NOW)
+                .expect("room")
+                > number
+        );
     }
 }

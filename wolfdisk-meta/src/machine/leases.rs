@@ -12,7 +12,7 @@ use wolfdisk_common::limits::LEASE_MS;
 pub const LEASE: Duration = Duration::from_millis(LEASE_MS);
 
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     until: Duration,
 }

@@ -36,7 +36,14 @@ pub struct Liveness {
 impl Liveness {
     /// A session exists, since now or since before a restart.
     pub fn open(&mut self, session: SessionId, pid: u32, now: Duration) {
-        self.lives.insert(session, Life { heard: now, feed: None, pid });
+        self.lives.insert(
+            session,
+            Life {
+                heard: now,
+                feed: None,
+                pid,
+            },
+        );
     }
 
     /// A session is gone.
@@ -76,17 +83,26 @@ impl Liveness {
     /// Sessions to expire whatever their processes do.
     pub fn expired(&self, now: Duration) -> Vec<SessionId> {
         let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
-        let lives = self.lives.iter().filter(|(_, life)| silent(life) >= SESSION_EXPIRY_MS);
+        let lives = self
+            .lives
+            .iter()
+            .filter(|(_, life)| silent(life) >= SESSION_EXPIRY_MS);
         lives.map(|(session, _)| *session).collect()
     }
 
     /// Sessions to expire if their processes are gone.
     pub fn suspects(&self, now: Duration) -> Vec<Suspect> {
         let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
-        let lives = self.lives.iter().filter(|(_, life)| {
-            life.feed.is_none() && life.pid != 0 && silent(life) > LEASE_MS
-        });
-        lives.map(|(session, life)| Suspect { session: *session, pid: life.pid }).collect()
+        let lives = self
+            .lives
+            .iter()
+            .filter(|(_, life)| life.feed.is_none() && life.pid != 0 && silent(life) > LEASE_MS);
+        lives
+            .map(|(session, life)| Suspect {
+                session: *session,
+                pid: life.pid,
+            })
+            .collect()
     }
 }
 
@@ -105,8 +121,17 @@ mod tests {
         assert_eq!(liveness.suspects(lease), []);
         liveness.connection_closed(5);
         assert_eq!(liveness.suspects(Duration::from_millis(LEASE_MS)), []);
-        assert_eq!(liveness.suspects(lease), [Suspect { session: A, pid: 77 }]);
+        assert_eq!(
+            liveness.suspects(lease),
+            [Suspect {
+                session: A,
+                pid: 77
+            }]
+        );
         assert_eq!(liveness.expired(lease), []);
-        assert_eq!(liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS)), [A]);
+        assert_eq!(
+            liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS)),
+            [A]
+        );
     }
 }

@@ -68,7 +68,15 @@ impl LockWaits {
         }
         let id = WaiterId(self.next);
         self.next += 1;
-        self.waiters.insert(id, Waiter { ino, holder, blockers, deadline });
+        self.waiters.insert(
+            id,
+            Waiter {
+                ino,
+                holder,
+                blockers,
+                deadline,
+            },
+        );
         self.by_ino.entry(ino).or_default().push(id);
         Enqueued::Waits(id)
     }
@@ -98,8 +106,12 @@ impl LockWaits {
     }
 
     fn remove_if(&mut self, gone: impl Fn(&Waiter) -> bool) -> Vec<WaiterId> {
-        let ids: Vec<_> =
-            self.waiters.iter().filter(|(_, waiter)| gone(waiter)).map(|(id, _)| *id).collect();
+        let ids: Vec<_> = self
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| gone(waiter))
+            .map(|(id, _)| *id)
+            .collect();
         for id in &ids {
             if let Some(waiter) = self.waiters.remove(id)
                 && let Some(queue) = self.by_ino.get_mut(&waiter.ino)
@@ -135,7 +147,10 @@ mod tests {
     use super::*;
 
     fn holder(session: u64, owner: u64) -> Holder {
-        Holder { session: SessionId(session), owner }
+        Holder {
+            session: SessionId(session),
+            owner,
+        }
     }
 
     const LATER: Duration = Duration::from_secs(60);
@@ -144,11 +159,20 @@ mod tests {
     fn a_cycle_of_three_is_refused_at_its_last_link() {
         let mut waits = LockWaits::default();
         let (a, b, c) = (holder(1, 1), holder(2, 1), holder(2, 2));
-        assert!(matches!(waits.enqueue(Ino(1), a, vec![b], LATER), Enqueued::Waits(_)));
-        assert!(matches!(waits.enqueue(Ino(2), b, vec![c], LATER), Enqueued::Waits(_)));
+        assert!(matches!(
+            waits.enqueue(Ino(1), a, vec![b], LATER),
+            Enqueued::Waits(_)
+        ));
+        assert!(matches!(
+            waits.enqueue(Ino(2), b, vec![c], LATER),
+            Enqueued::Waits(_)
+        ));
         assert_eq!(waits.enqueue(Ino(3), c, vec![a], LATER), Enqueued::Deadlock);
         assert_eq!(waits.wake(Ino(1)), [WaiterId(0)]);
-        assert!(matches!(waits.enqueue(Ino(3), c, vec![a], LATER), Enqueued::Waits(_)));
+        assert!(matches!(
+            waits.enqueue(Ino(3), c, vec![a], LATER),
+            Enqueued::Waits(_)
+        ));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! chance) finds what to revoke when it holds more than its share. The table says nothing about
 //! leases or notices: that is [`super::coherence`]'s part.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{BitOr, BitOrAssign};
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl BitOrAssign for RightSet {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Held {
     set: RightSet,
     /// Used since the clock's hand last passed.
@@ -80,17 +80,17 @@ struct Held {
     revoking: Option<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Share {
     clock: VecDeque<Ino>,
     count: usize,
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RightsTable {
     held: BTreeMap<(Ino, SessionId), Held>,
-    shares: HashMap<SessionId, Share>,
+    shares: BTreeMap<SessionId, Share>,
 }
 
 impl RightsTable {
@@ -105,7 +105,12 @@ impl RightsTable {
             held.revoking = None;
             return;
         }
-        let held = Held { set, referenced: false, granted: now, revoking: None };
+        let held = Held {
+            set,
+            referenced: false,
+            granted: now,
+            revoking: None,
+        };
         self.held.insert((ino, session), held);
         let share = self.shares.entry(session).or_default();
         share.count += 1;
@@ -114,13 +119,17 @@ impl RightsTable {
         if share.clock.len() > 64 + 2 * share.count {
             let mut seen = std::collections::HashSet::new();
             let held = &self.held;
-            share.clock.retain(|ino| held.contains_key(&(*ino, session)) && seen.insert(*ino));
+            share
+                .clock
+                .retain(|ino| held.contains_key(&(*ino, session)) && seen.insert(*ino));
         }
     }
 
     /// What `session` holds on `ino`.
     pub fn get(&self, session: SessionId, ino: Ino) -> RightSet {
-        self.held.get(&(ino, session)).map_or(RightSet::NONE, |held| held.set)
+        self.held
+            .get(&(ino, session))
+            .map_or(RightSet::NONE, |held| held.set)
     }
 
     /// Takes `set` from `session`; answers what of it was there and when it had been granted.
@@ -148,7 +157,9 @@ impl RightsTable {
     /// All sessions that hold anything on `ino`.
     pub fn holders(&self, ino: Ino) -> impl Iterator<Item = (SessionId, RightSet)> + '_ {
         let range = (ino, SessionId(0))..=(ino, SessionId(u64::MAX));
-        self.held.range(range).map(|((_, session), held)| (*session, held.set))
+        self.held
+            .range(range)
+            .map(|((_, session), held)| (*session, held.set))
     }
 
     /// Inodes on which `session` holds something.
@@ -158,7 +169,9 @@ impl RightsTable {
 
     /// Takes every right of a session; marks stay.
     pub fn clear(&mut self, session: SessionId) {
-        let Some(share) = self.shares.get(&session) else { return };
+        let Some(share) = self.shares.get(&session) else {
+            return;
+        };
         for ino in Vec::from_iter(share.clock.iter().copied()) {
             self.take(session, ino, RightSet::RIGHTS);
         }
@@ -166,7 +179,9 @@ impl RightsTable {
 
     /// Forgets a session, marks included.
     pub fn remove(&mut self, session: SessionId) {
-        let Some(share) = self.shares.remove(&session) else { return };
+        let Some(share) = self.shares.remove(&session) else {
+            return;
+        };
         for ino in share.clock {
             self.held.remove(&(ino, session));
         }
@@ -180,7 +195,9 @@ impl RightsTable {
         // Two rounds: the first takes the second chances away.
         for _ in 0..2 * share.clock.len() {
             let ino = share.clock.pop_front()?;
-            let Some(held) = self.held.get_mut(&(ino, session)) else { continue };
+            let Some(held) = self.held.get_mut(&(ino, session)) else {
+                continue;
+            };
             let rights = held.set.and(RightSet::CACHE);
             if rights == RightSet::NONE && share.count > marks_max {
                 self.held.remove(&(ino, session));
@@ -206,7 +223,11 @@ impl RightsTable {
 
     /// The notice was confirmed. What was granted since stays.
     pub fn revoked(&mut self, session: SessionId, ino: Ino, number: u64) {
-        if self.held.get(&(ino, session)).is_some_and(|held| held.revoking == Some(number)) {
+        if self
+            .held
+            .get(&(ino, session))
+            .is_some_and(|held| held.revoking == Some(number))
+        {
             self.take(session, ino, RightSet::CACHE);
             if let Some(held) = self.held.get_mut(&(ino, session)) {
                 held.revoking = None;

@@ -41,7 +41,14 @@ pub(crate) struct Done {
 
 impl Done {
     fn refused(errno: i32) -> Done {
-        Done { index: None, answer: Answer { errno, ..Answer::default() }, barrier: None }
+        Done {
+            index: None,
+            answer: Answer {
+                errno,
+                ..Answer::default()
+            },
+            barrier: None,
+        }
     }
 }
 
@@ -65,10 +72,22 @@ impl Touched {
     fn add(&mut self, op: &Op) -> bool {
         let mut name = |ino: &Ino, name: &FileName| self.names.insert((*ino, name.clone()));
         match op {
-            Op::Create { parent, name: new, .. }
-            | Op::Link { parent, name: new, .. }
-            | Op::Unlink { parent, name: new, .. } => name(parent, new),
-            Op::Rename { parent, name: old, new_parent, new_name, .. } => {
+            Op::Create {
+                parent, name: new, ..
+            }
+            | Op::Link {
+                parent, name: new, ..
+            }
+            | Op::Unlink {
+                parent, name: new, ..
+            } => name(parent, new),
+            Op::Rename {
+                parent,
+                name: old,
+                new_parent,
+                new_name,
+                ..
+            } => {
                 let first = name(parent, old);
                 name(new_parent, new_name) && first
             }
@@ -107,12 +126,18 @@ impl Core {
         let mut in_flight = Vec::new();
         let mut bytes = 0;
         while in_flight.len() < limits::BATCH_MAX && bytes < limits::BATCH_BYTES_MAX {
-            let Some(next) = self.queue.front() else { break };
+            let Some(next) = self.queue.front() else {
+                break;
+            };
             if !touched.add(&next.op) {
                 break;
             }
-            let Some(pending) = self.queue.pop_front() else { break };
-            let Some(pending) = self.park_if_barred(pending, now)? else { continue };
+            let Some(pending) = self.queue.pop_front() else {
+                break;
+            };
+            let Some(pending) = self.park_if_barred(pending, now)? else {
+                continue;
+            };
             bytes += self.propose(pending, wall, &mut in_flight)?;
         }
         if in_flight.is_empty() {
@@ -133,7 +158,11 @@ impl Core {
             for entry in accepted {
                 let outcome = self.index.apply(entry.index, entry.term, entry.payload)?;
                 let version = self.index.version();
-                let applied = Applied { index: entry.index, term: entry.term, version };
+                let applied = Applied {
+                    index: entry.index,
+                    term: entry.term,
+                    version,
+                };
                 self.index.records_mut().set_applied(applied);
                 self.undurable.push_back((entry.index, version));
                 if let Some(asked) = in_flight.next_if(|asked| asked.index == entry.index) {
@@ -142,7 +171,11 @@ impl Core {
             }
         }
         let durable = self.log.watermarks().durable;
-        while self.undurable.front().is_some_and(|(index, _)| *index <= durable) {
+        while self
+            .undurable
+            .front()
+            .is_some_and(|(index, _)| *index <= durable)
+        {
             self.undurable.pop_front();
         }
         Ok(!self.queue.is_empty())
@@ -157,7 +190,15 @@ impl Core {
         let (Some(until), Some(origin)) = (pending.lock_until, pending.origin) else {
             return Ok(Some(pending));
         };
-        let Op::SetLock { ino, owner, mode, start, end, .. } = pending.op else {
+        let Op::SetLock {
+            ino,
+            owner,
+            mode,
+            start,
+            end,
+            ..
+        } = pending.op
+        else {
             return Ok(Some(pending));
         };
         if mode == LockMode::Unlock {
@@ -168,12 +209,18 @@ impl Core {
             .iter()
             .filter(|lock| !lock.is_of(origin.session, owner) && lock.bars(mode, start, end));
         let blockers: Vec<_> = barring
-            .map(|lock| Holder { session: lock.session, owner: lock.owner })
+            .map(|lock| Holder {
+                session: lock.session,
+                owner: lock.owner,
+            })
             .collect();
         if blockers.is_empty() {
             return Ok(Some(pending));
         }
-        let holder = Holder { session: origin.session, owner };
+        let holder = Holder {
+            session: origin.session,
+            owner,
+        };
         let refusal = if until <= now {
             libc::EAGAIN
         } else {
@@ -200,12 +247,20 @@ impl Core {
         let victim = self.name_openers(&mut pending)?;
         let time = wall.max(self.index.time());
         // The op moves through the entry and back, since its data is shared and not copied.
-        let entry = Entry { time, origin: pending.origin, op: pending.op };
+        let entry = Entry {
+            time,
+            origin: pending.origin,
+            op: pending.op,
+        };
         let payload = entry.encode();
         pending.op = entry.op;
         let bytes = payload.len();
         let index = self.log.propose(payload)?;
-        in_flight.push(InFlight { index, pending, victim });
+        in_flight.push(InFlight {
+            index,
+            pending,
+            victim,
+        });
         Ok(bytes)
     }
 
@@ -214,12 +269,23 @@ impl Core {
         &self,
         pending: &mut Pending,
     ) -> Result<Option<(Ino, Vec<SessionId>)>, ServiceError> {
-        let Some(Origin { session, .. }) = pending.origin else { return Ok(None) };
+        let Some(Origin { session, .. }) = pending.origin else {
+            return Ok(None);
+        };
         let (parent, name, list) = match &mut pending.op {
-            Op::Unlink { parent, name, openers, .. } => (*parent, &*name, openers),
-            Op::Rename { new_parent, new_name, exchange: false, openers, .. } => {
-                (*new_parent, &*new_name, openers)
-            }
+            Op::Unlink {
+                parent,
+                name,
+                openers,
+                ..
+            } => (*parent, &*name, openers),
+            Op::Rename {
+                new_parent,
+                new_name,
+                exchange: false,
+                openers,
+                ..
+            } => (*new_parent, &*new_name, openers),
             _ => return Ok(None),
         };
         let Some((ino, inode)) = self.index.lookup(parent, name.as_bytes())? else {
@@ -235,8 +301,16 @@ impl Core {
     }
 
     fn applied(&mut self, asked: InFlight, outcome: Outcome, now: Duration) {
-        let InFlight { index, pending, victim } = asked;
-        let Outcome { answer, effects, repeated } = outcome;
+        let InFlight {
+            index,
+            pending,
+            victim,
+        } = asked;
+        let Outcome {
+            answer,
+            effects,
+            repeated,
+        } = outcome;
         let session = pending.origin.map(|origin| origin.session);
         self.counters.mutations += 1;
         let mut waits = Vec::new();
@@ -246,10 +320,13 @@ impl Core {
                 waits = self.coherence.repeated(session, answer.version, now);
             }
         } else if answer.errno == 0 {
-            waits = self.coherence.changed(session, answer.version, &effects, now);
+            waits = self
+                .coherence
+                .changed(session, answer.version, &effects, now);
             if let Some((ino, openers)) = victim.filter(|_| answer.removed) {
                 let told = self.coherence.unlinked(ino, &openers, answer.version, now);
-                told.into_iter().for_each(|wait| crate::machine::coherence::merge(&mut waits, wait));
+                told.into_iter()
+                    .for_each(|wait| crate::machine::coherence::merge(&mut waits, wait));
             }
         }
         self.session_changed(&pending.op, &answer, now);
@@ -260,7 +337,11 @@ impl Core {
         }
         let barrier = self.open_barrier(&waits);
         // An asker that has gone away asks again and gets the kept answer.
-        let _ = pending.answer.send(Done { index: Some(index), answer, barrier });
+        let _ = pending.answer.send(Done {
+            index: Some(index),
+            answer,
+            barrier,
+        });
     }
 
     fn session_changed(&mut self, op: &Op, answer: &Answer, now: Duration) {

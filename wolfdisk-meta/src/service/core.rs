@@ -127,10 +127,18 @@ impl Core {
     /// The log entry that must be durable for everything up to `version` to be. None: it is.
     pub(super) fn entry_of(&mut self, version: Version) -> Option<LogIndex> {
         let durable = self.log.watermarks().durable;
-        while self.undurable.front().is_some_and(|(index, _)| *index <= durable) {
+        while self
+            .undurable
+            .front()
+            .is_some_and(|(index, _)| *index <= durable)
+        {
             self.undurable.pop_front();
         }
-        let mut before = self.undurable.iter().rev().skip_while(|(_, made)| *made > version);
+        let mut before = self
+            .undurable
+            .iter()
+            .rev()
+            .skip_while(|(_, made)| *made > version);
         before.next().map(|(index, _)| *index)
     }
 }

@@ -27,15 +27,30 @@ impl Service {
         request: v1::OpenSessionRequest,
     ) -> Result<v1::OpenSessionReply, Failure> {
         if request.frontend.len() > FRONTEND_MAX_BYTES || request.place.len() > PLACE_MAX_BYTES {
-            return Err(Failure::Invalid("the session's name or place is too long".into()));
+            return Err(Failure::Invalid(
+                "the session's name or place is too long".into(),
+            ));
         }
         if self.core().feeds.len() >= limits::SESSIONS_MAX {
             return Err(Failure::Unavailable("too many sessions are open".into()));
         }
         // The kernel's word counts, not the caller's: the process is looked for when it falls silent.
         let pid = call.peer.map_or(0, |peer| peer.pid.max(0) as u32);
-        let v1::OpenSessionRequest { frontend, place, read_only, .. } = request;
-        let opened = self.propose(Op::OpenSession { frontend, place, pid, read_only }, false)?;
+        let v1::OpenSessionRequest {
+            frontend,
+            place,
+            read_only,
+            ..
+        } = request;
+        let opened = self.propose(
+            Op::OpenSession {
+                frontend,
+                place,
+                pid,
+                read_only,
+            },
+            false,
+        )?;
         let (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
         let session = answer.session.ok_or_else(Service::stopping)?;
         let options = self.options();
@@ -57,7 +72,13 @@ impl Service {
     ) -> Result<v1::Empty, Failure> {
         let session = SessionId(request.session);
         if self.core().coherence.knows(session) {
-            let closed = self.propose(Op::CloseSession { session, expired: false }, false)?;
+            let closed = self.propose(
+                Op::CloseSession {
+                    session,
+                    expired: false,
+                },
+                false,
+            )?;
             closed.applied().await.ok_or_else(Service::stopping)?;
         }
         Ok(v1::Empty {})
@@ -99,7 +120,10 @@ impl Service {
         }
         let mut closed = Vec::new();
         if !request.released.is_empty() {
-            let orphans = core.index.orphans_of(session).map_err(|error| self.broken(error))?;
+            let orphans = core
+                .index
+                .orphans_of(session)
+                .map_err(|error| self.broken(error))?;
             for ino in request.released.iter().map(|ino| Ino(*ino)) {
                 core.coherence.closed(session, ino);
                 if orphans.contains(&ino) {
@@ -110,11 +134,21 @@ impl Service {
         let beat = core.coherence.heartbeat(session, request.confirmed, now);
         let beat = beat.ok_or(Failure::StaleSession)?;
         core.barriers_fell(beat.fallen);
-        let wake = core.feeds.get(&session).cloned().ok_or(Failure::StaleSession)?;
+        let wake = core
+            .feeds
+            .get(&session)
+            .cloned()
+            .ok_or(Failure::StaleSession)?;
         drop(core);
         if !closed.is_empty() {
             // Nobody waits for it: an orphan that is not released now is released with the session.
-            self.propose(Op::Release { session, inos: closed }, false)?;
+            self.propose(
+                Op::Release {
+                    session,
+                    inos: closed,
+                },
+                false,
+            )?;
         }
         Ok((beat.lease, now, wake))
     }
@@ -123,5 +157,10 @@ impl Service {
 fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>) -> v1::FeedReply {
     let rolled_back = items.iter().any(|item| item.notice == Notice::Everything);
     let invalidations = items.into_iter().map(convert::invalidation).collect();
-    v1::FeedReply { version, lease_ms, invalidations, rolled_back }
+    v1::FeedReply {
+        version,
+        lease_ms,
+        invalidations,
+        rolled_back,
+    }
 }

@@ -30,7 +30,10 @@ pub async fn listen(
     path: &Path,
     ready: impl FnOnce(),
 ) -> Result<(), ServiceError> {
-    let failed = |source| ServiceError::Socket { path: path.to_owned(), source };
+    let failed = |source| ServiceError::Socket {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
@@ -63,6 +66,12 @@ pub async fn listen(
 
 /// Root, the user that the daemon runs as, and its group unless that is root's.
 fn admission() -> Admission {
-    let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    Admission { uids: vec![0, uid], gid: (gid != 0).then_some(gid) }
+    let (uid, gid) = (
+        nix::unistd::geteuid().as_raw(),
+        nix::unistd::getegid().as_raw(),
+    );
+    Admission {
+        uids: vec![0, uid],
+        gid: (gid != 0).then_some(gid),
+    }
 }

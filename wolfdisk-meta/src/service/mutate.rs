@@ -23,7 +23,13 @@ impl Service {
         request: v1::MutateRequest,
     ) -> Result<v1::MutateReply, Failure> {
         let (_, session, now) = self.enter(request.session)?;
-        let Mutation { origin, op, durable, keep_open, lock_wait } = match convert::mutation(request) {
+        let Mutation {
+            origin,
+            op,
+            durable,
+            keep_open,
+            lock_wait,
+        } = match convert::mutation(request) {
             Ok(mutation) => mutation,
             // The same request is refused the same way whenever it comes: it needs no place in the log.
             Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
@@ -35,16 +41,30 @@ impl Service {
         if op.data_bytes() > 0 {
             self.wait_room().await?;
         }
-        let creates = keep_open && matches!(op, Op::Create { kind: Kind::File, .. });
+        let made = matches!(op, Op::Create { .. });
+        let opens = keep_open
+            && matches!(
+                op,
+                Op::Create {
+                    kind: Kind::File,
+                    ..
+                }
+            );
         let lock_until = lock_wait.map(|wait| now + wait.min(limits::LOCK_WAIT_MAX));
         let (answer, receiver) = oneshot::channel();
-        self.enqueue(Pending { op, origin: Some(origin), durable, lock_until, answer })?;
+        self.enqueue(Pending {
+            op,
+            origin: Some(origin),
+            durable,
+            lock_until,
+            answer,
+        })?;
         let done = receiver.await.map_err(|_| Service::stopping())?;
         self.wait_barrier(done.barrier).await?;
         if let Some(index) = done.index.filter(|_| durable) {
             self.wait_durable(index).await?;
         }
-        self.reply(session, done.answer, creates)
+        self.reply(session, done.answer, made, opens)
     }
 
     pub(super) async fn sync(
@@ -67,19 +87,26 @@ impl Service {
         if let Some(index) = waits_for {
             self.wait_durable(index).await?;
         }
-        Ok(v1::SyncReply { durable: request.version })
+        Ok(v1::SyncReply {
+            durable: request.version,
+        })
     }
 
     fn refusal(&self, errno: i32) -> v1::MutateReply {
         let version = self.core().index.version().0;
-        v1::MutateReply { version, errno: errno as u32, ..v1::MutateReply::default() }
+        v1::MutateReply {
+            version,
+            errno: errno as u32,
+            ..v1::MutateReply::default()
+        }
     }
 
     fn reply(
         &self,
         session: SessionId,
         answer: Answer,
-        creates: bool,
+        made: bool,
+        opens: bool,
     ) -> Result<v1::MutateReply, Failure> {
         let now = self.clock.monotonic();
         let mut core = self.core();
@@ -97,8 +124,10 @@ impl Service {
         };
         for (position, ino) in answer.inodes.iter().enumerate() {
             let first = position == 0;
-            let attr = attr_for(&mut core, session, *ino, first && creates, now);
-            let Some((attr, rights)) = attr.map_err(|error| self.broken(error))? else { continue };
+            let attr = attr_for(&mut core, session, *ino, first && made, opens, now);
+            let Some((attr, rights)) = attr.map_err(|error| self.broken(error))? else {
+                continue;
+            };
             if first {
                 reply.rights = rights.to_wire();
                 reply.attrs.push(attr);
@@ -114,14 +143,21 @@ fn attr_for(
     core: &mut Core,
     session: SessionId,
     ino: Ino,
+    made: bool,
     opens: bool,
     now: std::time::Duration,
 ) -> Result<Option<(v1::Attr, RightSet)>, TableError> {
-    let Some(inode) = core.index.inode(ino)? else { return Ok(None) };
+    let Some(inode) = core.index.inode(ino)? else {
+        return Ok(None);
+    };
     let version = core.index.version();
-    let wanted = convert::cacheable(&inode);
+    let mut wanted = convert::cacheable(&inode);
+    if made && inode.is_directory() && inode.content_version == inode.born {
+        // Whoever makes a directory knows all its names, as long as there are none.
+        wanted |= RightSet::NAMES;
+    }
     let mut rights = core.coherence.grant(session, ino, wanted, version, now);
-    if opens {
+    if made && opens {
         // Nobody else has heard of a new inode long enough to have it open for writing.
         core.coherence.open_to_write(session, ino, version, now);
         rights |= core.coherence.write_right(session, ino, now);

@@ -40,7 +40,9 @@ impl Service {
         let found = core.index.lookup(parent, name.as_bytes());
         let found = found.map_err(|error| self.broken(error))?;
         let version = core.index.version();
-        let names = core.coherence.grant(session, parent, RightSet::NAMES, version, now);
+        let names = core
+            .coherence
+            .grant(session, parent, RightSet::NAMES, version, now);
         let mut reply = v1::LookupReply {
             version: version.0,
             parent_rights: names.to_wire(),
@@ -48,7 +50,10 @@ impl Service {
         };
         if let Some((ino, inode)) = found {
             let wanted = convert::cacheable(&inode);
-            reply.rights = core.coherence.grant(session, ino, wanted, version, now).to_wire();
+            reply.rights = core
+                .coherence
+                .grant(session, ino, wanted, version, now)
+                .to_wire();
             reply.attr = Some(convert::attr(ino, &inode));
             reply.found = true;
         }
@@ -67,7 +72,11 @@ impl Service {
         let wanted = convert::cacheable(&inode);
         let rights = core.coherence.grant(session, ino, wanted, version, now);
         let attr = Some(convert::attr(ino, &inode));
-        Ok(v1::GetAttrReply { version: version.0, attr, rights: rights.to_wire() })
+        Ok(v1::GetAttrReply {
+            version: version.0,
+            attr,
+            rights: rights.to_wire(),
+        })
     }
 
     pub(super) async fn open(
@@ -105,14 +114,22 @@ impl Service {
             None
         };
         let attr = Some(convert::attr(ino, &inode));
-        Ok(v1::OpenReply { version: version.0, attr, rights: rights.to_wire(), map })
+        Ok(v1::OpenReply {
+            version: version.0,
+            attr,
+            rights: rights.to_wire(),
+            map,
+        })
     }
 
     fn may_write(&self, core: &Core, session: SessionId, inode: &Inode) -> Result<(), Failure> {
         if inode.is_directory() {
             return Err(Failure::Errno(libc::EISDIR));
         }
-        let owner = core.index.session(session).map_err(|error| self.broken(error))?;
+        let owner = core
+            .index
+            .session(session)
+            .map_err(|error| self.broken(error))?;
         match owner {
             Some(owner) if owner.read_only => Err(Failure::Errno(libc::EROFS)),
             Some(_) => Ok(()),
@@ -132,7 +149,10 @@ impl Service {
         let mut map = self.mapped(&core, ino, offset, length, pieces, MAP_MAX_DATA_BYTES)?;
         let version = core.index.version();
         let wanted = RightSet::ATTR | RightSet::DATA;
-        map.rights = core.coherence.grant(session, ino, wanted, version, now).to_wire();
+        map.rights = core
+            .coherence
+            .grant(session, ino, wanted, version, now)
+            .to_wire();
         Ok(map)
     }
 
@@ -148,7 +168,9 @@ impl Service {
         data_max: usize,
     ) -> Result<v1::MapReply, Failure> {
         let map = core.index.map(ino, offset, length, max_pieces as usize);
-        let map = map.map_err(|error| self.broken(error))?.ok_or(Failure::Errno(libc::ENOENT))?;
+        let map = map
+            .map_err(|error| self.broken(error))?
+            .ok_or(Failure::Errno(libc::ENOENT))?;
         let mut reply = v1::MapReply {
             version: core.index.version().0,
             offset,
@@ -194,7 +216,9 @@ impl Service {
         let listing = core.index.readdir(ino, request.after_cookie, limit);
         let listing = listing.map_err(|error| self.broken(error))?;
         let version = core.index.version();
-        let names = core.coherence.grant(session, ino, RightSet::NAMES, version, now);
+        let names = core
+            .coherence
+            .grant(session, ino, RightSet::NAMES, version, now);
         let mut entries = Vec::with_capacity(listing.entries.len());
         for listed in listing.entries {
             let (child, mode) = (listed.ino, listed.kind.mode_bits());
@@ -206,7 +230,10 @@ impl Service {
                 ..v1::DirEntry::default()
             };
             if request.attributes
-                && let Some(inode) = core.index.inode(child).map_err(|error| self.broken(error))?
+                && let Some(inode) = core
+                    .index
+                    .inode(child)
+                    .map_err(|error| self.broken(error))?
             {
                 entry.attr = Some(convert::attr(child, &inode));
                 if core.coherence.has_room(session) {
@@ -238,13 +265,27 @@ impl Service {
         let xattrs = core.index.xattrs(ino).map_err(|error| self.broken(error))?;
         let listed = xattrs.into_iter().map(|(name, value)| {
             let value_omitted = value.len() > XATTR_LISTED_BYTES;
-            let value = if value_omitted { bytes::Bytes::new() } else { value };
-            v1::Xattr { name, value, value_omitted }
+            let value = if value_omitted {
+                bytes::Bytes::new()
+            } else {
+                value
+            };
+            v1::Xattr {
+                name,
+                value,
+                value_omitted,
+            }
         });
         let version = core.index.version();
-        let rights = core.coherence.grant(session, ino, RightSet::ATTR, version, now);
+        let rights = core
+            .coherence
+            .grant(session, ino, RightSet::ATTR, version, now);
         let (version, xattrs) = (version.0, listed.collect());
-        Ok(v1::ListXattrReply { version, xattrs, rights: rights.to_wire() })
+        Ok(v1::ListXattrReply {
+            version,
+            xattrs,
+            rights: rights.to_wire(),
+        })
     }
 
     pub(super) fn get_xattr(
@@ -255,9 +296,15 @@ impl Service {
         let (core, _, _) = self.enter(request.session)?;
         let ino = Ino(request.ino);
         self.inode(&core, ino)?;
-        let value = core.index.xattr(ino, &request.name).map_err(|error| self.broken(error))?;
+        let value = core
+            .index
+            .xattr(ino, &request.name)
+            .map_err(|error| self.broken(error))?;
         let value = value.ok_or(Failure::Errno(libc::ENODATA))?;
-        Ok(v1::GetXattrReply { version: core.index.version().0, value })
+        Ok(v1::GetXattrReply {
+            version: core.index.version().0,
+            value,
+        })
     }
 
     pub(super) fn get_lock(
@@ -265,12 +312,15 @@ impl Service {
         _call: &mut Call,
         request: v1::GetLockRequest,
     ) -> Result<v1::GetLockReply, Failure> {
-        let wanted = request.lock.ok_or_else(|| Failure::Invalid("no lock is named".into()))?;
+        let wanted = request
+            .lock
+            .ok_or_else(|| Failure::Invalid("no lock is named".into()))?;
         let lock = convert::lock(&wanted)?;
         let (core, session, _) = self.enter(request.session)?;
         let (start, end) = (lock.start, lock.end);
-        let held =
-            core.index.lock_conflict(lock.ino, session, lock.owner, lock.mode, start, end);
+        let held = core
+            .index
+            .lock_conflict(lock.ino, session, lock.owner, lock.mode, start, end);
         let held = held.map_err(|error| self.broken(error))?;
         Ok(match held {
             None => v1::GetLockReply::default(),

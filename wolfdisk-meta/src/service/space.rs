@@ -37,9 +37,16 @@ impl SpaceView {
         let short = disk.available_bytes < reserve_bytes(disk.total_bytes);
         let full = short || chunkd.as_ref().is_some_and(|status| status.full);
         if self.full.swap(full, Ordering::Relaxed) != full {
-            tracing::warn!(full, available_bytes = disk.available_bytes, "the disk's state changed");
+            tracing::warn!(
+                full,
+                available_bytes = disk.available_bytes,
+                "the disk's state changed"
+            );
         }
-        *self.known.lock() = Known { disk: Some(disk), chunkd };
+        *self.known.lock() = Known {
+            disk: Some(disk),
+            chunkd,
+        };
     }
 
     /// Whether only what frees room is accepted.
@@ -56,12 +63,16 @@ impl SpaceView {
     fn total_and_free(&self) -> (u64, u64) {
         let known = self.known.lock();
         let (total, free, reserve) = match (&known.chunkd, known.disk) {
-            (Some(status), _) => {
-                (status.disk_total_bytes, status.disk_free_bytes, status.reserve_bytes)
-            }
-            (None, Some(disk)) => {
-                (disk.total_bytes, disk.available_bytes, reserve_bytes(disk.total_bytes))
-            }
+            (Some(status), _) => (
+                status.disk_total_bytes,
+                status.disk_free_bytes,
+                status.reserve_bytes,
+            ),
+            (None, Some(disk)) => (
+                disk.total_bytes,
+                disk.available_bytes,
+                reserve_bytes(disk.total_bytes),
+            ),
             (None, None) => (0, 0, 0),
         };
         (total.saturating_sub(reserve), free.saturating_sub(reserve))
@@ -75,7 +86,11 @@ impl Service {
         request: v1::StatFsRequest,
     ) -> Result<v1::StatFsReply, Failure> {
         let (core, _, _) = self.enter(request.session)?;
-        let inodes = core.index.usage(0).map_err(|error| self.broken(error))?.inodes;
+        let inodes = core
+            .index
+            .usage(0)
+            .map_err(|error| self.broken(error))?
+            .inodes;
         drop(core);
         let (total_bytes, free_bytes) = self.space.total_and_free();
         Ok(v1::StatFsReply {

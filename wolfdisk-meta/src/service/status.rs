@@ -73,10 +73,7 @@ impl Service {
     }
 }
 
-fn sessions(
-    core: &Core,
-    now: std::time::Duration,
-) -> Result<Vec<v1::SessionStatus>, TableError> {
+fn sessions(core: &Core, now: std::time::Duration) -> Result<Vec<v1::SessionStatus>, TableError> {
     let one = |(session, record): (SessionId, crate::index::record::Session)| {
         let heard = core.liveness.last_heard(session).unwrap_or(now);
         Ok(v1::SessionStatus {
@@ -105,5 +102,7 @@ fn counters(core: &Core) -> HashMap<String, u64> {
         ("garbage_chunks", core.index.counters().garbage),
         ("queued_mutations", core.queue.len() as u64),
     ];
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    all.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

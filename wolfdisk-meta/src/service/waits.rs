@@ -26,7 +26,11 @@ impl Service {
                 let (outcome, waits, undestaged) = {
                     let mut core = self.core();
                     let outcome = core.run_batch(wall, now);
-                    (outcome, core.next_tick().is_some(), core.index.undestaged_bytes())
+                    (
+                        outcome,
+                        core.next_tick().is_some(),
+                        core.index.undestaged_bytes(),
+                    )
                 };
                 if waits {
                     self.timer.notify_one();
@@ -92,7 +96,10 @@ impl Service {
         let mut dead = core.liveness.expired(now);
         let suspects = core.liveness.suspects(now);
         dead.extend(
-            suspects.iter().filter(|suspect| is_gone(suspect.pid)).map(|suspect| suspect.session),
+            suspects
+                .iter()
+                .filter(|suspect| is_gone(suspect.pid))
+                .map(|suspect| suspect.session),
         );
         dead.sort_unstable();
         dead.dedup();
@@ -117,7 +124,13 @@ impl Service {
     /// Does a mutation of the daemon's own. The receiver gets its answer once it is applied.
     pub fn propose(&self, op: Op, durable: bool) -> Result<OwnMutation, Failure> {
         let (answer, receiver) = oneshot::channel();
-        self.enqueue(Pending { op, origin: None, durable, lock_until: None, answer })?;
+        self.enqueue(Pending {
+            op,
+            origin: None,
+            durable,
+            lock_until: None,
+            answer,
+        })?;
         Ok(OwnMutation(receiver))
     }
 
@@ -137,7 +150,9 @@ impl Service {
         &self,
         barrier: Option<oneshot::Receiver<()>>,
     ) -> Result<(), Failure> {
-        let Some(barrier) = barrier else { return Ok(()) };
+        let Some(barrier) = barrier else {
+            return Ok(());
+        };
         self.timer.notify_one();
         match tokio::time::timeout(WAIT_MAX, barrier).await {
             Ok(Ok(())) => Ok(()),
@@ -158,7 +173,9 @@ impl Service {
             }
         };
         tokio::time::timeout(WAIT_MAX, wait).await.map_err(|_| {
-            Failure::Unavailable("small writes wait for wolfdisk-chunkd, which does not take them".into())
+            Failure::Unavailable(
+                "small writes wait for wolfdisk-chunkd, which does not take them".into(),
+            )
         })
     }
 }

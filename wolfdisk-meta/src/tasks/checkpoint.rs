@@ -48,7 +48,9 @@ pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> 
     let began = Instant::now();
     let job = {
         let mut core = service.core();
-        let Some(job) = core.index.records_mut().freeze() else { return Ok(()) };
+        let Some(job) = core.index.records_mut().freeze() else {
+            return Ok(());
+        };
         core.log.want_durable(job.applied().index);
         job
     };
@@ -69,8 +71,13 @@ pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> 
     core.index.records_mut().thaw();
     let next = LogIndex(applied.index.0 + 1);
     let needed = core.index.first_needed_log_index()?;
-    core.log.truncate_before(needed.map_or(next, |needed| needed.min(next)))?;
+    core.log
+        .truncate_before(needed.map_or(next, |needed| needed.min(next)))?;
     drop(core);
-    tracing::debug!(version = applied.version.0, took_ms = began.elapsed().as_millis(), "checkpoint");
+    tracing::debug!(
+        version = applied.version.0,
+        took_ms = began.elapsed().as_millis(),
+        "checkpoint"
+    );
     Ok(())
 }

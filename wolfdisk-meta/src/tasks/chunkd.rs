@@ -23,5 +23,8 @@ pub fn patient() -> Options {
 
 /// For questions whose answer may be missing.
 pub fn brief() -> Options {
-    Options { retry: false, ..Options::within(Duration::from_millis(500)) }
+    Options {
+        retry: false,
+        ..Options::within(Duration::from_millis(500))
+    }
 }

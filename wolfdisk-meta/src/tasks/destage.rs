@@ -70,6 +70,10 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
 
 /// Much is in the log, or the oldest of it has been there for a while.
 fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
+    if service.space().chunkd().is_none() {
+        // Asking would only wait, and a stop with it.
+        return false;
+    }
     let core = service.core();
     let bytes = core.index.undestaged_bytes();
     let first = match core.index.first_needed_log_index() {
@@ -88,12 +92,9 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
         Some((index, since)) if *index == first => {
             bytes > limits::DESTAGE_BYTES || since.elapsed() >= limits::DESTAGE_AGE
         }
-        // The first has changed: what follows it is about as old as what was moved before.
-        Some((index, _)) => {
-            *index = first;
-            true
-        }
-        None => {
+        // The first has been moved or written over: what follows it gets its own time, so that chunks
+        // are filled and not made of crumbs.
+        Some(_) | None => {
             *oldest = Some((first, Instant::now()));
             bytes > limits::DESTAGE_BYTES
         }
@@ -109,7 +110,11 @@ fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), PassError> {
     let packed = pack(&ranges, chunk_size);
     drop(ranges);
     let hello = chunkd.hello(&mut chunkd::patient(), &v1::Empty {})?;
-    watch::announce(service, NodeNumber(hello.node), Incarnation(hello.incarnation));
+    watch::announce(
+        service,
+        NodeNumber(hello.node),
+        Incarnation(hello.incarnation),
+    );
     let mut chunks = Vec::with_capacity(packed.chunks.len());
     let mut place = 0;
     for bytes in packed.chunks {
@@ -130,14 +135,24 @@ fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), PassError> {
             epoch: PutEpoch(put.epoch),
         };
         let id = ChunkId::from_slice(&put.id).map_err(PassError::BadId)?;
-        chunks.push(DestageChunk { id, length, receipts: vec![receipt] });
+        chunks.push(DestageChunk {
+            id,
+            length,
+            receipts: vec![receipt],
+        });
     }
     // Data before log: the mutation names the chunks only once they are durable.
     let flushed = chunkd.flush(&mut chunkd::patient(), &v1::FlushRequest { place })?;
     if flushed.incarnation != hello.incarnation || flushed.durable_place < place {
         return Err(PassError::Restarted);
     }
-    let proposed = service.propose(Op::Destage { chunks, moves: packed.moves }, false)?;
+    let proposed = service.propose(
+        Op::Destage {
+            chunks,
+            moves: packed.moves,
+        },
+        false,
+    )?;
     let (_, answer) = proposed.wait().ok_or(PassError::Ending)?;
     match (answer.errno, answer.retry_put) {
         (0, false) => Ok(()),
@@ -148,7 +163,10 @@ fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), PassError> {
 /// The oldest ranges with their bytes, at most `limit` bytes, ordered by file and offset so that what is
 /// read together lies together.
 fn gather(service: &Service, limit: usize) -> Result<Vec<(UndestagedRange, Bytes)>, PassError> {
-    let listed = service.core().index.undestaged(LogIndex(0), limits::DESTAGE_RANGES)?;
+    let listed = service
+        .core()
+        .index
+        .undestaged(LogIndex(0), limits::DESTAGE_RANGES)?;
     let mut ranges = Vec::new();
     let mut total = 0;
     for range in listed {
@@ -158,7 +176,10 @@ fn gather(service: &Service, limit: usize) -> Result<Vec<(UndestagedRange, Bytes
         }
         // One short section for each, so that calls get between.
         let core = service.core();
-        match core.log.read(range.log_index, range.log_offset, range.length as u32) {
+        match core
+            .log
+            .read(range.log_index, range.log_offset, range.length as u32)
+        {
             Ok(bytes) => ranges.push((range, bytes)),
             // Written over since it was listed, and truncated: nothing to move.
             Err(ReplicationError::NoEntry(_)) => {}

@@ -18,8 +18,17 @@ pub async fn run(service: &Service) {
     loop {
         tokio::time::sleep(LOOK).await;
         for session in service.dead_sessions(is_gone) {
-            tracing::info!(session = session.0, "a front-end is gone, its session is closed");
-            let closed = service.propose(Op::CloseSession { session, expired: true }, false);
+            tracing::info!(
+                session = session.0,
+                "a front-end is gone, its session is closed"
+            );
+            let closed = service.propose(
+                Op::CloseSession {
+                    session,
+                    expired: true,
+                },
+                false,
+            );
             match closed {
                 Ok(closed) => {
                     if closed.applied().await.is_none() {

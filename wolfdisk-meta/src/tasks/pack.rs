@@ -21,12 +21,17 @@ pub fn pack(ranges: &[(UndestagedRange, Bytes)], chunk_size: usize) -> Packed {
     for (range, bytes) in ranges {
         let mut done = 0;
         while done < bytes.len() {
-            let full = packed.chunks.last().is_none_or(|chunk| chunk.len() >= chunk_size);
+            let full = packed
+                .chunks
+                .last()
+                .is_none_or(|chunk| chunk.len() >= chunk_size);
             if full {
                 packed.chunks.push(Vec::new());
             }
             let chunk = packed.chunks.len() - 1;
-            let Some(room) = packed.chunks.last_mut() else { break };
+            let Some(room) = packed.chunks.last_mut() else {
+                break;
+            };
             let count = (chunk_size - room.len()).min(bytes.len() - done);
             packed.moves.push(DestageMove {
                 ino: range.ino,

@@ -21,7 +21,13 @@ pub async fn run(service: &Service) {
             tokio::time::sleep(LOOK).await;
             continue;
         };
-        match service.propose(Op::Reap { ino, extents: limits::REAP_STEP_EXTENTS }, false) {
+        match service.propose(
+            Op::Reap {
+                ino,
+                extents: limits::REAP_STEP_EXTENTS,
+            },
+            false,
+        ) {
             Ok(step) => {
                 if step.applied().await.is_none() {
                     return;

@@ -79,11 +79,25 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
 
 fn sweep(service: &Service, chunkd: &Chunkd, stop: &Stop, whole: bool) -> Result<u64, SweepError> {
     let epoch = chunkd.advance_epoch(&mut chunkd::patient(), &v1::Empty {})?;
-    let v1::AdvanceEpochReply { swept, incarnation, node } = epoch;
+    let v1::AdvanceEpochReply {
+        swept,
+        incarnation,
+        node,
+    } = epoch;
     let node = NodeNumber(node);
     watch::announce(service, node, Incarnation(incarnation));
-    let sweep = Sweep { service, chunkd, stop, node, incarnation, swept };
-    let logged = sweep.log(Op::Sweep { node, swept: PutEpoch(swept) })?;
+    let sweep = Sweep {
+        service,
+        chunkd,
+        stop,
+        node,
+        incarnation,
+        swept,
+    };
+    let logged = sweep.log(Op::Sweep {
+        node,
+        swept: PutEpoch(swept),
+    })?;
     sweep.wait_durable(logged)?;
     let mut freed = sweep.free_garbage()?;
     if whole {
@@ -94,8 +108,11 @@ fn sweep(service: &Service, chunkd: &Chunkd, stop: &Stop, whole: bool) -> Result
 
 impl Sweep<'_> {
     fn log(&self, op: Op) -> Result<LogIndex, SweepError> {
-        let (index, answer) =
-            self.service.propose(op, true)?.wait().ok_or(SweepError::Ending)?;
+        let (index, answer) = self
+            .service
+            .propose(op, true)?
+            .wait()
+            .ok_or(SweepError::Ending)?;
         match answer.errno {
             0 => Ok(index),
             errno => Err(SweepError::Refused(errno)),
@@ -117,8 +134,14 @@ impl Sweep<'_> {
     fn free_garbage(&self) -> Result<u64, SweepError> {
         let (mut after, mut total) = (None, 0);
         loop {
-            let ids = self.service.core().index.garbage(after, limits::FREE_AT_ONCE)?;
-            let Some(last) = ids.last() else { return Ok(total) };
+            let ids = self
+                .service
+                .core()
+                .index
+                .garbage(after, limits::FREE_AT_ONCE)?;
+            let Some(last) = ids.last() else {
+                return Ok(total);
+            };
             after = Some(*last);
             total += self.free(&ids)?;
         }
@@ -135,7 +158,11 @@ impl Sweep<'_> {
             };
             let page = self.chunkd.inventory(&mut chunkd::patient(), &request)?;
             let mut unused = Vec::new();
-            for id in page.ids.iter().filter_map(|id| ChunkId::from_slice(id).ok()) {
+            for id in page
+                .ids
+                .iter()
+                .filter_map(|id| ChunkId::from_slice(id).ok())
+            {
                 let known = self.service.core().index.chunk(id)?;
                 if known.is_none_or(|chunk| chunk.references == 0) {
                     unused.push(id);
@@ -162,11 +189,17 @@ impl Sweep<'_> {
             ids: ids.iter().map(|id| Bytes::copy_from_slice(&id.0)).collect(),
         };
         let reply = self.chunkd.free(&mut chunkd::patient(), &request)?;
-        let freed: Vec<_> =
-            reply.freed.iter().filter_map(|id| ChunkId::from_slice(id).ok()).collect();
+        let freed: Vec<_> = reply
+            .freed
+            .iter()
+            .filter_map(|id| ChunkId::from_slice(id).ok())
+            .collect();
         let count = freed.len() as u64;
         if count > 0 {
-            self.log(Op::DropChunks { node: self.node, ids: freed })?;
+            self.log(Op::DropChunks {
+                node: self.node,
+                ids: freed,
+            })?;
         }
         Ok(count)
     }

@@ -35,10 +35,19 @@ impl Threads {
     /// The system has no threads left.
     pub fn start(service: &Arc<Service>, around: &Surroundings) -> io::Result<Threads> {
         let stop = Stop::default();
-        let mut threads = Threads { stop, handles: Vec::new() };
+        let mut threads = Threads {
+            stop,
+            handles: Vec::new(),
+        };
         let spaces = around.clone();
         threads.spawn("watch", service, move |service, stop| {
-            watch::run(service, &chunkd::connect(spaces.chunkd_socket), &*spaces.disk, &spaces.meta_dir, stop);
+            watch::run(
+                service,
+                &chunkd::connect(spaces.chunkd_socket),
+                &*spaces.disk,
+                &spaces.meta_dir,
+                stop,
+            );
         })?;
         let socket = around.chunkd_socket.clone();
         threads.spawn("destage", service, move |service, stop| {
@@ -60,7 +69,8 @@ impl Threads {
     ) -> io::Result<()> {
         let (service, stop) = (service.clone(), self.stop.clone());
         let thread = std::thread::Builder::new().name(name.to_owned());
-        self.handles.push(thread.spawn(move || body(&service, &stop))?);
+        self.handles
+            .push(thread.spawn(move || body(&service, &stop))?);
         Ok(())
     }
 

@@ -20,9 +20,15 @@ const LOOK_UNKNOWN: Duration = Duration::from_millis(100);
 /// The thread's life.
 pub fn run(service: &Service, chunkd: &Chunkd, disk: &dyn Disk, meta_dir: &Path, stop: &Stop) {
     loop {
-        let status = chunkd.status(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {}).ok();
+        let status = chunkd
+            .status(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {})
+            .ok();
         let known = match &status {
-            Some(status) => announce(service, NodeNumber(status.node), Incarnation(status.incarnation)),
+            Some(status) => announce(
+                service,
+                NodeNumber(status.node),
+                Incarnation(status.incarnation),
+            ),
             None => false,
         };
         match disk.space(meta_dir) {
@@ -41,7 +47,11 @@ pub fn announce(service: &Service, node: NodeNumber, incarnation: Incarnation) -
     match recorded {
         Ok(Some(record)) if record.incarnation == incarnation => true,
         Ok(_) => {
-            tracing::info!(node = node.0, incarnation = incarnation.0, "the chunk store is up");
+            tracing::info!(
+                node = node.0,
+                incarnation = incarnation.0,
+                "the chunk store is up"
+            );
             let told = service.propose(Op::NodeUp { node, incarnation }, false);
             told.is_ok_and(|told| told.wait().is_some())
         }

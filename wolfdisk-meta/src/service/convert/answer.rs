@@ -13,7 +13,11 @@ use crate::machine::rights::RightSet;
 /// What an answer with the attributes of an inode lets its receiver cache. The names of a directory
 /// are a right of their own.
 pub fn cacheable(inode: &Inode) -> RightSet {
-    if inode.is_directory() { RightSet::ATTR } else { RightSet::ATTR | RightSet::DATA }
+    if inode.is_directory() {
+        RightSet::ATTR
+    } else {
+        RightSet::ATTR | RightSet::DATA
+    }
 }
 
 /// The attributes of an inode.
@@ -46,9 +50,17 @@ pub fn attr(ino: Ino, inode: &Inode) -> v1::Attr {
 /// A piece whose bytes, if they were in the log, have been read.
 pub fn piece(piece: MapPiece) -> v1::Piece {
     let source = match piece.source {
-        MapSource::Chunk { id, chunk_length, offset } => {
+        MapSource::Chunk {
+            id,
+            chunk_length,
+            offset,
+        } => {
             let id = bytes::Bytes::copy_from_slice(&id.0);
-            Source::Chunk(v1::ChunkSpan { id, offset, chunk_length })
+            Source::Chunk(v1::ChunkSpan {
+                id,
+                offset,
+                chunk_length,
+            })
         }
         MapSource::Inline(bytes) => Source::Data(bytes),
         MapSource::Zero => Source::Hole(v1::Hole { allocated: true }),
@@ -56,7 +68,11 @@ pub fn piece(piece: MapPiece) -> v1::Piece {
         // The caller reads the log first; without its bytes there is nothing to say of it.
         MapSource::Log { .. } => Source::Data(bytes::Bytes::new()),
     };
-    v1::Piece { offset: piece.offset, length: piece.length, source: Some(source) }
+    v1::Piece {
+        offset: piece.offset,
+        length: piece.length,
+        source: Some(source),
+    }
 }
 
 /// A notice. `Everything` is told by the reply that carries it; the item stands for its number, so that it

@@ -40,13 +40,30 @@ pub fn lock(lock: &v1::SetLock) -> Result<LockRange, Failure> {
         return Err(Failure::Errno(libc::EINVAL));
     }
     let ino = super::ino(lock.ino)?;
-    let v1::SetLock { owner, start, end, pid, .. } = *lock;
-    Ok(LockRange { ino, owner, mode, start, end, pid })
+    let v1::SetLock {
+        owner,
+        start,
+        end,
+        pid,
+        ..
+    } = *lock;
+    Ok(LockRange {
+        ino,
+        owner,
+        mode,
+        start,
+        end,
+        pid,
+    })
 }
 
 /// A lock that somebody holds.
 pub fn held_lock(ino: Ino, held: &HeldLock) -> v1::SetLock {
-    let kind = if held.exclusive { Type::Write } else { Type::Read };
+    let kind = if held.exclusive {
+        Type::Write
+    } else {
+        Type::Read
+    };
     v1::SetLock {
         ino: ino.0,
         owner: held.owner,

@@ -40,7 +40,9 @@ pub struct Mutation {
 /// # Errors
 /// `Errno` where an application may have caused it, `Invalid` where only a broken front-end can.
 pub fn mutation(request: v1::MutateRequest) -> Result<Mutation, Failure> {
-    let wire = request.op.ok_or_else(|| Failure::Invalid("a mutation without content".into()))?;
+    let wire = request
+        .op
+        .ok_or_else(|| Failure::Invalid("a mutation without content".into()))?;
     if request.sequence == 0 {
         return Err(Failure::Invalid("sequences begin at 1".into()));
     }
@@ -54,7 +56,13 @@ pub fn mutation(request: v1::MutateRequest) -> Result<Mutation, Failure> {
         acknowledged: Sequence(request.acknowledged),
     };
     let (durable, keep_open) = (request.durable, request.keep_open);
-    Ok(Mutation { origin, op: op(wire, keep_open)?, durable, keep_open, lock_wait })
+    Ok(Mutation {
+        origin,
+        op: op(wire, keep_open)?,
+        durable,
+        keep_open,
+        lock_wait,
+    })
 }
 
 fn op(wire: Wire, keep_open: bool) -> Result<Op, Failure> {
@@ -62,7 +70,11 @@ fn op(wire: Wire, keep_open: bool) -> Result<Op, Failure> {
         Wire::Create(create) => create_op(create)?,
         Wire::Link(link) => {
             let (ino, parent) = (ino(link.ino)?, ino(link.parent)?);
-            Op::Link { ino, parent, name: name(&link.name)? }
+            Op::Link {
+                ino,
+                parent,
+                name: name(&link.name)?,
+            }
         }
         Wire::Unlink(unlink) => Op::Unlink {
             parent: ino(unlink.parent)?,
@@ -88,33 +100,73 @@ fn op(wire: Wire, keep_open: bool) -> Result<Op, Failure> {
         }
         Wire::Setattr(set) => set_attr(set)?,
         Wire::Setxattr(set) => set_xattr(set)?,
-        Wire::Removexattr(remove) => {
-            Op::RemoveXattr { ino: ino(remove.ino)?, name: xattr_name(remove.name)? }
-        }
+        Wire::Removexattr(remove) => Op::RemoveXattr {
+            ino: ino(remove.ino)?,
+            name: xattr_name(remove.name)?,
+        },
         Wire::Write(write) => write_op(write)?,
         Wire::Append(append) => {
             data_fits(append.data.len())?;
-            Op::Append { ino: ino(append.ino)?, data: append.data, kill_suid: append.kill_suid }
+            Op::Append {
+                ino: ino(append.ino)?,
+                data: append.data,
+                kill_suid: append.kill_suid,
+            }
         }
         Wire::Fallocate(allocate) => {
-            let v1::Fallocate { mode, offset, length, .. } = allocate;
+            let v1::Fallocate {
+                mode,
+                offset,
+                length,
+                ..
+            } = allocate;
             if length == 0 {
                 return Err(Failure::Errno(libc::EINVAL));
             }
             range_fits(offset, length)?;
-            Op::Fallocate { ino: ino(allocate.ino)?, mode, offset, length }
+            Op::Fallocate {
+                ino: ino(allocate.ino)?,
+                mode,
+                offset,
+                length,
+            }
         }
         Wire::CopyRange(copy) => {
-            let v1::CopyRange { source_offset, target_offset, length, .. } = copy;
+            let v1::CopyRange {
+                source_offset,
+                target_offset,
+                length,
+                ..
+            } = copy;
             range_fits(target_offset, length)?;
             let (source, target) = (ino(copy.source)?, ino(copy.target)?);
-            Op::CopyRange { source, source_offset, target, target_offset, length }
+            Op::CopyRange {
+                source,
+                source_offset,
+                target,
+                target_offset,
+                length,
+            }
         }
         Wire::Lock(wire) => {
             let lock = super::lock(&wire)?;
-            let super::LockRange { ino, owner, mode, start, end, pid } = lock;
+            let super::LockRange {
+                ino,
+                owner,
+                mode,
+                start,
+                end,
+                pid,
+            } = lock;
             debug_assert!(start <= end || mode == LockMode::Unlock);
-            Op::SetLock { ino, owner, mode, start, end, pid }
+            Op::SetLock {
+                ino,
+                owner,
+                mode,
+                start,
+                end,
+                pid,
+            }
         }
     })
 }
@@ -193,9 +245,16 @@ fn xattr_name(name: Bytes) -> Result<Bytes, Failure> {
 
 fn write_op(write: v1::Write) -> Result<Op, Failure> {
     if write.pieces.len() > limits::WRITE_PIECES_MAX {
-        return Err(Failure::Invalid(format!("a write of {} pieces", write.pieces.len())));
+        return Err(Failure::Invalid(format!(
+            "a write of {} pieces",
+            write.pieces.len()
+        )));
     }
-    let pieces: Vec<_> = write.pieces.into_iter().map(write_piece).collect::<Result<_, _>>()?;
+    let pieces: Vec<_> = write
+        .pieces
+        .into_iter()
+        .map(write_piece)
+        .collect::<Result<_, _>>()?;
     let data = |piece: &WritePiece| match &piece.source {
         WriteSource::Data(bytes) => bytes.len(),
         WriteSource::Chunk { .. } => 0,
@@ -219,25 +278,38 @@ fn write_piece(piece: v1::WritePiece) -> Result<WritePiece, Failure> {
     let source = match piece.source {
         Some(Source::Data(data)) if data.len() as u64 == length => WriteSource::Data(data),
         Some(Source::Data(_)) => {
-            return Err(Failure::Invalid("a piece is not as long as its data".into()));
+            return Err(Failure::Invalid(
+                "a piece is not as long as its data".into(),
+            ));
         }
         Some(Source::Chunk(place)) => chunk_source(place, length)?,
         None => return Err(Failure::Invalid("a piece without content".into())),
     };
-    Ok(WritePiece { offset, length, source })
+    Ok(WritePiece {
+        offset,
+        length,
+        source,
+    })
 }
 
 fn chunk_source(place: v1::ChunkPlace, length: u64) -> Result<WriteSource, Failure> {
     let id = ChunkId::from_slice(&place.id)
         .map_err(|length| Failure::Invalid(format!("a chunk id of {length} bytes")))?;
-    let v1::ChunkPlace { chunk_length, offset, .. } = place;
+    let v1::ChunkPlace {
+        chunk_length,
+        offset,
+        ..
+    } = place;
     if chunk_length as usize > CHUNK_SIZE_MAX_BYTES
         || u64::from(offset).saturating_add(length) > u64::from(chunk_length)
     {
         return Err(Failure::Invalid("a piece reaches beyond its chunk".into()));
     }
     if place.receipts.is_empty() || place.receipts.len() > limits::RECEIPTS_MAX {
-        return Err(Failure::Invalid(format!("{} receipts", place.receipts.len())));
+        return Err(Failure::Invalid(format!(
+            "{} receipts",
+            place.receipts.len()
+        )));
     }
     let receipt = |receipt: v1::Receipt| Receipt {
         node: NodeNumber(receipt.node),
@@ -245,7 +317,12 @@ fn chunk_source(place: v1::ChunkPlace, length: u64) -> Result<WriteSource, Failu
         epoch: PutEpoch(receipt.epoch),
     };
     let receipts = place.receipts.into_iter().map(receipt).collect();
-    Ok(WriteSource::Chunk { id, chunk_length, offset, receipts })
+    Ok(WriteSource::Chunk {
+        id,
+        chunk_length,
+        offset,
+        receipts,
+    })
 }
 
 fn time(time: v1::Time) -> Result<SetTime, Failure> {
@@ -267,7 +344,9 @@ fn range_fits(offset: u64, length: u64) -> Result<(), Failure> {
 
 fn data_fits(bytes: usize) -> Result<(), Failure> {
     if bytes > limits::MUTATION_DATA_MAX_BYTES {
-        return Err(Failure::Invalid(format!("a mutation with {bytes} bytes of data")));
+        return Err(Failure::Invalid(format!(
+            "a mutation with {bytes} bytes of data"
+        )));
     }
     Ok(())
 }
@@ -277,20 +356,32 @@ mod tests {
     use super::*;
 
     fn asked(op: Wire) -> Result<Op, Failure> {
-        let request =
-            v1::MutateRequest { session: 1, sequence: 1, op: Some(op), ..Default::default() };
+        let request = v1::MutateRequest {
+            session: 1,
+            sequence: 1,
+            op: Some(op),
+            ..Default::default()
+        };
         mutation(request).map(|mutation| mutation.op)
     }
 
     fn written(piece: v1::WritePiece) -> Result<Op, Failure> {
-        asked(Wire::Write(v1::Write { ino: 2, pieces: vec![piece], ..Default::default() }))
+        asked(Wire::Write(v1::Write {
+            ino: 2,
+            pieces: vec![piece],
+            ..Default::default()
+        }))
     }
 
     #[test]
     fn a_write_beyond_the_largest_file_is_too_big() {
         let source = Some(Source::Data(Bytes::from_static(b"xy")));
         let last = FILE_SIZE_MAX_BYTES - 2;
-        let piece = |offset| v1::WritePiece { offset, length: 2, source: source.clone() };
+        let piece = |offset| v1::WritePiece {
+            offset,
+            length: 2,
+            source: source.clone(),
+        };
         assert!(written(piece(last)).is_ok());
         assert_eq!(written(piece(last + 1)), Err(Failure::Errno(libc::EFBIG)));
         assert_eq!(written(piece(u64::MAX)), Err(Failure::Errno(libc::EFBIG)));
@@ -310,10 +401,19 @@ mod tests {
             source: Some(Source::Chunk(place)),
         };
         assert!(written(piece(place.clone(), 10)).is_ok());
-        assert!(matches!(written(piece(place.clone(), 11)), Err(Failure::Invalid(_))));
-        let bare = v1::ChunkPlace { receipts: Vec::new(), ..place.clone() };
+        assert!(matches!(
+            written(piece(place.clone(), 11)),
+            Err(Failure::Invalid(_))
+        ));
+        let bare = v1::ChunkPlace {
+            receipts: Vec::new(),
+            ..place.clone()
+        };
         assert!(matches!(written(piece(bare, 1)), Err(Failure::Invalid(_))));
-        let short = v1::ChunkPlace { id: Bytes::from(vec![7; 31]), ..place };
+        let short = v1::ChunkPlace {
+            id: Bytes::from(vec![7; 31]),
+            ..place
+        };
         assert!(matches!(written(piece(short, 1)), Err(Failure::Invalid(_))));
     }
 
@@ -329,7 +429,10 @@ mod tests {
         };
         assert!(create(b"ok").is_ok());
         assert_eq!(create(b""), Err(Failure::Errno(libc::ENOENT)));
-        assert_eq!(create(&[b'x'; 256]), Err(Failure::Errno(libc::ENAMETOOLONG)));
+        assert_eq!(
+            create(&[b'x'; 256]),
+            Err(Failure::Errno(libc::ENAMETOOLONG))
+        );
         assert_eq!(create(b"a/b"), Err(Failure::Errno(libc::EINVAL)));
         assert_eq!(create(b".."), Err(Failure::Errno(libc::EINVAL)));
     }

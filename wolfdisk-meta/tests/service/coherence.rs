@@ -1,0 +1,190 @@
+//! Two front-ends of one daemon: nobody serves what another has changed.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::daemon::{DEADLINE, Node, create, lock, options, unlink, write};
+use wolfdisk_proto::v1::invalidation::Kind;
+use wolfdisk_proto::v1::set_lock::Type;
+use wolfdisk_proto::v1::{self, Right};
+
+fn has(rights: u32, right: Right) -> bool {
+    rights & right as u32 != 0
+}
+
+/// Runs something on a thread and gives its answer through a channel.
+fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> mpsc::Receiver<T> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(work()));
+    receiver
+}
+
+#[test]
+fn a_name_that_another_misses_is_created_only_once_that_other_knows() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (writer, reader) = (daemon.session("w"), daemon.session("r"));
+    let missing = reader.lookup("new");
+    assert!(!missing.found && has(missing.parent_rights, Right::Names));
+    let created = beside(move || writer.create("new"));
+    let told = reader.told(0);
+    let [item] = told.invalidations.as_slice() else {
+        panic!("one notice: {told:?}")
+    };
+    assert_eq!(
+        (item.kind(), item.ino, &item.name[..]),
+        (Kind::Name, 1, &b"new"[..])
+    );
+    assert!(item.version > missing.version);
+    // Told is not confirmed.
+    assert!(created.try_recv().is_err());
+    reader.feed(item.number, Duration::ZERO);
+    created.recv_timeout(DEADLINE).expect("created");
+    assert!(reader.lookup("new").found);
+}
+
+#[test]
+fn a_silent_front_end_holds_a_mutation_up_for_its_lease_at_the_most() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (writer, silent) = (daemon.session("w"), daemon.session("r"));
+    silent.lookup("new");
+    let began = Instant::now();
+    writer.create("new");
+    assert!(
+        began.elapsed() > Duration::from_millis(1500),
+        "it must wait for the lease"
+    );
+    assert!(began.elapsed() < Duration::from_secs(4), "but not longer");
+    // When it speaks again it is told to drop everything, and gets no lease before it has.
+    let told = silent.told(0);
+    assert!(told.rolled_back);
+    assert_eq!(told.lease_ms, 0);
+    let number = told.invalidations.last().expect("a number").number;
+    assert!(silent.feed(number, Duration::ZERO).lease_ms > 0);
+}
+
+#[test]
+fn of_two_writers_neither_buffers_until_one_has_closed() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (first, second) = (daemon.session("1"), daemon.session("2"));
+    let ino = first.create("file");
+    assert!(has(first.open_file(ino, true).rights, Right::Write));
+    let other = second.clone();
+    let opened = beside(move || other.open_file(ino, true));
+    let told = first.told(0);
+    let [item] = told.invalidations.as_slice() else {
+        panic!("one notice: {told:?}")
+    };
+    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
+    let number = item.number;
+    first.feed(number, Duration::ZERO);
+    let opened = opened.recv_timeout(DEADLINE).expect("opened");
+    assert!(!has(opened.rights, Right::Write));
+    let request = v1::FeedRequest {
+        session: first.id,
+        confirmed: number,
+        dropped: vec![ino],
+        ..Default::default()
+    };
+    first.meta.feed(&mut options(), &request).expect("a feed");
+    assert!(has(second.open_file(ino, true).rights, Right::Write));
+}
+
+#[test]
+fn an_open_file_outlives_its_name_until_it_is_released() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (holder, remover) = (daemon.session("h"), daemon.session("r"));
+    let ino = remover.create("file");
+    assert_eq!(remover.mutate(write(ino, 0, b"kept")).errno, 0);
+    holder.open_file(ino, false);
+    let removing = remover.clone();
+    let removed = beside(move || removing.mutate(unlink("file")));
+    let told = holder.told(0);
+    assert!(told.invalidations.iter().any(|item| item.ino == ino));
+    let number = told.invalidations.last().expect("a notice").number;
+    holder.feed(number, Duration::ZERO);
+    let removed = removed.recv_timeout(DEADLINE).expect("an answer");
+    assert!(removed.errno == 0 && removed.removed);
+    assert_eq!(holder.content(ino), b"kept");
+    let request = v1::FeedRequest {
+        session: holder.id,
+        released: vec![ino],
+        ..Default::default()
+    };
+    holder.meta.feed(&mut options(), &request).expect("a feed");
+    let until = Instant::now() + DEADLINE;
+    while holder.attr(ino).is_some() {
+        assert!(Instant::now() < until, "the inode must go");
+    }
+}
+
+#[test]
+fn after_a_restart_a_mutation_waits_for_the_rights_of_before() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (writer, reader) = (daemon.session("w"), daemon.session("r"));
+    reader.lookup("new");
+    daemon.kill();
+    let daemon = node.start();
+    let created = beside(move || writer.create("new"));
+    let told = reader.told(0);
+    assert!(told.rolled_back);
+    let number = told.invalidations.last().expect("a number").number;
+    let began = Instant::now();
+    reader.feed(number, Duration::ZERO);
+    created.recv_timeout(DEADLINE).expect("created");
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "confirmed is enough"
+    );
+    drop(daemon);
+}
+
+#[test]
+fn a_lock_waits_is_granted_in_turn_and_never_deadlocks() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (one, two) = (daemon.session("1"), daemon.session("2"));
+    let (a, b) = (one.create("a"), one.create("b"));
+    assert_eq!(one.mutate(lock(a, 1, Type::Write, 0)).errno, 0);
+    assert_eq!(two.mutate(lock(b, 1, Type::Write, 0)).errno, 0);
+    assert_eq!(
+        two.mutate(lock(a, 1, Type::Write, 0)).errno,
+        libc::EAGAIN as u32
+    );
+    assert_eq!(
+        two.mutate(lock(a, 1, Type::Write, 50)).errno,
+        libc::EAGAIN as u32
+    );
+    let waiting = two.clone();
+    let granted = beside(move || waiting.mutate(lock(a, 1, Type::Write, 10_000)));
+    let until = Instant::now() + DEADLINE;
+    while one.counter("lock_waits") < 2 {
+        assert!(Instant::now() < until, "the other must wait");
+    }
+    // The other waits for `a`, so waiting for `b` would never end.
+    let refused = one.mutate(lock(b, 1, Type::Write, 10_000));
+    assert_eq!(refused.errno, libc::EDEADLK as u32);
+    assert!(granted.try_recv().is_err());
+    assert_eq!(one.mutate(lock(a, 1, Type::Unlock, 0)).errno, 0);
+    assert_eq!(granted.recv_timeout(DEADLINE).expect("an answer").errno, 0);
+}
+
+#[test]
+fn a_closed_session_is_stale_and_its_locks_are_free() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (one, two) = (daemon.session("1"), daemon.session("2"));
+    let ino = one.create("a");
+    assert_eq!(one.mutate(lock(ino, 1, Type::Write, 0)).errno, 0);
+    let request = v1::CloseSessionRequest { session: one.id };
+    one.meta
+        .close_session(&mut options(), &request)
+        .expect("closed");
+    let stale = one.meta.mutate(&mut options(), &one.request(create("x")));
+    assert_eq!(stale, Err(wolfdisk_proto::Failure::StaleSession));
+    assert_eq!(two.mutate(lock(ino, 1, Type::Write, 0)).errno, 0);
+}

@@ -1,0 +1,319 @@
+//! A daemon inside the test: the real service over a real directory, on a thread of its own, and
+//! front-ends that speak frames to it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use wolfdisk_common::config::{Arguments, Config};
+use wolfdisk_common::disk::Disk;
+use wolfdisk_common::disk::real::RealDisk;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::node_id::NodeId;
+use wolfdisk_meta::service::{self, Service};
+use wolfdisk_meta::tasks::checkpoint;
+use wolfdisk_proto::blocking::Pool;
+use wolfdisk_proto::call::Options;
+use wolfdisk_proto::v1::mutate_request::Op;
+use wolfdisk_proto::v1::{self, MetaClient};
+
+/// Longest a test waits for anything.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A directory with a node in it.
+pub struct Node {
+    directory: tempfile::TempDir,
+}
+
+/// A running daemon.
+pub struct Daemon {
+    socket: PathBuf,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<Arc<Service>>>,
+}
+
+impl Node {
+    pub fn new() -> Node {
+        let directory = tempfile::tempdir().expect("a directory");
+        let node = Node { directory };
+        let id = NodeId::parse("test").expect("an id");
+        Identity::init(&node.config().paths(), id).expect("initialised");
+        node
+    }
+
+    fn config(&self) -> Config {
+        // An empty file of its own, so that nothing of this machine's configuration gets in.
+        let config = self.directory.path().join("config.toml");
+        std::fs::write(&config, "").expect("written");
+        let data_dir = Some(self.directory.path().join("data"));
+        let arguments = Arguments {
+            config: Some(config),
+            data_dir,
+            ..Arguments::default()
+        };
+        Config::load(&arguments).expect("a configuration")
+    }
+
+    pub fn start(&self) -> Daemon {
+        let config = self.config();
+        let identity = Identity::load_for(&config).expect("an identity");
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let paths = config.paths();
+        paths.create_run_dir().expect("a directory");
+        let opened = wolfdisk_meta::run::open(&disk, &paths.meta_dir(), &identity, &config);
+        let service = opened.expect("an index");
+        let (socket, stop) = (paths.meta_socket(), Arc::new(Notify::new()));
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = {
+            let (socket, stop) = (socket.clone(), stop.clone());
+            std::thread::spawn(move || run(service, &socket, &stop, ready))
+        };
+        is_ready
+            .recv_timeout(DEADLINE)
+            .expect("the daemon is ready");
+        Daemon {
+            socket,
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+fn run(
+    service: Arc<Service>,
+    socket: &Path,
+    stop: &Notify,
+    ready: std::sync::mpsc::Sender<()>,
+) -> Arc<Service> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let told = || ready.send(()).expect("the test waits");
+        tokio::select! {
+            () = stop.notified() => {}
+            outcome = service::listen(service.clone(), socket, told) => outcome.expect("listening"),
+            () = service.run_batches() => {}
+            () = service.run_timer() => {}
+        }
+    });
+    service.abandon();
+    service
+}
+
+impl Daemon {
+    /// Ends without a checkpoint: what is not in the log is lost.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Ends with a checkpoint.
+    pub fn stop(mut self) {
+        let service = self.end().expect("it ran");
+        checkpoint::once(&service, None).expect("a checkpoint");
+    }
+
+    fn end(&mut self) -> Option<Arc<Service>> {
+        self.stop.notify_one();
+        self.thread
+            .take()
+            .map(|thread| thread.join().expect("the daemon did not panic"))
+    }
+
+    /// A new front-end.
+    pub fn session(&self, frontend: &str) -> Session {
+        let pool = Arc::new(Pool::new(self.socket.clone()));
+        Session::open(MetaClient(pool), frontend)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A front-end's session. It outlives a restart of the daemon.
+#[derive(Clone)]
+pub struct Session {
+    pub meta: MetaClient<Arc<Pool>>,
+    pub id: u64,
+    sequence: Arc<std::sync::atomic::AtomicU64>,
+}
+
+impl Session {
+    fn open(meta: MetaClient<Arc<Pool>>, frontend: &str) -> Session {
+        let request = v1::OpenSessionRequest {
+            frontend: frontend.into(),
+            ..Default::default()
+        };
+        let reply = meta
+            .open_session(&mut options(), &request)
+            .expect("a session");
+        Session {
+            meta,
+            id: reply.session,
+            sequence: Arc::default(),
+        }
+    }
+
+    /// The request for a mutation with the next number.
+    pub fn request(&self, op: Op) -> v1::MutateRequest {
+        let sequence = self
+            .sequence
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            + 1;
+        v1::MutateRequest {
+            session: self.id,
+            sequence,
+            acknowledged: sequence.saturating_sub(64),
+            op: Some(op),
+            ..Default::default()
+        }
+    }
+
+    pub fn send(&self, request: &v1::MutateRequest) -> v1::MutateReply {
+        self.meta
+            .mutate(&mut options(), request)
+            .expect("an answer")
+    }
+
+    pub fn mutate(&self, op: Op) -> v1::MutateReply {
+        self.send(&self.request(op))
+    }
+
+    /// Creates a file in the root directory; answers its inode.
+    pub fn create(&self, name: &str) -> u64 {
+        let reply = self.mutate(create(name));
+        assert_eq!(reply.errno, 0, "create {name}");
+        reply.attrs.first().expect("attributes").ino
+    }
+
+    pub fn lookup(&self, name: &str) -> v1::LookupReply {
+        let name = Bytes::copy_from_slice(name.as_bytes());
+        let request = v1::LookupRequest {
+            session: self.id,
+            parent: 1,
+            name,
+        };
+        self.meta
+            .lookup(&mut options(), &request)
+            .expect("an answer")
+    }
+
+    /// One of the daemon's counters.
+    pub fn counter(&self, name: &str) -> u64 {
+        let status = self
+            .meta
+            .status(&mut options(), &v1::Empty {})
+            .expect("a status");
+        status.counters.get(name).copied().expect("a counter")
+    }
+
+    pub fn attr(&self, ino: u64) -> Option<v1::Attr> {
+        let request = v1::GetAttrRequest {
+            session: self.id,
+            ino,
+        };
+        self.meta
+            .get_attr(&mut options(), &request)
+            .ok()
+            .and_then(|reply| reply.attr)
+    }
+
+    pub fn open_file(&self, ino: u64, write: bool) -> v1::OpenReply {
+        let request = v1::OpenRequest {
+            session: self.id,
+            ino,
+            write,
+            with_map: true,
+        };
+        self.meta.open(&mut options(), &request).expect("opened")
+    }
+
+    /// All bytes of a small file.
+    pub fn content(&self, ino: u64) -> Vec<u8> {
+        let map = self.open_file(ino, false).map.expect("a map");
+        assert_eq!(map.covered_to, map.size);
+        let mut bytes = Vec::new();
+        for piece in map.pieces {
+            match piece.source.expect("a source") {
+                v1::piece::Source::Data(data) => bytes.extend_from_slice(&data),
+                v1::piece::Source::Hole(_) => bytes.resize(bytes.len() + piece.length as usize, 0),
+                v1::piece::Source::Chunk(_) => panic!("nothing is in chunks here"),
+            }
+        }
+        bytes
+    }
+
+    pub fn feed(&self, confirmed: u64, wait: Duration) -> v1::FeedReply {
+        let request = v1::FeedRequest {
+            session: self.id,
+            confirmed,
+            wait_ms: wait.as_millis() as u32,
+            ..Default::default()
+        };
+        self.meta.feed(&mut options(), &request).expect("a feed")
+    }
+
+    /// Feeds until something is to be dropped.
+    pub fn told(&self, confirmed: u64) -> v1::FeedReply {
+        let until = std::time::Instant::now() + DEADLINE;
+        while std::time::Instant::now() < until {
+            let reply = self.feed(confirmed, Duration::from_millis(500));
+            if !reply.invalidations.is_empty() {
+                return reply;
+            }
+        }
+        panic!("nothing was told");
+    }
+}
+
+pub fn options() -> Options {
+    Options::within(DEADLINE)
+}
+
+pub fn create(name: &str) -> Op {
+    Op::Create(v1::Create {
+        parent: 1,
+        name: Bytes::copy_from_slice(name.as_bytes()),
+        mode: libc::S_IFREG | 0o644,
+        ..Default::default()
+    })
+}
+
+pub fn unlink(name: &str) -> Op {
+    let name = Bytes::copy_from_slice(name.as_bytes());
+    Op::Unlink(v1::Unlink {
+        parent: 1,
+        name,
+        directory: false,
+    })
+}
+
+pub fn write(ino: u64, offset: u64, data: &[u8]) -> Op {
+    let piece = v1::WritePiece {
+        offset,
+        length: data.len() as u64,
+        source: Some(v1::write_piece::Source::Data(Bytes::copy_from_slice(data))),
+    };
+    Op::Write(v1::Write {
+        ino,
+        pieces: vec![piece],
+        ..Default::default()
+    })
+}
+
+pub fn lock(ino: u64, owner: u64, kind: v1::set_lock::Type, wait_ms: u32) -> Op {
+    Op::Lock(v1::SetLock {
+        ino,
+        owner,
+        r#type: kind as i32,
+        end: u64::MAX,
+        wait_ms,
+        ..Default::default()
+    })
+}

@@ -1,0 +1,6 @@
+//! The daemon's promises, shown on a real directory over its real socket.
+
+mod coherence;
+mod daemon;
+mod durability;
+mod round_trip;
