@@ -27,7 +27,7 @@ pub use command::{Outcome, python, run, run_as, sh};
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
 pub use processes::{descendants, is_alive, kill_hard, signal, vm_rss_bytes};
-pub use programs::{program, repository};
+pub use programs::{program, public_programs, repository};
 pub use random::{Random, is_long_run};
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::mounts::{detach_below, is_mounted};
 use crate::processes::{descendants, is_alive, kill_hard, signal};
-use crate::programs::program;
+use crate::programs::{program, public_programs};
 use crate::scratch::Scratch;
 use crate::second_mount::SecondMount;
 use crate::wait::{DEADLINE, wait_until, wait_within};
@@ -101,7 +101,7 @@ impl Node {
             .append(true)
             .open(self.log_path())
             .expect("a file");
-        let mut command = self.command(&program("wolfdiskctl"));
+        let mut command = self.command();
         command
             .arg("up")
             .arg("--data-dir")
@@ -135,11 +135,16 @@ impl Node {
         assert!(is_mounted(&self.mount), "it said ready without a mount");
     }
 
-    fn command(&self, program: &Path) -> Command {
-        match self.plan.uid {
-            Some(uid) => crate::command::run_as(uid, self.scratch.path(), program, &[]),
-            None => Command::new(program),
+    fn command(&self) -> Command {
+        let Some(uid) = self.plan.uid else {
+            return Command::new(program("wolfdiskctl"));
+        };
+        let home = self.scratch.path();
+        for path in [home, &self.mount] {
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).expect("root gives it away");
         }
+        let programs = public_programs(&self.scratch);
+        crate::command::run_as(uid, home, &programs.join("wolfdiskctl"), &[])
     }
 
     /// Stops it in order. Panics unless it ends with code 0 and leaves no mount.

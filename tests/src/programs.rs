@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::scratch::Scratch;
+
 /// A program of the same build as the running test.
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test knows where it is");
@@ -17,6 +19,20 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// All programs in a directory that every user may enter, which the target directory may not be.
+pub fn public_programs(scratch: &Scratch) -> PathBuf {
+    let directory = scratch.directory("bin");
+    for name in [
+        "wolfdiskctl",
+        "wolfdisk-meta",
+        "wolfdisk-chunkd",
+        "wolfdisk-fuse",
+    ] {
+        std::fs::copy(program(name), directory.join(name)).expect("copied");
+    }
+    directory
 }
 
 /// The repository's root.

@@ -12,6 +12,9 @@ use std::thread::JoinHandle;
 
 use wolfdisk_tests::{Daemon, Node, Random, is_long_run, wait_until};
 
+/// What must be in a directory.
+type Files = BTreeMap<String, Vec<u8>>;
+
 const WORKERS: usize = 4;
 
 /// Kills of each test.
@@ -24,7 +27,7 @@ fn kills() -> usize {
 struct Work {
     stop: Arc<AtomicBool>,
     steps: Arc<AtomicUsize>,
-    threads: Vec<JoinHandle<(PathBuf, BTreeMap<String, Vec<u8>>)>>,
+    threads: Vec<JoinHandle<(PathBuf, Files)>>,
 }
 
 impl Work {
@@ -39,7 +42,7 @@ impl Work {
                 let (stop, steps) = (stop.clone(), steps.clone());
                 std::thread::spawn(move || {
                     fs::create_dir(&directory).expect("made");
-                    let (mut random, mut there) = (Random::new(), BTreeMap::new());
+                    let (mut random, mut there) = (Random::new(), Files::new());
                     while !stop.load(Ordering::SeqCst) {
                         step(&directory, &mut random, &mut there);
                         steps.fetch_add(1, Ordering::SeqCst);
@@ -67,7 +70,7 @@ impl Work {
     }
 
     /// Ends it and gives what must be there, by directory.
-    fn stop(self) -> Vec<(PathBuf, BTreeMap<String, Vec<u8>>)> {
+    fn stop(self) -> Vec<(PathBuf, Files)> {
         self.stop.store(true, Ordering::SeqCst);
         self.threads
             .into_iter()
@@ -77,7 +80,7 @@ impl Work {
 }
 
 /// One change, of which every call must succeed exactly once.
-fn step(directory: &Path, random: &mut Random, there: &mut BTreeMap<String, Vec<u8>>) {
+fn step(directory: &Path, random: &mut Random, there: &mut Files) {
     let name = format!("file{}", random.below(40));
     let path = directory.join(&name);
     match (random.below(6), there.contains_key(&name)) {
@@ -133,7 +136,7 @@ fn step(directory: &Path, random: &mut Random, there: &mut BTreeMap<String, Vec<
     }
 }
 
-fn check(expected: &[(PathBuf, BTreeMap<String, Vec<u8>>)]) {
+fn check(expected: &[(PathBuf, Files)]) {
     for (directory, files) in expected {
         let mut found: Vec<String> = fs::read_dir(directory)
             .expect("a directory")

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Runs bench/workloads.py on WolfDisk, MooseFS and the disk's own file system in one run, and writes
+# the table of medians to docs/performance.md.
+#
+#     bench/compare.sh [--dir DIR] [--keep-doc] [arguments of workloads.py, e.g. --rounds 5 --only read]
+#
+# Needs root, fio and Debian's moosefs-master, moosefs-chunkserver and moosefs-client. Everything lives
+# below DIR (default: a new directory in TMPDIR), on whose file system the baseline runs, and is stopped
+# and removed at the end. With --keep-doc the table is only printed.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+base= keep_doc=
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --dir) base=$2; shift 2 ;;
+        --keep-doc) keep_doc=1; shift ;;
+        *) arguments+=("$1"); shift ;;
+    esac
+done
+[ "$(id -u)" = 0 ] || { echo "run as root: the page cache is dropped before cold reads" >&2; exit 2; }
+command -v fio > /dev/null || { echo "fio is missing; run: apt install fio" >&2; exit 2; }
+
+# shellcheck source=bench/moosefs.sh
+. "$here/moosefs.sh"
+
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" \
+    -p wolfdiskctl -p wolfdisk-meta -p wolfdisk-chunkd -p wolfdisk-fuse
+programs=${CARGO_TARGET_DIR:-$root/target}/release
+
+work=$(mktemp -d "${base:-${TMPDIR:-/tmp}}/wolfdisk-bench-XXXXXX")
+node=
+finish() {
+    set +e
+    moosefs_stop "$work/moosefs"
+    if [ -n "$node" ]; then
+        kill "$node" 2>/dev/null
+        wait "$node"
+    fi
+    if grep -q " $work/" /proc/self/mountinfo; then
+        echo "something is still mounted below $work; it is left there" >&2
+    else
+        rm -rf "$work"
+    fi
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+mkdir "$work/ext4" "$work/mount"
+"$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount" > "$work/up.out" 2> "$work/up.log" &
+node=$!
+for _ in $(seq 300); do
+    grep -q '^ready mount=' "$work/up.out" && break
+    kill -0 "$node" 2>/dev/null || { cat "$work/up.log" >&2; exit 1; }
+    sleep 0.1
+done
+moosefs_start "$work/moosefs"
+
+baseline=$(stat -f -c %T "$work/ext4")
+[ "$baseline" = ext2/ext3 ] && baseline=ext4
+python3 "$here/workloads.py" "${arguments[@]}" --json "$work/figures.json" \
+    "WolfDisk=$work/mount" "MooseFS=$work/moosefs/mount" "$baseline=$work/ext4" \
+    2> >(tee "$work/failures" >&2) | tee "$work/table"
+
+if [ -z "$keep_doc" ]; then
+    python3 "$here/report.py" "$work/figures.json" "$work/failures" "${arguments[@]}" \
+        > "$work/performance.md"
+    cp "$work/performance.md" "$root/docs/performance.md"
+    echo "written: docs/performance.md"
+fi

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Turns the figures of workloads.py into docs/performance.md.
+
+    report.py FIGURES.json FAILURES [arguments that workloads.py was given]"""
+import json, os, pathlib, re, statistics, subprocess, sys
+
+figures = json.load(open(sys.argv[1]))
+failures = [line.strip() for line in open(sys.argv[2]) if line.startswith("#")]
+arguments = sys.argv[3:]
+here = pathlib.Path(__file__).parent
+# The units stand in the table of workloads itself.
+units = dict(re.findall(r'^    \("([^"]+)", "([^"]+)"', (here / "workloads.py").read_text(), re.M))
+
+
+def said(*command):
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return run.stdout.strip()
+
+
+def facts():
+    cpu = re.search(r"Model name:\s*(.*)", said("lscpu"))
+    memory = re.search(r"MemTotal:\s*(\d+)", open("/proc/meminfo").read())
+    system = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', open("/etc/os-release").read(), re.M))
+    moosefs = said("dpkg-query", "-W", "-f", "${Version}", "moosefs-master")
+    commit = said("git", "-c", "safe.directory=*", "-C", str(here), "rev-parse", "--short=12", "HEAD")
+    virtual = said("systemd-detect-virt") or "none"
+    yield "processor", f"{os.cpu_count()} x {cpu.group(1) if cpu else 'unknown'}"
+    yield "memory", f"{int(memory.group(1)) / 2**20:.0f} GiB" if memory else "unknown"
+    yield "virtualisation", virtual
+    yield "system", f"{system.get('PRETTY_NAME', 'Linux')}, Linux {os.uname().release.split('-')[0]}"
+    yield "WolfDisk", f"release build of {commit}, one node, `wolfdiskctl up` without a configuration"
+    yield "MooseFS", f"{moosefs or 'unknown'}, one master, one chunk server, goal 1, default settings"
+
+
+names = list(next(iter(figures.values())))
+base = names[-1]
+rounds = max(len(v) for row in figures.values() for v in row.values())
+ours, theirs = names[0], names[1]
+print("# Performance\n")
+print(f"`bench/workloads.py` on {', '.join(names[:-1])} and {base} (the disk that all of them lie on),")
+print(f"workload by workload in turn in one run of {rounds} rounds. The table shows medians; more is better in")
+print(f"every row. The ratio in brackets is to {base}, the last column compares {ours} with {theirs}.\n")
+print("| | |\n|---|---|")
+for what, value in facts():
+    print(f"| {what} | {value} |")
+print(f"\n| workload | unit | {' | '.join(names)} | {ours} : {theirs} |")
+print("|---|---|" + "---:|" * (len(names) + 1))
+for workload, row in figures.items():
+    if not any(row[n] for n in names):
+        continue
+    median = {n: statistics.median(row[n]) if row[n] else 0 for n in names}
+    ratio = lambda a, b: f"{median[a] / median[b]:.2f}" if median[b] else "-"
+    cells = [f"{median[n]:,.0f} ({ratio(n, base)})" if n != base else f"{median[n]:,.0f}" for n in names]
+    print(f"| {workload} | {units.get(workload, '')} | {' | '.join(cells)} | {ratio(ours, theirs)} |")
+for failure in failures:
+    print(f"\nFailed: {failure.lstrip('# ')}")
+given = " " + " ".join(arguments) if arguments else ""
+print(f"""
+## How to repeat it
+
+```
+apt install fio moosefs-master moosefs-chunkserver moosefs-client
+bench/compare.sh{given}
+```
+
+As root. The script builds WolfDisk, starts one node and one MooseFS (on the address of a veth pair of its
+own, since its master refuses loopback), runs the workloads, stops and removes everything, and writes this
+file. Cold rows drop the page cache first; the front-ends' and daemons' own caches stay.
+
+The round trip that every metadata call is made of is measured by
+`cargo run --release -p wolfdisk-proto --example framed_bench`.""")
