@@ -7,9 +7,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+
+/// How long a holder that was killed may take until the kernel has dropped its lock.
+const DYING_MAX: Duration = Duration::from_secs(5);
+/// Pause between two looks at it.
+const DYING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Held as long as this value lives.
 #[derive(Debug)]
@@ -62,18 +68,39 @@ impl Lock {
             .create(true)
             .truncate(false)
             .mode(0o600);
-        let file = options.open(path).map_err(failed)?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut locked) => {
-                name_holder(&mut locked).map_err(failed)?;
-                Ok(Lock { _file: locked })
+        let mut file = options.open(path).map_err(failed)?;
+        let start = Instant::now();
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(mut locked) => {
+                    name_holder(&mut locked).map_err(failed)?;
+                    return Ok(Lock { _file: locked });
+                }
+                Err((held, Errno::EWOULDBLOCK)) => {
+                    let pid = holder(&held).map_err(failed)?;
+                    if !pid.is_some_and(has_ended) || start.elapsed() > DYING_MAX {
+                        return Err(LockError::Held {
+                            path: path.to_owned(),
+                            holder: pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                        });
+                    }
+                    file = held;
+                }
+                Err((_, errno)) => return Err(failed(errno.into())),
             }
-            Err((file, Errno::EWOULDBLOCK)) => Err(LockError::Held {
-                path: path.to_owned(),
-                holder: holder(file),
-            }),
-            Err((_, errno)) => Err(failed(errno.into())),
+            std::thread::sleep(DYING_PAUSE);
         }
+    }
+}
+
+/// Whether the process was ended: the kernel may still be taking it apart, its locks last.
+fn has_ended(pid: u32) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // The state follows the name, which may hold anything but is closed by the last parenthesis.
+        Ok(stat) => stat
+            .rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X'])),
+        Err(_) => true,
     }
 }
 
@@ -83,13 +110,11 @@ fn name_holder(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn holder(mut file: File) -> String {
+fn holder(mut file: &File) -> io::Result<Option<u32>> {
     let mut text = String::new();
-    let known = file
-        .read_to_string(&mut text)
-        .ok()
-        .and_then(|_| text.trim().parse::<u32>().ok());
-    known.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string())
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::identity::{Identity, IdentityError};
 use wolfdisk_common::lock::{Lock, LockError};
-use wolfdisk_common::socket;
+use wolfdisk_proto::blocking::Connection;
 
 use super::init::node_id;
 use crate::error::CtlError;
@@ -62,7 +62,9 @@ impl Node {
         let mut daemons = Vec::new();
         if self._lock.is_some() {
             let paths = self.config.paths();
-            let runs = |path: PathBuf| socket::connect(&path).is_ok();
+            // A daemon that is just being killed still has its socket but answers no more: it does not
+            // count as running.
+            let runs = |path: PathBuf| Connection::open(&path).is_ok();
             if !runs(paths.chunkd_socket()) {
                 daemons.push(self.daemon("wolfdisk-chunkd")?);
             }
