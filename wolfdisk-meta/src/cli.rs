@@ -20,6 +20,10 @@ pub struct Cli {
 
 impl From<Cli> for Arguments {
     fn from(cli: Cli) -> Arguments {
-        Arguments { config: cli.config, data_dir: cli.data_dir, ..Arguments::default() }
+        Arguments {
+            config: cli.config,
+            data_dir: cli.data_dir,
+            ..Arguments::default()
+        }
     }
 }
