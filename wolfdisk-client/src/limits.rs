@@ -25,8 +25,9 @@ pub const UNCOMMITTED_MAX_BYTES: usize = 32 * 1024 * 1024;
 pub const WRITE_PIECES_MAX: usize = 512;
 /// An `O_APPEND` write that is logged as one `append`; longer ones become several.
 pub const APPEND_MAX_BYTES: usize = 128 * 1024;
-/// How often chunks that were refused (`retry_put`) are put again before the write fails.
-pub const PUT_AGAIN_MAX: usize = 5;
+/// How long chunks that are refused (`retry_put`) are put again before the write fails and with it what
+/// was buffered: as long as a daemon may take to come back.
+pub const PUT_AGAIN_DEADLINE: Duration = CALL_DEADLINE;
 /// Threads that put full chunks in the background: chunkd hashes on as many cores.
 pub const PUT_THREADS: usize = 2;
 /// Connections with a shared area that are kept for puts.

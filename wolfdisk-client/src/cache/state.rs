@@ -70,6 +70,8 @@ pub(crate) struct NodeState {
     pub(crate) own_version: u64,
     /// The least content version of anything the kernel may hold pages of; see `keep_cache`.
     pub(crate) lowest_read: Option<u64>,
+    /// The kernel is about to be told to drop its pages, which no right covers.
+    pub(crate) pages_doomed: bool,
     /// Who took locks through this volume.
     pub(crate) lock_owners: HashSet<u64>,
     /// Content version as an open without rights was told.
@@ -102,6 +104,7 @@ impl NodeState {
             tell_release: false,
             own_version: 0,
             lowest_read: None,
+            pages_doomed: false,
             lock_owners: HashSet::new(),
             opened_content: None,
             asked_to_write: None,

@@ -4,6 +4,7 @@
 //! its mutation is answered. A failure drops what it concerned and is told to every handle once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use wolfdisk_common::time::Timestamp;
@@ -75,7 +76,8 @@ impl Volume {
         mtime: Option<Timestamp>,
         durable: bool,
     ) -> Result<()> {
-        for _ in 0..limits::PUT_AGAIN_MAX {
+        let until = Instant::now() + limits::PUT_AGAIN_DEADLINE;
+        while Instant::now() < until {
             let Some(placed) = self.place(batch)? else {
                 continue;
             };
@@ -102,6 +104,8 @@ impl Volume {
                 batch
                     .iter()
                     .for_each(|pending| pending.sealed.store_again());
+                // Just after a start the index may not know the chunk store yet.
+                std::thread::sleep(limits::RETRY_PAUSE);
                 continue;
             }
             if reply.errno != 0 {
@@ -109,7 +113,7 @@ impl Volume {
             }
             return self.committed(node, batch, &placed, reply, asked);
         }
-        Err(Failure::Unavailable("chunks were swept again and again".to_owned()).into())
+        Err(Failure::Unavailable("chunks were refused again and again".to_owned()).into())
     }
 
     /// Stores what does not ride in the log, durably. None: the store restarted meanwhile, again.

@@ -1,6 +1,6 @@
 //! What the volume does when the daemon says that something changed elsewhere.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use wolfdisk_common::ids::Ino;
@@ -8,6 +8,7 @@ use wolfdisk_proto::v1::Invalidation;
 use wolfdisk_proto::v1::invalidation::Kind;
 
 use super::Volume;
+use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, WRITE};
 use crate::session::feed::Follower;
 
@@ -139,6 +140,25 @@ impl Volume {
             node.pages_dropped(&mut state);
         }
         told
+    }
+
+    /// What was read or written without a right gets into the kernel's pages all the same, and nobody
+    /// would tell when it changes: the pages go as soon as the request is answered.
+    pub(super) fn drop_pages_soon(&self, node: &Arc<Node>) {
+        let Some(listener) = self.listener.read().clone() else {
+            return;
+        };
+        if std::mem::replace(&mut node.state.lock().pages_doomed, true) {
+            return;
+        }
+        let node = node.clone();
+        self.notices.queue(move || {
+            node.state.lock().pages_doomed = false;
+            match listener.invalidate_inode(node.ino, true) {
+                Ok(()) => node.pages_dropped(&mut node.state.lock()),
+                Err(error) => tracing::warn!(ino = %node.ino, %error, "the kernel kept pages"),
+            }
+        });
     }
 
     /// Rights are gone with their epoch. What was buffered under them is written back at once; after a

@@ -99,6 +99,7 @@ impl Volume {
         if missing != from {
             return Ok(None); // the right went meanwhile: ask for all of it
         }
+        self.drop_pages_soon(node);
         self.uncached(node, &reply, from, to)
     }
 

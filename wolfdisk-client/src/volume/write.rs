@@ -13,7 +13,7 @@ use super::Volume;
 use super::handles::Handle;
 use super::sealed::{Pending, Sealed};
 use crate::cache::node::Node;
-use crate::cache::state::{ATTR, NodeState, WRITE};
+use crate::cache::state::{ATTR, DATA, NodeState, WRITE};
 use crate::counters::Counter;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -59,6 +59,9 @@ impl Volume {
         self.budget.release(bytes.len().saturating_sub(growth));
         if through || handle.flags.sync {
             self.save(&handle, handle.flags.sync)?;
+        }
+        if through && !node.state.lock().has(DATA, &self.session.lease) {
+            self.drop_pages_soon(node);
         }
         Ok(bytes.len())
     }
