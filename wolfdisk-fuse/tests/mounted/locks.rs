@@ -58,7 +58,11 @@ fn hold_a_lock() {
         );
         match lock(&file, libc::F_WRLCK, start, length, true) {
             Ok(()) => println!("\ngot {start}"),
-            Err(errno) => println!("\nfailed {errno:?}"),
+            Err(errno) => {
+                // Ends, and with it goes what it holds: others may wait for that.
+                println!("\nfailed {errno:?}");
+                return;
+            }
         }
     }
     loop {
