@@ -50,6 +50,7 @@ impl Adapter {
         let flags = OpenFlags::from_raw(raw);
         OpenFlags {
             sync: flags.sync || self.sync,
+            append: false,
             ..flags
         }
     }
