@@ -28,6 +28,10 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// Replies up to this size are received with one system call.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
+/// Deadlines are rounded up to a multiple of this, so that the calls of one operation, whose deadlines
+/// differ by what the earlier ones took, need not set the socket's timeouts anew.
+const TIMEOUT_STEP: Duration = Duration::from_millis(100);
+
 /// How long a thread looks for an answer before it sleeps: three quick calls.
 const LOOK: Duration = Duration::from_micros(40);
 /// An answer within this was quick, sleep and wake-up included.
@@ -86,7 +90,8 @@ impl Connection {
         Ok(())
     }
 
-    fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
+    fn set_timeout(&mut self, deadline: Duration) -> io::Result<()> {
+        let timeout = rounded_up(deadline);
         // Two system calls are saved when the deadline is the usual one.
         if self.timeout != Some(timeout) {
             self.stream.set_read_timeout(Some(timeout))?;
@@ -221,6 +226,12 @@ impl Connection {
             count => Ok(count),
         }
     }
+}
+
+/// The deadline as the socket gets it; never earlier, never zero.
+fn rounded_up(deadline: Duration) -> Duration {
+    let steps = deadline.as_nanos().div_ceil(TIMEOUT_STEP.as_nanos());
+    TIMEOUT_STEP * u32::try_from(steps).unwrap_or(u32::MAX).max(1)
 }
 
 /// Room for as many descriptors as the kernel passes in one message (`SCM_MAX_FD`). With less it would
@@ -412,5 +423,20 @@ impl Pool {
             options.deadline = left.max(Duration::from_millis(1));
             pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_of_one_operation_share_a_timeout_and_none_comes_early() {
+        let whole = Duration::from_secs(60);
+        assert_eq!(rounded_up(whole), whole);
+        assert_eq!(rounded_up(whole - Duration::from_micros(90)), whole);
+        assert_eq!(rounded_up(Duration::from_nanos(1)), TIMEOUT_STEP);
+        assert_eq!(rounded_up(Duration::ZERO), TIMEOUT_STEP);
+        assert!(rounded_up(Duration::MAX) > whole);
     }
 }
