@@ -96,7 +96,7 @@ fn a_mount_point_in_use() {
     let again = run(Command::new("timeout")
         .arg("40")
         .arg(program("wolfdisk-fuse"))
-        .arg("-d")
+        .arg("--data-dir")
         .arg(node.data())
         .arg("-m")
         .arg(node.mount()));
@@ -124,7 +124,7 @@ fn a_second_node_on_the_same_data_directory() {
         let outcome = run(command
             .arg("40")
             .arg(program(daemon))
-            .arg("-d")
+            .arg("--data-dir")
             .arg(node.data()));
         assert_says(&outcome, FAILED, &["in use by process"]);
     }

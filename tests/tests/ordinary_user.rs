@@ -3,17 +3,39 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use wolfdisk_tests::{Node, Plan, run, run_as, sh};
 
-const USER: u32 = 65_533;
+/// `nobody`: fusermount3 serves only users that have a name.
+const USER: u32 = 65_534;
+
+/// /dev/fuse open to all, as udev leaves it on every distribution; as it was when dropped.
+struct OpenDevice(fs::Permissions);
+
+impl OpenDevice {
+    const PATH: &str = "/dev/fuse";
+
+    fn new() -> OpenDevice {
+        let before = fs::metadata(OpenDevice::PATH).expect("there").permissions();
+        let open = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(OpenDevice::PATH, open).expect("root may");
+        OpenDevice(before)
+    }
+}
+
+impl Drop for OpenDevice {
+    fn drop(&mut self) {
+        fs::set_permissions(OpenDevice::PATH, self.0.clone()).expect("root may");
+    }
+}
 
 #[test]
 fn a_node_of_an_ordinary_user() {
     let conf = fs::read_to_string("/etc/fuse.conf").unwrap_or_default();
     let allows = conf.lines().any(|line| line.trim() == "user_allow_other");
+    let _device = OpenDevice::new();
     let mut node = Node::start_as(Plan {
         uid: Some(USER),
         ..Plan::default()

@@ -17,7 +17,7 @@ ln -s "$(printf 'x%.0s' $(seq 3000))" longlink
 mkfifo fifo; mknod char c 1 3; mknod block b 7 0
 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'
 truncate -s 100M sparse; printf middle | dd of=sparse bs=1 seek=50000000 conv=notrunc status=none
-truncate -s 1T huge; printf end | dd of=huge bs=1 seek=1099511627000 conv=notrunc status=none
+truncate -s 1G huge; printf end | dd of=huge bs=1 seek=1073741000 conv=notrunc status=none
 setfattr -n user.text -v "some value" plain; setfattr -n user.empty plain
 setfattr -n user.large -v "0x$(head -c 3000 /dev/urandom | od -An -tx1 | tr -d ' \n')" large
 setfattr -n user.dir -v yes deep; setfattr -n trusted.root -v secret plain
