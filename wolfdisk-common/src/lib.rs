@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ids;
 pub mod limits;
 pub mod lock;
+pub mod mounts;
 pub mod name;
 pub mod node_id;
 pub mod notify;

@@ -19,7 +19,6 @@ pub mod freshness;
 pub mod limits;
 pub mod locks;
 pub mod mount;
-pub mod mountinfo;
 pub mod mountpoint;
 pub mod notify;
 pub mod options;

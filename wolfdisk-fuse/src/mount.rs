@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use fuser::{BackgroundSession, Config, Session};
 use nix::unistd::{geteuid, syncfs};
 use wolfdisk_client::Volume;
+use wolfdisk_common::mounts;
 use wolfdisk_common::shutdown::Shutdown;
 
 use crate::access_time::AccessTimes;
@@ -16,7 +17,6 @@ use crate::adapter::Adapter;
 use crate::error::FuseError;
 use crate::freshness::Freshness;
 use crate::limits::{ACCESS_TIME_TICK, DETACH_DEADLINE, THREADS_MIN, THREADS_PER_CORE};
-use crate::mountpoint::{detach, has_helper, unmount};
 use crate::notify::KernelCache;
 use crate::options::{Access, Options};
 use crate::patience::within;
@@ -118,9 +118,9 @@ impl Mount {
                 tracing::debug!(%error, "mapped pages may not have been written");
             }
         });
-        if let Err(error) = unmount(&self.path) {
+        if let Err(error) = mounts::take_off(&self.path, false) {
             tracing::debug!(%error, path = %self.path.display(), "in use, detaching");
-            if let Err(error) = detach(&self.path) {
+            if let Err(error) = mounts::take_off(&self.path, true) {
                 tracing::warn!(%error, path = %self.path.display(), "cannot unmount");
             }
         }
@@ -170,7 +170,7 @@ fn check_device() -> Result<(), FuseError> {
         // Absent, or a node without a driver behind it.
         Err(_) => return Err(FuseError::NoDevice),
     }
-    match geteuid().is_root() || has_helper() {
+    match geteuid().is_root() || mounts::has_helper() {
         true => Ok(()),
         false => Err(FuseError::NoHelper),
     }

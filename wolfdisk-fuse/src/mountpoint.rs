@@ -2,20 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
 use nix::sys::statfs::statfs;
+use wolfdisk_common::mounts;
 use wolfdisk_common::paths::absolute;
 
 use crate::error::FuseError;
 use crate::limits::PROBE_DEADLINE;
-use crate::mountinfo::{contains, mounted_at};
 use crate::patience::within;
-
-/// What does the unmounting for ordinary users.
-const HELPER: &str = "fusermount3";
 
 /// How a directory answers.
 #[derive(Debug)]
@@ -37,7 +32,7 @@ pub fn prepare(path: &Path, data_dir: &Path, nonempty: bool) -> Result<PathBuf, 
         path: path.clone(),
         source,
     };
-    while let Some(mount) = mounted_at(&path)
+    while let Some(mount) = mounts::at(&path)
         .map_err(cannot)?
         .filter(|mount| mount.is_ours())
     {
@@ -48,7 +43,7 @@ pub fn prepare(path: &Path, data_dir: &Path, nonempty: bool) -> Result<PathBuf, 
                     path: path.clone(),
                     source,
                 };
-                detach(&path).map_err(stale)?;
+                mounts::take_off(&path, true).map_err(stale)?;
             }
             Probe::Alive => return Err(FuseError::AlreadyMounted(path)),
         }
@@ -63,7 +58,7 @@ pub fn prepare(path: &Path, data_dir: &Path, nonempty: bool) -> Result<PathBuf, 
         return Err(FuseError::NotADirectory(path));
     }
     let data = std::fs::canonicalize(data_dir).unwrap_or_else(|_| absolute(data_dir));
-    if contains(&path, &data) {
+    if data.starts_with(&path) {
         return Err(FuseError::HidesData { mount: path, data });
     }
     if !nonempty && std::fs::read_dir(&path).map_err(cannot)?.next().is_some() {
@@ -99,49 +94,6 @@ fn probe(path: &Path) -> Probe {
         Some(Err(Errno::ENOTCONN)) => Probe::Dead,
         Some(_) | None => Probe::Alive,
     }
-}
-
-/// Unmounts `path` if nobody uses it.
-///
-/// # Errors
-/// `EBUSY`, or that only root may.
-pub fn unmount(path: &Path) -> io::Result<()> {
-    unmount_with(path, MntFlags::empty(), &["-u"])
-}
-
-/// Takes the mount off the tree at once; what is open stays open until it is closed.
-///
-/// # Errors
-/// What the system says.
-pub fn detach(path: &Path) -> io::Result<()> {
-    unmount_with(path, MntFlags::MNT_DETACH, &["-u", "-z"])
-}
-
-fn unmount_with(path: &Path, flags: MntFlags, helper: &[&str]) -> io::Result<()> {
-    match umount2(path, flags | MntFlags::UMOUNT_NOFOLLOW) {
-        Ok(()) => Ok(()),
-        // Only root may; the helper is root and knows who mounted.
-        Err(Errno::EPERM) => {
-            let output = Command::new(HELPER)
-                .args(helper)
-                .arg("--")
-                .arg(path)
-                .output()?;
-            match output.status.success() {
-                true => Ok(()),
-                false => Err(io::Error::other(
-                    String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-                )),
-            }
-        }
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Whether `fusermount3` is there.
-pub fn has_helper() -> bool {
-    let found = Command::new(HELPER).arg("-V").output();
-    found.is_ok_and(|output| output.status.success())
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
+use wolfdisk_common::mounts;
+
 use crate::limits::READ_AHEAD_KIB;
-use crate::mountinfo::mounted_at;
 
 /// Sets the readahead of the mount at `path`.
 pub fn raise(path: &Path) {
-    let device = match mounted_at(path) {
+    let device = match mounts::at(path) {
         Ok(Some(mount)) => mount.device,
         Ok(None) => return,
         Err(error) => {

@@ -9,7 +9,6 @@
 pub mod cli;
 pub mod command;
 pub mod error;
-mod mounts;
 mod output;
 pub mod supervisor;
 mod users;

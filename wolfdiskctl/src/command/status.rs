@@ -6,6 +6,7 @@ use serde::Serialize;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::identity::Identity;
+use wolfdisk_common::mounts;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::blocking::Pool;
 use wolfdisk_proto::call::Options;
@@ -13,7 +14,6 @@ use wolfdisk_proto::v1::{Empty, MetaClient, MetaStatus};
 
 use crate::cli::Global;
 use crate::error::CtlError;
-use crate::mounts;
 use crate::output::{bytes, json, print, verdict};
 
 /// A daemon that runs answers at once; a tool does not wait for one that hangs.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wolfdisk_common::exit::Exit;
+use wolfdisk_common::mounts;
 use wolfdisk_common::paths::absolute;
 
 use crate::cli;
 use crate::error::CtlError;
-use crate::{mounts, users};
+use crate::users;
 
 /// How long the process behind a mount may write back after it was taken off.
 const WRITE_BACK_DEADLINE: Duration = Duration::from_secs(90);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use wolfdisk_common::mounts;
 
 use super::backoff::{Backoff, Verdict};
 use super::child::Child;
@@ -14,7 +15,6 @@ use super::error::{SupervisorError, system};
 use super::lifeline::Lifeline;
 use super::readiness::NotifyDir;
 use super::signals::Signals;
-use crate::mounts;
 use crate::output::say;
 
 /// How long a daemon may take to stop before it is killed: a mount writes back all that it holds, and
