@@ -135,11 +135,13 @@ fn listen(path: &Path) -> std::io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
+/// Root, the user that the daemon runs as, and its group unless that is root's.
 fn admission() -> Admission {
     let own = nix::unistd::geteuid().as_raw();
+    let group = nix::unistd::getegid().as_raw();
     Admission {
         uids: vec![own, 0],
-        gid: Some(nix::unistd::getegid().as_raw()),
+        gid: (group != 0).then_some(group),
     }
 }
 

@@ -26,7 +26,7 @@ const COPY_OFFSET: usize = 4096;
 pub struct Epochs {
     /// Starts of the daemon on this data directory.
     pub incarnation: u64,
-    /// See the design: every put answer is stamped with it.
+    /// Every put answer is stamped with it; receipts up to a swept one are void.
     pub put_epoch: u64,
 }
 
