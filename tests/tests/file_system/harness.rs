@@ -186,7 +186,7 @@ pub fn until(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool
     }
 }
 
-pub use wolfdisk_tests::programs::program as binary;
+pub use wolfdisk_tests::program as binary;
 
 /// Runs a script with arguments and gives what it prints.
 pub fn python(script: &str, arguments: &[&Path]) -> String {
