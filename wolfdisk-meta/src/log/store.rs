@@ -27,6 +27,9 @@ use crate::limits::RECORD_PAYLOAD_MAX_BYTES;
 
 /// Lengths of segments are multiples of this.
 const SEGMENT_UNIT_BYTES: u64 = 4096;
+/// Writes end where a page of the kernel's cache ends.
+const PAGE_BYTES: u64 = 4096;
+const _: () = assert!(SEGMENT_UNIT_BYTES.is_multiple_of(PAGE_BYTES));
 /// A write buffer that has grown beyond this is given back.
 const BUFFER_KEPT_BYTES: usize = 1024 * 1024;
 /// Index of the first entry of a new log.
@@ -192,10 +195,12 @@ impl Log {
             });
             self.queue.pop_front();
         }
+        let end = last.end + buffer.len() as u64;
+        pad_to_page(&mut buffer, end);
         last.file
             .write_at(&buffer, last.end)
             .map_err(at(&last.path))?;
-        last.end += buffer.len() as u64;
+        last.end = end;
         last.places.extend_from_slice(&places);
         let (index, offset) = (LogIndex(last.next_index().0 - 1), last.global_end());
         let dirty = Dirty {
@@ -340,6 +345,14 @@ impl Log {
         let what = "an earlier write failed, so what the log holds is unknown";
         at(&self.last().path)(std::io::Error::other(what))
     }
+}
+
+/// Fills the write up with zeroes, which is what stands there already, to the end of a page. Of a page that
+/// is not in the cache any more and of which only a part is written the kernel first reads the rest, and
+/// the writer waits for the disk.
+fn pad_to_page(buffer: &mut Vec<u8>, end: u64) {
+    let padding = end.next_multiple_of(PAGE_BYTES) - end;
+    buffer.resize(buffer.len() + padding as usize, 0);
 }
 
 /// Writes the header into a blank file and gives it its name.
