@@ -2,6 +2,7 @@
 //! while one is held. Order of locks: a table's shard, then one node's state; never two nodes.
 
 pub(crate) mod floors;
+pub(crate) mod kept;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod state;

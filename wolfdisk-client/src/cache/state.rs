@@ -12,6 +12,7 @@ use bytes::Bytes;
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_proto::v1::Right;
 
+use super::kept::Share;
 use super::names::Names;
 use crate::data::dirty::DirtyBuffer;
 use crate::data::pieces::PieceMap;
@@ -50,6 +51,8 @@ pub(crate) struct NodeState {
     write_floor: u64,
     pub(crate) pieces: PieceMap,
     pieces_version: u64,
+    /// With how many bytes of pieces this file counts.
+    pub(crate) kept: Arc<Share>,
     pub(crate) xattrs: Option<Arc<Vec<CachedXattr>>>,
     pub(crate) names: Names,
     pub(crate) dirty: DirtyBuffer,
@@ -91,6 +94,7 @@ impl NodeState {
             write_floor: 0,
             pieces: PieceMap::default(),
             pieces_version: 0,
+            kept: Arc::default(),
             xattrs: None,
             names: Names::from_floor(floor),
             dirty: DirtyBuffer::new(window),

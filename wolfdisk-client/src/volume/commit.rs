@@ -186,7 +186,6 @@ impl Volume {
             .position(|attr| attr.ino == node.ino)
             .map(|at| attrs.swap_remove(at));
         let rights = self.acceptable(node.ino, reply.rights);
-        let mut kept_bytes = 0;
         {
             let lease = &self.session.lease;
             let mut state = node.state.lock();
@@ -196,7 +195,6 @@ impl Volume {
                 for (pending, placed) in batch.iter().zip(placed) {
                     state.pieces.set(cached_piece(pending, placed));
                 }
-                kept_bytes = state.pieces.data_bytes();
                 state.content_moved(attr.content_version.0);
             }
             state.learn_own(attr, rights, reply.version, asked, lease);
@@ -213,7 +211,7 @@ impl Volume {
         let in_log: usize = in_log.map(|(pending, _)| pending.length).sum();
         self.counters
             .add(Counter::BytesCommittedInLog, in_log as u64);
-        self.keep_data(node, in_log.min(kept_bytes));
+        self.kept.keep(node);
         Ok(())
     }
 

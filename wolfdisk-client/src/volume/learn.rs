@@ -1,7 +1,5 @@
 //! Keeping what answers say, as far as rights allow.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wolfdisk_common::ids::Ino;
@@ -161,28 +159,6 @@ impl Volume {
     pub(super) fn has_attr(&self, node: &Node) -> bool {
         let state = node.state.lock();
         state.attr.is_some() && state.has(ATTR, &self.session.lease)
-    }
-
-    /// Accounts for data that is kept in memory, and lets go of the oldest.
-    pub(super) fn keep_data(&self, node: &Arc<Node>, bytes: usize) {
-        if bytes == 0 {
-            return;
-        }
-        self.data_used.fetch_add(bytes, Ordering::Relaxed);
-        let mut order = self.data_order.lock();
-        order.push_back((Arc::downgrade(node), bytes));
-        let mut doomed = Vec::new();
-        while self.data_used.load(Ordering::Relaxed) > self.data_max {
-            let Some((oldest, bytes)) = order.pop_front() else {
-                break;
-            };
-            self.data_used.fetch_sub(bytes, Ordering::Relaxed);
-            doomed.extend(oldest.upgrade());
-        }
-        drop(order);
-        for node in doomed {
-            node.state.lock().pieces.drop_data();
-        }
     }
 }
 

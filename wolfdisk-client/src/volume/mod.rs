@@ -22,10 +22,9 @@ mod tree;
 mod write;
 mod xattr;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -33,6 +32,7 @@ use parking_lot::{Mutex, RwLock};
 use wolfdisk_common::ids::Ino;
 use wolfdisk_proto::v1::{ChunkClient, MetaClient, OpenSessionRequest};
 
+use crate::cache::kept::KeptData;
 use crate::cache::node::Node;
 use crate::cache::table::Table;
 use crate::chunks::put::ChunkWriter;
@@ -45,7 +45,7 @@ use crate::session::Session;
 use crate::session::feed::Notices;
 use crate::transport::{Transport, UnixSockets};
 use handles::Handles;
-use queues::{CommitQueue, PutQueue};
+use queues::{CommitQueue, WorkQueue};
 
 /// Where the daemons are and who asks.
 #[derive(Clone, Debug)]
@@ -97,17 +97,16 @@ pub struct Volume {
     notices: Arc<Notices>,
     listener: RwLock<Option<Arc<dyn CacheListener>>>,
     commits: Arc<CommitQueue>,
-    puts: Arc<PutQueue>,
+    puts: Arc<WorkQueue<Arc<sealed::Sealed>>>,
+    write_backs: Arc<WorkQueue<follow::WriteBack>>,
     /// Open-unlinked inodes whose last handle is closed; the feed tells.
     released: Mutex<Vec<u64>>,
     releasing: Mutex<Vec<u64>>,
-    /// Names of directories whose right was taken, by the number of the invalidation: the kernel is
-    /// told of each.
-    doomed_names: Mutex<HashMap<u64, Vec<Bytes>>>,
-    /// Files that hold data in memory, oldest first, with the bytes they took.
-    data_order: Mutex<VecDeque<(Weak<Node>, usize)>>,
-    data_used: AtomicUsize,
-    data_max: usize,
+    /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
+    /// is told.
+    doomed_names: Mutex<HashMap<u64, LostNames>>,
+    /// File data that is kept in memory.
+    kept: KeptData,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -155,12 +154,11 @@ impl Volume {
             listener: RwLock::new(None),
             commits: Arc::default(),
             puts: Arc::default(),
+            write_backs: Arc::default(),
             released: Mutex::default(),
             releasing: Mutex::default(),
             doomed_names: Mutex::default(),
-            data_order: Mutex::default(),
-            data_used: AtomicUsize::new(0),
-            data_max: config.data_cache_bytes,
+            kept: KeptData::new(config.data_cache_bytes),
             threads: Mutex::default(),
         });
         *volume.threads.lock() = threads::start(&volume)?;

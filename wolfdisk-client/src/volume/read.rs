@@ -175,14 +175,12 @@ impl Volume {
         if !state.may_learn_pieces(reply.version, reply.content_version, asked, lease) {
             return Ok(false);
         }
-        let before = state.pieces.data_bytes();
         pieces.into_iter().for_each(|piece| state.pieces.set(piece));
         if reply.covered_to >= reply.size {
             state.pieces.truncate(reply.size.max(reply.offset));
         }
-        let added = state.pieces.data_bytes().saturating_sub(before);
         drop(state);
-        self.keep_data(node, added);
+        self.kept.keep(node);
         Ok(true)
     }
 
