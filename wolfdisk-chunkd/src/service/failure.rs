@@ -56,6 +56,9 @@ impl From<Closed> for Failure {
 }
 
 /// Ids as they arrive, at most `max` of them.
+///
+/// # Errors
+/// `Invalid`: too many, or one that is none.
 pub fn parse_ids(ids: &[bytes::Bytes], max: usize) -> Result<Vec<ChunkId>, Failure> {
     if ids.len() > max {
         return Err(Failure::Invalid(format!(
@@ -67,6 +70,9 @@ pub fn parse_ids(ids: &[bytes::Bytes], max: usize) -> Result<Vec<ChunkId>, Failu
 }
 
 /// One id as it arrives.
+///
+/// # Errors
+/// `Invalid` if it is none.
 pub fn parse_id(id: &[u8]) -> Result<ChunkId, Failure> {
     ChunkId::from_slice(id)
         .map_err(|length| Failure::Invalid(format!("a chunk id of {length} bytes, not 32")))

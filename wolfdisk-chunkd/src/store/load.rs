@@ -42,6 +42,9 @@ impl<'a> Loader<'a> {
     }
 
     /// Fills the state. Gives the end of what exists, all of which is durable then.
+    ///
+    /// # Errors
+    /// What the system says, or a sync that failed.
     pub fn load(&mut self, found: &Segments, image: Checkpoint) -> Result<Position, StoreError> {
         let image = match covers(&image, found) {
             true => image,

@@ -54,6 +54,9 @@ impl Segment {
     }
 
     /// A part of the payload of the record at `place`, verified.
+    ///
+    /// # Errors
+    /// `NoEntry` if the record is shorter, `Damaged`, `Io`.
     pub fn read(
         &self,
         seed: u32,
@@ -92,6 +95,9 @@ impl Segment {
     }
 
     /// A whole record, verified.
+    ///
+    /// # Errors
+    /// `Damaged`, `NewerFormat`, `Io`.
     pub fn read_whole(
         &self,
         seed: u32,

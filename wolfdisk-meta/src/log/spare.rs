@@ -55,6 +55,9 @@ struct Work {
 
 impl Keeper {
     /// Begins to make the first spare, of `length` bytes.
+    ///
+    /// # Errors
+    /// No thread could be started.
     pub fn start(
         disk: Arc<dyn Disk>,
         directory: &Path,
@@ -86,6 +89,9 @@ impl Keeper {
     }
 
     /// A blank file of `length` bytes: the spare if that is its length, else made now.
+    ///
+    /// # Errors
+    /// `Io`; no file was made.
     pub fn take(&self, length: u64) -> Result<Blank, ReplicationError> {
         if self.thread.is_some() && length == self.length {
             let mut work = self.shared.work.lock();

@@ -63,6 +63,9 @@ pub(super) struct Syncer {
 
 impl Syncer {
     /// Begins where everything up to `index` and the global `offset` is durable.
+    ///
+    /// # Errors
+    /// No thread could be started.
     pub fn start(
         disk: Arc<dyn Disk>,
         directory: &Path,
@@ -170,6 +173,9 @@ impl Syncer {
     }
 
     /// Returns when everything written is durable.
+    ///
+    /// # Errors
+    /// `Io`: a sync has failed, now or before.
     pub fn sync(&mut self) -> Result<(), ReplicationError> {
         if self.thread.is_none() {
             self.step();
