@@ -32,6 +32,30 @@ fn an_interrupt_ends_it_in_order() {
 }
 
 #[test]
+fn sigterm_to_everything_at_once_loses_no_write() {
+    let mut node = Node::start();
+    let below = descendants(node.up_pid());
+    // Not closed: much of it is still in the mount's buffer.
+    let content = vec![7u8; 3 << 20];
+    let mut held = std::fs::File::create(node.path("held")).expect("created");
+    std::io::Write::write_all(&mut held, &content).expect("written");
+    // The daemons first: the mount must find them still there.
+    for (pid, _) in below.iter().rev() {
+        signal(*pid, Signal::SIGTERM);
+    }
+    signal(node.up_pid(), Signal::SIGTERM);
+    let mut status = None;
+    wait_within(Duration::from_secs(20), "it ends", || {
+        status = node.up_ended();
+        status.is_some()
+    });
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+    drop(held);
+    node.up();
+    assert_eq!(std::fs::read(node.path("held")).expect("there"), content);
+}
+
+#[test]
 fn its_death_ends_everything_within_two_seconds() {
     let mut node = Node::start();
     std::fs::write(node.path("file"), "content").expect("written");

@@ -14,7 +14,7 @@ use wolfdisk_common::exit::one_line;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
 use wolfdisk_common::lock::Lock;
-use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{notify, socket, telemetry};
 use wolfdisk_proto::server::{self, Admission, Setup};
 use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let identity = Identity::load_for(&config)?;
     let paths = config.paths();
     let _lock = Lock::acquire(&paths.chunkd_lock())?;
-    let shutdown = Shutdown::install().context("cannot watch for signals")?;
+    let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
     raise_descriptor_limit();
     let page_size = page_size()?;
     let volume = identity.volume.into_bytes();

@@ -5,6 +5,10 @@
 //! kernel closes the writing end and every child sees the end of the pipe. A process with a lifeline
 //! ignores SIGINT: a terminal sends that to the whole group, and the supervisor stops its children in
 //! order.
+//!
+//! A SIGTERM to the whole group must not take the daemons from under a front-end that still writes back.
+//! So a daemon that others use ([`Turn::AfterUsers`]) waits after SIGTERM for the end of its lifeline,
+//! which its users hold as well, but no longer than [`USERS_DEADLINE`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,6 +16,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -33,6 +38,18 @@ pub enum Cause {
     Requested,
 }
 
+/// How long SIGTERM alone leaves a daemon to its users.
+pub const USERS_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Whose turn it is when everything is asked to stop at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nobody depends on this process.
+    First,
+    /// Others write back through it: they go first.
+    AfterUsers,
+}
+
 /// Tells every part of a process that it is time to stop. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
@@ -52,7 +69,7 @@ impl Shutdown {
     ///
     /// # Errors
     /// What the system says; a lifeline that was announced but is not there is an error.
-    pub fn install() -> io::Result<Shutdown> {
+    pub fn install(turn: Turn) -> io::Result<Shutdown> {
         let lifeline = lifeline()?;
         let terminated = signal_pipe(SIGTERM)?;
         let interrupted = match lifeline {
@@ -69,6 +86,9 @@ impl Shutdown {
             .name("shutdown".to_owned())
             .spawn(move || {
                 let cause = first(&terminated, interrupted.as_ref(), lifeline.as_ref());
+                if let (Cause::Terminated, Turn::AfterUsers, Some(pipe)) = (cause, turn, &lifeline) {
+                    wait_for_users(pipe, USERS_DEADLINE);
+                }
                 tracing::debug!(?cause, "asked to stop");
                 requester.set(cause);
             })?;
@@ -186,6 +206,22 @@ fn first(
     }
 }
 
+/// Waits until nobody holds the other end of the lifeline, or the time is over.
+fn wait_for_users(lifeline: &File, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        let mut polled = [PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, timeout) {
+            Err(nix::errno::Errno::EINTR) => {}
+            Ok(0) | Err(_) => return,
+            Ok(_) if ended(Some(lifeline)) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
 /// Whether the lifeline is at its end; bytes on it mean nothing and are dropped.
 fn ended(lifeline: Option<&File>) -> bool {
     let mut room = [0; 64];
@@ -195,7 +231,6 @@ fn ended(lifeline: Option<&File>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_request_reaches_blocking_and_async_waiters_once() {
@@ -224,6 +259,20 @@ mod tests {
         let waiter = std::thread::spawn(move || first(&terminated, None, Some(&lifeline)));
         drop(writer);
         assert_eq!(waiter.join().expect("the waiter"), Cause::SupervisorGone);
+    }
+
+    #[test]
+    fn users_are_waited_for_but_not_for_ever() {
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        let lifeline = File::from(reader);
+        let start = Instant::now();
+        wait_for_users(&lifeline, Duration::from_millis(30));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        let user = std::thread::spawn(move || drop(writer));
+        let start = Instant::now();
+        wait_for_users(&lifeline, Duration::from_secs(60));
+        assert!(start.elapsed() < Duration::from_secs(30));
+        user.join().expect("the user");
     }
 
     #[test]

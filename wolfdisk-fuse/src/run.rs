@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use wolfdisk_client::{Error, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
-use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{notify, telemetry};
 
 use crate::arguments::Arguments;
@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), FuseError> {
     let config = Config::load(&arguments.for_config())?;
     let options = options(arguments, &config)?;
     telemetry::init(config.log.level);
-    let shutdown = Shutdown::install().map_err(|source| FuseError::System {
+    let shutdown = Shutdown::install(Turn::First).map_err(|source| FuseError::System {
         what: "cannot take over signals",
         source,
     })?;

@@ -9,7 +9,7 @@ use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
-use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
 use wolfdisk_common::{notify, telemetry};
 
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let identity = Identity::load_for(&config)?;
     let paths = config.paths();
     let _lock = Lock::acquire(&paths.meta_lock())?;
-    let shutdown = Shutdown::install().context("cannot watch for signals")?;
+    let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let service = open(&disk, &paths.meta_dir(), &identity, &config)?;
     paths

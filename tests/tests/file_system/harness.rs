@@ -108,7 +108,7 @@ impl Drop for Mount {
 /// A process of ours.
 pub struct Process {
     child: Child,
-    _lifeline: File,
+    lifeline: Option<File>,
 }
 
 impl Process {
@@ -130,7 +130,7 @@ impl Process {
             .expect("a process");
         let mut process = Process {
             child,
-            _lifeline: File::from(writer),
+            lifeline: Some(File::from(writer)),
         };
         let start = Instant::now();
         let mut message = [0; 4096];
@@ -165,6 +165,8 @@ impl Process {
         if self.child.try_wait().expect("a status").is_some() {
             return;
         }
+        // What uses it has ended before: there is nobody to wait for.
+        self.lifeline = None;
         self.signal(Signal::SIGTERM);
         let start = Instant::now();
         while self.child.try_wait().expect("a status").is_none() {

@@ -144,6 +144,8 @@ impl Supervisor {
         while let Some(slot) = self.slots.pop() {
             if let State::Running(child) = slot.state {
                 let name = slot.daemon.name;
+                // The daemons that needed it have ended, so this is the last hand on its lifeline.
+                drop(slot.lifeline);
                 if !self.stop_child(child)? {
                     outcome = outcome.and(Err(SupervisorError::Killed(name)));
                 }
