@@ -28,6 +28,12 @@ pub const APPEND_MAX_BYTES: usize = 128 * 1024;
 /// How long chunks that are refused (`retry_put`) are put again before the write fails and with it what
 /// was buffered: as long as a daemon may take to come back.
 pub const PUT_AGAIN_DEADLINE: Duration = CALL_DEADLINE;
+/// While something is written back for another session, the feed asks so often: the session waits.
+pub const WRITE_BACK_POLL: Duration = Duration::from_millis(5);
+/// Threads that write back for other sessions.
+pub const WRITE_BACK_THREADS: usize = 2;
+/// Threads that commit in the background: a huge file delays no other beyond its second.
+pub const COMMIT_THREADS: usize = 4;
 /// Threads that put full chunks in the background: chunkd hashes on as many cores.
 pub const PUT_THREADS: usize = 2;
 /// Connections with a shared area that are kept for puts.

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::limits::LEASE_MS;
 
 use crate::limits;
 use crate::types::FileKind;
@@ -35,6 +37,24 @@ struct Slot {
     known: Known,
 }
 
+/// What was known when the right to it was lost: a cache above may know it still.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) names: Vec<Bytes>,
+    /// Within the last lease, last at this time, names were given away that are not among them.
+    pub(crate) untracked: Option<Instant>,
+}
+
+impl Lost {
+    /// No name is known, and any may have been given away.
+    pub(crate) fn just_now() -> Lost {
+        Lost {
+            names: Vec::new(),
+            untracked: Some(Instant::now()),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -44,6 +64,8 @@ pub(crate) struct Names {
     listed_to: u64,
     /// Nothing read before this version is learned.
     floor: u64,
+    /// When a name was last given away that is not in `slots`, or forgotten here.
+    untracked: Option<Instant>,
 }
 
 impl Names {
@@ -150,10 +172,35 @@ impl Names {
         self.learn(name, Known::Unknown, version);
     }
 
+    /// `name` is given away with a lifetime, as missing perhaps because everything else is known.
+    pub(crate) fn give_away(&mut self, name: &[u8]) {
+        if !self.slots.contains_key(name) {
+            self.untracked = Some(Instant::now());
+        }
+    }
+
+    /// Forgets everything because the right to it is lost at `version`.
+    pub(crate) fn lose(&mut self, version: u64) -> Lost {
+        let recent = |at: &Instant| at.elapsed() < Duration::from_millis(LEASE_MS);
+        let lost = Lost {
+            names: self.slots.keys().cloned().collect(),
+            untracked: self.untracked.filter(recent),
+        };
+        // Who loses the right again meanwhile waits once more for the same names.
+        self.clear(version);
+        lost
+    }
+
     /// Forgets everything; nothing older than `version` is learned again.
     pub(crate) fn clear(&mut self, version: u64) {
+        let untracked = if self.slots.is_empty() {
+            self.untracked
+        } else {
+            Some(Instant::now())
+        };
         *self = Names {
             floor: self.floor.max(version),
+            untracked,
             ..Names::default()
         };
     }

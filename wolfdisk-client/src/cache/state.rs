@@ -13,7 +13,7 @@ use wolfdisk_common::time::Timestamp;
 use wolfdisk_proto::v1::Right;
 
 use super::kept::Share;
-use super::names::Names;
+use super::names::{Lost, Names};
 use crate::data::dirty::DirtyBuffer;
 use crate::data::pieces::PieceMap;
 use crate::limits;
@@ -285,13 +285,10 @@ impl NodeState {
         self.drop_rights(rights);
     }
 
-    /// The right to the names of this directory was taken at `version`; gives the names that the kernel
-    /// may know.
-    pub(crate) fn lose_names(&mut self, version: u64) -> Vec<Bytes> {
-        let names = self.names.known_names();
-        self.names.clear(version);
+    /// The right to the names of this directory was taken at `version`; gives what the kernel may know.
+    pub(crate) fn lose_names(&mut self, version: u64) -> Lost {
         self.drop_rights(NAMES);
-        names
+        self.names.lose(version)
     }
 
     /// Buffering is over; rights to write that were granted up to `version` do not count.

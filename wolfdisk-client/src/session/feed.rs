@@ -1,12 +1,15 @@
 //! The feed: heartbeat, invalidations and their confirmation, on a thread of its own; and the thread
 //! that tells the kernel.
 //!
-//! Of every invalidation the own caches are dropped first, here; then the notification thread does
-//! the slow part (the kernel, or writing back) holding no lock, in order. The next feed call confirms.
-//! While the notification thread is stuck no call goes out, so the lease runs out on both sides: that is
-//! what "unconfirmed" means.
+//! Of every invalidation the own caches are dropped first, here; then the notification thread tells the
+//! kernel holding no lock, in order. The next feed call confirms. While the notification thread is stuck
+//! no call goes out, so the lease runs out on both sides: that is what "unconfirmed" means.
+//!
+//! Writing back is done by a worker, and calls go out meanwhile: the write may have to wait until another
+//! session has dropped what it cached, and that session may itself be writing back for us. So the
+//! feed tells two numbers: up to where everything is done, and up to where everything is dropped.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use wolfdisk_common::limits::HEARTBEAT_MS;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Options;
+use wolfdisk_proto::v1::invalidation::Kind;
 use wolfdisk_proto::v1::{FeedRequest, Invalidation};
 
 use super::Session;
@@ -24,8 +28,10 @@ use crate::limits;
 pub(crate) trait Follower: Send + Sync {
     /// Drops what is cached here; takes short locks only.
     fn drop_own(&self, invalidation: &Invalidation);
-    /// Does what may take time: kernel caches, writing back. No lock is held. False: not done.
-    fn drop_kernel(&self, invalidation: &Invalidation) -> bool;
+    /// Tells the kernel. No lock is held, and no call is made that waits for other sessions.
+    fn drop_kernel(&self, invalidation: &Invalidation) -> Told;
+    /// Begins to write back what is buffered for the inode; [`Notices::written`] ends it.
+    fn write_back(&self, invalidation: &Invalidation);
     /// Every right is gone, and with `rolled_back` everything cached may be wrong.
     fn drop_all(&self, rolled_back: bool);
     /// Inodes whose rights go back and open-unlinked inodes that are closed. Until
@@ -38,7 +44,8 @@ pub(crate) trait Follower: Send + Sync {
 /// Work for the notification thread.
 #[derive(Debug)]
 enum Notice {
-    Invalidation(Invalidation),
+    /// With the session it came for.
+    Invalidation(Invalidation, u64),
     Job(Job),
 }
 
@@ -51,6 +58,28 @@ impl std::fmt::Debug for Job {
     }
 }
 
+/// How far telling the kernel came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It does not hold the thing any more.
+    Done,
+    /// It may hold it until then: a lifetime it was given.
+    Until(Instant),
+    /// It refused: again.
+    Failed,
+}
+
+/// What an invalidation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// The notification thread.
+    Kernel,
+    /// The worker that writes back.
+    WriteBack,
+    /// Time.
+    Until(Instant),
+}
+
 /// The queue between feed and notification thread.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
@@ -61,11 +90,25 @@ pub(crate) struct Notices {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Notice>,
-    /// Invalidations queued or under way.
-    open: usize,
-    /// All up to this number are done.
-    confirmed: u64,
+    /// Invalidations that are not done, by number.
+    open: BTreeMap<u64, Open>,
+    /// The highest number that came.
+    seen: u64,
+    /// Counts sessions: what was begun for an earlier one ends nothing of this.
+    session: u64,
     stopped: bool,
+}
+
+impl State {
+    fn has(&self, kind: Open) -> bool {
+        self.open.values().any(|open| *open == kind)
+    }
+
+    /// Up to where none is open that `counts`.
+    fn up_to(&self, counts: impl Fn(&Open) -> bool) -> u64 {
+        let mut open = self.open.iter().filter(|(_, open)| counts(open));
+        open.next().map_or(self.seen, |(number, _)| number - 1)
+    }
 }
 
 impl Notices {
@@ -101,30 +144,80 @@ impl Notices {
         self.changed.notify_all();
     }
 
-    fn push(&self, invalidations: Vec<Invalidation>) {
+    /// Takes in what came; gives those that are new. A number comes again if our word of it was late.
+    fn admit(&self, mut invalidations: Vec<Invalidation>) -> Vec<Invalidation> {
         let mut state = self.state.lock();
-        state.open += invalidations.len();
-        state
-            .queue
-            .extend(invalidations.into_iter().map(Notice::Invalidation));
+        invalidations.retain(|invalidation| invalidation.number > state.seen);
+        for invalidation in &invalidations {
+            let open = match invalidation.kind() {
+                Kind::WriteBack => Open::WriteBack,
+                _ => Open::Kernel,
+            };
+            state.open.insert(invalidation.number, open);
+            state.seen = state.seen.max(invalidation.number);
+        }
+        invalidations
+    }
+
+    fn push(&self, invalidation: Invalidation) {
+        let session = self.session();
+        self.post(Notice::Invalidation(invalidation, session));
+    }
+
+    /// An invalidation is done, or only waits for time.
+    fn close(&self, number: u64, session: u64, told: Told) {
+        let mut state = self.state.lock();
+        if state.session == session && state.open.contains_key(&number) {
+            match told {
+                Told::Until(when) => state.open.insert(number, Open::Until(when)),
+                Told::Done | Told::Failed => state.open.remove(&number),
+            };
+        }
         self.changed.notify_all();
     }
 
-    /// Waits until all invalidations are done; false after `deadline`.
-    fn wait_done(&self, deadline: Duration) -> bool {
+    /// What the current session is called in [`Notices::written`].
+    pub(crate) fn session(&self) -> u64 {
+        self.state.lock().session
+    }
+
+    /// What was buffered has been written back for the invalidation `number` of `session`.
+    pub(crate) fn written(&self, number: u64, session: u64) {
+        self.close(number, session, Told::Done);
+    }
+
+    /// Waits until the kernel has been told of everything; false after `deadline`.
+    fn wait_told(&self, deadline: Duration) -> bool {
+        self.wait(Open::Kernel, deadline)
+    }
+
+    /// Waits for `kind`, which is under way; false after `deadline`.
+    fn wait(&self, kind: Open, deadline: Duration) -> bool {
         let mut state = self.state.lock();
-        let waits = |state: &mut State| state.open > 0 && !state.stopped;
+        let waits = |state: &mut State| state.has(kind) && !state.stopped;
         self.changed.wait_while_for(&mut state, waits, deadline);
-        state.open == 0
+        !state.has(kind)
     }
 
     /// A new session counts from the start.
     fn restart(&self) {
-        self.state.lock().confirmed = 0;
+        let mut state = self.state.lock();
+        state.open.clear();
+        state.seen = 0;
+        state.session += 1;
+        // Its predecessor's invalidations still reach the kernel, but nobody is told.
     }
 
-    fn confirmed(&self) -> u64 {
-        self.state.lock().confirmed
+    /// Up to where everything is done, up to where all is dropped, and whether something is being
+    /// written back.
+    fn progress(&self) -> (u64, u64, bool) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        state
+            .open
+            .retain(|_, open| !matches!(open, Open::Until(when) if *when <= now));
+        let told = state.up_to(|open| *open == Open::Kernel);
+        (state.up_to(|_| true), told, state.has(Open::WriteBack))
     }
 
     /// The notification thread's life.
@@ -144,23 +237,21 @@ impl Notices {
             };
             match notice {
                 Notice::Job(job) => (job.0)(),
-                Notice::Invalidation(invalidation) => {
-                    self.notify_until_done(follower, &invalidation);
-                    let mut state = self.state.lock();
-                    state.open = state.open.saturating_sub(1);
-                    state.confirmed = state.confirmed.max(invalidation.number);
-                    self.changed.notify_all();
+                Notice::Invalidation(invalidation, session) => {
+                    let told = self.notify_until_done(follower, &invalidation);
+                    self.close(invalidation.number, session, told);
                 }
             }
         }
     }
 
     /// A kernel that refuses to forget keeps what it has until its lifetime ends, as long as a lease.
-    fn notify_until_done(&self, follower: &dyn Follower, invalidation: &Invalidation) {
+    fn notify_until_done(&self, follower: &dyn Follower, invalidation: &Invalidation) -> Told {
         let until = Instant::now() + limits::NOTIFY_DEADLINE;
-        while !follower.drop_kernel(invalidation) && Instant::now() < until {
-            if self.state.lock().stopped {
-                return;
+        loop {
+            let told = follower.drop_kernel(invalidation);
+            if told != Told::Failed || Instant::now() >= until || self.state.lock().stopped {
+                return told;
             }
             std::thread::sleep(limits::RETRY_PAUSE);
         }
@@ -175,19 +266,26 @@ pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Followe
         if identity.session != known {
             known = identity.session;
             notices.restart();
+            // What the kernel was given under the lost session may have a while to live.
+            follower.drop_all(true);
         }
+        let (confirmed, told, writing) = notices.progress();
         let (dropped, released) = follower.take_returns();
         let request = FeedRequest {
             session: identity.session,
-            confirmed: notices.confirmed(),
+            confirmed,
+            told,
             dropped,
             released,
-            wait_ms: HEARTBEAT_MS as u32,
+            // Held open it could not tell that the writing is done.
+            wait_ms: if writing { 0 } else { HEARTBEAT_MS as u32 },
         };
         let answered = exchange(session, notices, follower, &request);
         follower.returned(answered);
         if !answered {
             std::thread::sleep(limits::RETRY_PAUSE);
+        } else if writing {
+            notices.wait(Open::WriteBack, limits::WRITE_BACK_POLL);
         }
     }
 }
@@ -211,7 +309,6 @@ fn exchange(
             {
                 tracing::warn!(%error, "no session");
             }
-            follower.drop_all(false);
             return false;
         }
         Err(failure) => {
@@ -225,7 +322,8 @@ fn exchange(
         follower.drop_all(true);
     }
     // Own caches go before the lease is renewed: nothing stale is used for a moment.
-    for invalidation in &reply.invalidations {
+    let news = notices.admit(reply.invalidations);
+    for invalidation in &news {
         session.counters.count(Counter::Invalidations);
         follower.drop_own(invalidation);
     }
@@ -236,11 +334,14 @@ fn exchange(
         session.counters.count(Counter::LeaseLapses);
         follower.drop_all(false);
     }
-    if !reply.invalidations.is_empty() {
-        notices.push(reply.invalidations);
-        while !notices.wait_done(limits::NOTIFY_DEADLINE) && !session.is_stopped() {
-            tracing::warn!("a kernel notification is stuck; the lease is left to run out");
+    for invalidation in news {
+        match invalidation.kind() {
+            Kind::WriteBack => follower.write_back(&invalidation),
+            _ => notices.push(invalidation),
         }
+    }
+    while !notices.wait_told(limits::NOTIFY_DEADLINE) && !session.is_stopped() {
+        tracing::warn!("a kernel notification is stuck; the lease is left to run out");
     }
     true
 }

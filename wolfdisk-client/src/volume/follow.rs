@@ -1,16 +1,19 @@
 //! What the volume does when the daemon says that something changed elsewhere.
 
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::limits::LEASE_MS;
 use wolfdisk_proto::v1::Invalidation;
 use wolfdisk_proto::v1::invalidation::Kind;
 
 use super::Volume;
+use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, WRITE};
-use crate::session::feed::Follower;
+use crate::session::feed::{Follower, Told};
 
 /// Follows for as long as the volume lives.
 pub(super) struct WeakFollower(pub(super) Weak<Volume>);
@@ -22,10 +25,19 @@ impl Follower for WeakFollower {
         }
     }
 
-    fn drop_kernel(&self, invalidation: &Invalidation) -> bool {
-        self.0
-            .upgrade()
-            .is_none_or(|volume| volume.drop_kernel(invalidation))
+    fn drop_kernel(&self, invalidation: &Invalidation) -> Told {
+        let volume = self.0.upgrade();
+        volume.map_or(Told::Done, |volume| volume.drop_kernel(invalidation))
+    }
+
+    fn write_back(&self, invalidation: &Invalidation) {
+        if let Some(volume) = self.0.upgrade() {
+            volume.write_backs.push(WriteBack {
+                ino: Ino(invalidation.ino),
+                number: invalidation.number,
+                session: volume.notices.session(),
+            });
+        }
     }
 
     fn drop_all(&self, rolled_back: bool) {
@@ -54,13 +66,34 @@ impl Follower for WeakFollower {
     }
 }
 
+/// What is buffered for an inode must become part of the index, because another session writes to it.
+#[derive(Debug)]
+pub(super) struct WriteBack {
+    ino: Ino,
+    number: u64,
+    session: u64,
+}
+
 impl Volume {
+    /// Writes back for another session; only then its invalidation is done.
+    pub(super) fn write_back(&self, job: &WriteBack) {
+        if let Some(node) = self.table.get(job.ino)
+            && let Err(error) = self.commit(&node, false)
+        {
+            tracing::debug!(ino = job.ino.0, %error, "writing back for another session failed");
+        }
+        self.notices.written(job.number, job.session);
+    }
+
     fn drop_own(&self, invalidation: &Invalidation) {
         let (ino, version) = (Ino(invalidation.ino), invalidation.version);
         let Some(node) = self.table.get(ino) else {
             self.table.note_change(ino, version);
-            if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
-                self.released.lock().push(ino.0);
+            match invalidation.kind() {
+                Kind::Attr | Kind::Data => self.released.lock().push(ino.0),
+                // What the kernel was told of it is not known any more.
+                Kind::Directory => self.doom(invalidation.number, Lost::just_now()),
+                Kind::Name | Kind::WriteBack => {}
             }
             return;
         };
@@ -71,8 +104,8 @@ impl Volume {
             Kind::Data => state.invalidate(ATTR | DATA | WRITE, version),
             Kind::WriteBack => state.end_buffering(version),
             Kind::Directory => {
-                let names = state.lose_names(version);
-                self.doomed_names.lock().insert(invalidation.number, names);
+                let lost = state.lose_names(version);
+                self.doom(invalidation.number, lost);
             }
         }
         if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
@@ -86,36 +119,35 @@ impl Volume {
         node.changed.notify_all();
     }
 
-    fn drop_kernel(&self, invalidation: &Invalidation) -> bool {
+    fn doom(&self, number: u64, lost: Lost) {
+        self.doomed_names.lock().insert(number, lost);
+    }
+
+    fn drop_kernel(&self, invalidation: &Invalidation) -> Told {
         let ino = Ino(invalidation.ino);
-        match invalidation.kind() {
+        let told = match invalidation.kind() {
             Kind::Name => self.tell_entry(ino, &invalidation.name),
             Kind::Attr => self.tell_inode(ino, false),
             Kind::Data => self.tell_inode(ino, true),
-            Kind::WriteBack => {
-                if let Some(node) = self.table.get(ino)
-                    && let Err(error) = self.commit(&node, false)
-                {
-                    tracing::debug!(ino = ino.0, %error, "writing back for another session failed");
-                }
-                true
-            }
-            Kind::Directory => {
-                let names = self
-                    .doomed_names
-                    .lock()
-                    .remove(&invalidation.number)
-                    .unwrap_or_default();
-                let kept = names
-                    .iter()
-                    .filter(|name| !self.tell_entry(ino, name))
-                    .count();
-                let told = kept == 0;
-                if !told {
-                    self.doomed_names.lock().insert(invalidation.number, names);
-                }
-                self.tell_inode(ino, true) && told
-            }
+            Kind::WriteBack => true,
+            Kind::Directory => return self.drop_names(ino, invalidation.number),
+        };
+        if told { Told::Done } else { Told::Failed }
+    }
+
+    /// The kernel forgets the names it was given that are known here; for others their lifetimes run
+    /// out.
+    fn drop_names(&self, ino: Ino, number: u64) -> Told {
+        let lost = self.doomed_names.lock().remove(&number).unwrap_or_default();
+        let kept = lost.names.iter().filter(|name| !self.tell_entry(ino, name));
+        if kept.count() > 0 || !self.tell_inode(ino, true) {
+            self.doom(number, lost);
+            return Told::Failed;
+        }
+        // An answer with a lifetime may have been on its way to the kernel until a moment ago.
+        match lost.untracked {
+            Some(_) => Told::Until(Instant::now() + Duration::from_millis(LEASE_MS)),
+            None => Told::Done,
         }
     }
 

@@ -82,12 +82,14 @@ impl Volume {
         let node = self.node(parent);
         let mut state = node.state.lock();
         let held = state.has(NAMES, lease) && asked.epoch == lease.epoch();
-        state
-            .names
-            .learn(name, if held { known } else { Known::Unknown }, version);
+        let known = if held { known } else { Known::Unknown };
+        state.names.learn(name, known, version);
+        // Somebody may have changed it again before this answer came.
+        let now = state.names.get(name);
+        let kept = held && (now == known || same_target(now, known));
         drop(state);
         self.table.names_added(1, lease);
-        if held {
+        if kept {
             lease.kernel_lifetime()
         } else {
             Duration::ZERO

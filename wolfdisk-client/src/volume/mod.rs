@@ -27,12 +27,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use wolfdisk_common::ids::Ino;
 use wolfdisk_proto::v1::{ChunkClient, MetaClient, OpenSessionRequest};
 
 use crate::cache::kept::KeptData;
+use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::table::Table;
 use crate::chunks::put::ChunkWriter;
@@ -104,7 +104,7 @@ pub struct Volume {
     releasing: Mutex<Vec<u64>>,
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
-    doomed_names: Mutex<HashMap<u64, LostNames>>,
+    doomed_names: Mutex<HashMap<u64, Lost>>,
     /// File data that is kept in memory.
     kept: KeptData,
     threads: Mutex<Vec<JoinHandle<()>>>,

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::sealed::Sealed;
 use crate::cache::node::Node;
 
 /// Files that wait to be committed, those first that were dirty first.
@@ -20,7 +19,8 @@ pub(crate) struct CommitQueue {
 struct Waiting {
     later: VecDeque<(Instant, Arc<Node>)>,
     now: VecDeque<Arc<Node>>,
-    hurry: bool,
+    /// Everything due by then is due now.
+    hurry: Option<Instant>,
     stopped: bool,
 }
 
@@ -43,7 +43,9 @@ impl CommitQueue {
 
     /// Memory is short: everything that waits now is due.
     pub(crate) fn hurry(&self) {
-        self.state.lock().hurry = true;
+        let mut state = self.state.lock();
+        state.hurry = state.later.back().map(|(due, _)| *due).max(state.hurry);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -65,30 +67,37 @@ impl CommitQueue {
             }
             let due = state.later.front().map(|(due, _)| *due);
             match due {
-                Some(due) if state.hurry || due <= Instant::now() => {
+                Some(due) if state.hurry >= Some(due) || due <= Instant::now() => {
                     return state.later.pop_front().map(|(_, node)| node);
                 }
                 Some(due) => drop(self.changed.wait_until(&mut state, due)),
-                None => {
-                    state.hurry = false;
-                    self.changed.wait(&mut state);
-                }
+                None => self.changed.wait(&mut state),
             }
         }
     }
 }
 
-/// Full chunks that wait to be stored. Bounded by the budget of dirty bytes.
-#[derive(Debug, Default)]
-pub(crate) struct PutQueue {
-    state: Mutex<(VecDeque<Arc<Sealed>>, bool)>,
+/// Work that is due at once. Bounded by what makes it: the budget of dirty bytes for chunks to be
+/// stored, the daemon's queue for invalidations.
+#[derive(Debug)]
+pub(crate) struct WorkQueue<T> {
+    state: Mutex<(VecDeque<T>, bool)>,
     changed: Condvar,
 }
 
-impl PutQueue {
+impl<T> Default for WorkQueue<T> {
+    fn default() -> Self {
+        WorkQueue {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+}
+
+impl<T> WorkQueue<T> {
     /// Queues one.
-    pub(crate) fn push(&self, sealed: Arc<Sealed>) {
-        self.state.lock().0.push_back(sealed);
+    pub(crate) fn push(&self, work: T) {
+        self.state.lock().0.push_back(work);
         self.changed.notify_one();
     }
 
@@ -99,14 +108,14 @@ impl PutQueue {
     }
 
     /// The next one; waits for it. None when stopped.
-    pub(crate) fn next(&self) -> Option<Arc<Sealed>> {
+    pub(crate) fn next(&self) -> Option<T> {
         let mut state = self.state.lock();
         loop {
             if state.1 {
                 return None;
             }
-            if let Some(sealed) = state.0.pop_front() {
-                return Some(sealed);
+            if let Some(work) = state.0.pop_front() {
+                return Some(work);
             }
             self.changed.wait(&mut state);
         }

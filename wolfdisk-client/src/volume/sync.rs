@@ -106,6 +106,7 @@ impl Volume {
         self.notices.stop();
         self.commits.stop();
         self.puts.stop();
+        self.write_backs.stop();
     }
 }
 

@@ -1,5 +1,5 @@
-//! The threads of a volume: feed, notifications, committing, storing chunks, and housekeeping. They hold
-//! the volume weakly, so that dropping it ends them.
+//! The threads of a volume: feed, notifications, writing back, committing, storing chunks, and
+//! housekeeping. They hold the volume weakly, so that dropping it ends them.
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -21,15 +21,28 @@ pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
     let notices = volume.notices.clone();
     let follower = WeakFollower(weak.clone());
     threads.push(spawn("notify", move || notices.serve(&follower))?);
-    let (commits, holder) = (volume.commits.clone(), weak.clone());
-    threads.push(spawn("commit", move || {
-        while let Some(node) = commits.next() {
-            let Some(volume) = holder.upgrade() else {
-                return;
-            };
-            volume.commit_in_background(&node);
-        }
-    })?);
+    for _ in 0..limits::COMMIT_THREADS {
+        let (commits, holder) = (volume.commits.clone(), weak.clone());
+        threads.push(spawn("commit", move || {
+            while let Some(node) = commits.next() {
+                let Some(volume) = holder.upgrade() else {
+                    return;
+                };
+                volume.commit_in_background(&node);
+            }
+        })?);
+    }
+    for _ in 0..limits::WRITE_BACK_THREADS {
+        let (written, holder) = (volume.write_backs.clone(), weak.clone());
+        threads.push(spawn("write-back", move || {
+            while let Some(job) = written.next() {
+                let Some(volume) = holder.upgrade() else {
+                    return;
+                };
+                volume.write_back(&job);
+            }
+        })?);
+    }
     for _ in 0..limits::PUT_THREADS {
         let (puts, holder) = (volume.puts.clone(), weak.clone());
         threads.push(spawn("put", move || {

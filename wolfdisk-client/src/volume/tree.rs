@@ -51,8 +51,9 @@ impl Volume {
         let lease = &self.session.lease;
         let directory = self.node(parent);
         let known = {
-            let state = directory.state.lock();
+            let mut state = directory.state.lock();
             if state.has(NAMES, lease) {
+                state.names.give_away(name);
                 state.names.get(name)
             } else {
                 Known::Unknown

@@ -179,8 +179,14 @@ impl Volume {
 
     /// Commits a file that was dirty for long enough. A failure is kept for its handles.
     pub(super) fn commit_in_background(&self, node: &Arc<Node>) {
+        let Some(_order) = node.commit.try_lock() else {
+            // Its own commit is under way; no other file waits for that.
+            self.commits
+                .push(Instant::now() + limits::WRITE_BACK_AFTER, node.clone());
+            return;
+        };
         node.state.lock().queued = false;
-        if let Err(error) = self.commit(node, false) {
+        if let Err(error) = self.commit_ordered(node, false) {
             tracing::debug!(ino = node.ino.0, %error, "kept for its handles");
         }
     }

@@ -14,6 +14,18 @@ pub struct Wait {
     pub session: SessionId,
     /// The number of the notice.
     pub number: u64,
+    /// Writing back is waited for too; else all up to `number` must be dropped, no more.
+    pub written: bool,
+}
+
+/// Barriers by the number that they wait for.
+type ByNumber = BTreeMap<u64, Vec<BarrierId>>;
+
+/// What waits for one session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Waiting {
+    dropped: ByNumber,
+    written: ByNumber,
 }
 
 /// Names an open barrier.
@@ -25,7 +37,7 @@ pub struct BarrierId(pub u64);
 pub struct Barriers {
     next: u64,
     left: BTreeMap<BarrierId, usize>,
-    by_session: BTreeMap<SessionId, BTreeMap<u64, Vec<BarrierId>>>,
+    by_session: BTreeMap<SessionId, Waiting>,
 }
 
 impl Barriers {
@@ -35,29 +47,36 @@ impl Barriers {
         self.next += 1;
         self.left.insert(id, waits.len());
         for wait in waits {
-            let numbers = self.by_session.entry(wait.session).or_default();
+            let waiting = self.by_session.entry(wait.session).or_default();
+            let numbers = if wait.written {
+                &mut waiting.written
+            } else {
+                &mut waiting.dropped
+            };
             numbers.entry(wait.number).or_default().push(id);
         }
         id
     }
 
-    /// `session` has confirmed everything up to `number`; answers the barriers that fell.
-    pub fn confirm(&mut self, session: SessionId, number: u64) -> Vec<BarrierId> {
-        let Some(numbers) = self.by_session.get_mut(&session) else {
+    /// `session` has done everything up to `number`, and up to `dropped` all but writing back; answers
+    /// the barriers that fell.
+    pub fn confirm(&mut self, session: SessionId, number: u64, dropped: u64) -> Vec<BarrierId> {
+        let Some(waiting) = self.by_session.get_mut(&session) else {
             return Vec::new();
         };
-        let later = numbers.split_off(&(number.saturating_add(1)));
-        let done = std::mem::replace(numbers, later);
-        if numbers.is_empty() {
+        let mut done = take_up_to(&mut waiting.written, number);
+        done.append(&mut take_up_to(&mut waiting.dropped, dropped.max(number)));
+        if waiting.written.is_empty() && waiting.dropped.is_empty() {
             self.by_session.remove(&session);
         }
-        self.count_down(done.into_values().flatten())
+        self.count_down(done.into_iter())
     }
 
     /// Nobody waits for `session` any more; answers the barriers that fell.
     pub fn release(&mut self, session: SessionId) -> Vec<BarrierId> {
-        let numbers = self.by_session.remove(&session).unwrap_or_default();
-        self.count_down(numbers.into_values().flatten())
+        let Waiting { dropped, written } = self.by_session.remove(&session).unwrap_or_default();
+        let all = dropped.into_values().chain(written.into_values());
+        self.count_down(all.flatten())
     }
 
     /// Whether nothing waits.
@@ -85,6 +104,12 @@ impl Barriers {
     }
 }
 
+fn take_up_to(numbers: &mut ByNumber, number: u64) -> Vec<BarrierId> {
+    let later = numbers.split_off(&number.saturating_add(1));
+    let done = std::mem::replace(numbers, later);
+    done.into_values().flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,21 +122,41 @@ mod tests {
             Wait {
                 session: a,
                 number: 4,
+                written: false,
             },
             Wait {
                 session: b,
                 number: 9,
+                written: false,
             },
         ]);
         let one = barriers.open(&[Wait {
             session: a,
             number: 5,
+            written: false,
         }]);
-        assert_eq!(barriers.confirm(a, 4), []);
+        assert_eq!(barriers.confirm(a, 4, 0), []);
         assert_eq!(barriers.release(b), [both]);
-        assert_eq!(barriers.confirm(a, 3), []);
-        assert_eq!(barriers.confirm(a, 7), [one]);
+        assert_eq!(barriers.confirm(a, 3, 0), []);
+        assert_eq!(barriers.confirm(a, 7, 0), [one]);
         assert!(barriers.is_empty());
         assert_eq!(barriers.sessions().count(), 0);
+    }
+
+    #[test]
+    fn a_mutation_does_not_wait_for_writing_back_and_an_open_does() {
+        let mut barriers = Barriers::default();
+        let session = SessionId(1);
+        let wait = |number, written| Wait {
+            session,
+            number,
+            written,
+        };
+        let open = barriers.open(&[wait(4, true)]);
+        let mutation = barriers.open(&[wait(5, false)]);
+        assert_eq!(barriers.confirm(session, 3, 4), []);
+        assert_eq!(barriers.confirm(session, 3, 5), [mutation]);
+        assert_eq!(barriers.confirm(session, 4, 5), [open]);
+        assert!(barriers.is_empty());
     }
 }

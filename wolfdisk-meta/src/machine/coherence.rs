@@ -118,16 +118,19 @@ impl Coherence {
         self.rights.count(session)
     }
 
-    /// A heartbeat arrived, with the number up to which notices are done. None: no such session.
+    /// A heartbeat arrived, with the number up to which notices are done, and up to which all but write-backs
+    /// and directories are. None: no such session.
     pub fn heartbeat(
         &mut self,
         session: SessionId,
         confirmed: u64,
+        told: u64,
         now: Duration,
     ) -> Option<Heartbeat> {
         self.run_out(session, now);
         let peer = self.peers.get_mut(&session)?;
-        let fallen = if peer.queue.confirm(confirmed) {
+        peer.queue.told(told);
+        if peer.queue.confirm(confirmed) {
             if peer
                 .owes
                 .is_some_and(|number| peer.queue.is_confirmed(number))
@@ -140,10 +143,9 @@ impl Coherence {
             {
                 self.rights.revoked(session, ino, number);
             }
-            self.barriers.confirm(session, confirmed)
-        } else {
-            Vec::new()
-        };
+        }
+        let (confirmed, told) = peer.queue.progress();
+        let fallen = self.barriers.confirm(session, confirmed, told);
         let lease = peer.lease.heartbeat(peer.queue.oldest(), now);
         peer.ran_out &= lease.is_zero();
         Some(Heartbeat { lease, fallen })
@@ -337,6 +339,7 @@ impl Coherence {
                     Wait {
                         session: *session,
                         number,
+                        written: false,
                     },
                 );
             }
@@ -397,6 +400,7 @@ impl Coherence {
             (Some(*session) != except).then_some(Wait {
                 session: *session,
                 number,
+                written: false,
             })
         });
         owing.collect()
@@ -415,6 +419,7 @@ impl Coherence {
             return;
         };
         let holds = peer.lease.holds(now);
+        let written = matches!(notice, Notice::WriteBack(_));
         let number = match peer.queue.push(notice, version, now) {
             Some(number) => number,
             None => {
@@ -423,7 +428,14 @@ impl Coherence {
             }
         };
         if holds {
-            merge(waits, Wait { session, number });
+            merge(
+                waits,
+                Wait {
+                    session,
+                    number,
+                    written,
+                },
+            );
         }
     }
 
@@ -463,7 +475,10 @@ impl Coherence {
 /// Adds a wait; each session has at most one, for the highest number.
 pub fn merge(waits: &mut Vec<Wait>, wait: Wait) {
     match waits.iter_mut().find(|other| other.session == wait.session) {
-        Some(other) => other.number = other.number.max(wait.number),
+        Some(other) => {
+            other.number = other.number.max(wait.number);
+            other.written |= wait.written;
+        }
         None => waits.push(wait),
     }
 }

@@ -52,6 +52,8 @@ pub struct FeedQueue {
     items: VecDeque<Numbered>,
     next: u64,
     confirmed: u64,
+    /// Up to here all are done but those that take long.
+    told: u64,
     /// Up to here notices have been sent at least once, lately at `sent_at`.
     sent: u64,
     sent_at: Duration,
@@ -64,6 +66,7 @@ impl FeedQueue {
             items: VecDeque::new(),
             next: base + 1,
             confirmed: base,
+            told: base,
             sent: base,
             sent_at: Duration::ZERO,
         }
@@ -127,21 +130,42 @@ impl FeedQueue {
         true
     }
 
+    /// The session has done everything up to `number` that does not take long.
+    pub fn told(&mut self, number: u64) {
+        if number <= self.sent {
+            self.told = self.told.max(number);
+        }
+    }
+
+    /// Up to where everything is done, and up to where all that does not take long.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.confirmed, self.told.max(self.confirmed))
+    }
+
     /// Whether `number` has been confirmed.
     pub fn is_confirmed(&self, number: u64) -> bool {
         number <= self.confirmed
     }
 
-    /// When the oldest unconfirmed notice was queued.
+    /// When the oldest unconfirmed notice was queued that somebody may wait for. Nobody does for the end
+    /// of [`Notice::Directory`], which can be a lease away.
     pub fn oldest(&self) -> Option<Duration> {
-        self.items.front().map(|item| item.queued)
+        let waited = |item: &&Numbered| {
+            item.number > self.told || matches!(item.notice, Notice::WriteBack(_))
+        };
+        self.items.iter().find(waited).map(|item| item.queued)
     }
 
-    /// The last number whose version is at most `version` and that is not confirmed.
+    /// The last number whose version is at most `version` and that the session has not been told of.
     pub fn last_up_to(&self, version: Version) -> Option<u64> {
         let covers =
             |item: &&Numbered| item.version <= version || item.notice == Notice::Everything;
-        self.items.iter().rev().find(covers).map(|item| item.number)
+        let mut open = self
+            .items
+            .iter()
+            .rev()
+            .filter(|item| item.number > self.told);
+        open.find(covers).map(|item| item.number)
     }
 
     /// Whether there is something to send now: new, or sent so long ago that the reply may be lost.

@@ -149,7 +149,7 @@ impl Session {
                 }
             }
             Message::Feed { sent, confirmed } => {
-                let Some(beat) = world.daemon.heartbeat(READER, confirmed, now) else {
+                let Some(beat) = world.daemon.heartbeat(READER, confirmed, 0, now) else {
                     return;
                 };
                 Session::fell(world, &beat.fallen);

@@ -131,7 +131,9 @@ impl Service {
                 }
             }
         }
-        let beat = core.coherence.heartbeat(session, request.confirmed, now);
+        let beat = core
+            .coherence
+            .heartbeat(session, request.confirmed, request.told, now);
         let beat = beat.ok_or(Failure::StaleSession)?;
         core.barriers_fell(beat.fallen);
         let wake = core
