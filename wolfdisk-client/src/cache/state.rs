@@ -241,6 +241,12 @@ impl NodeState {
         self.floor = self.floor.max(version);
     }
 
+    /// What is known of the content can be carried on to an own change that was answered at `version`:
+    /// nothing later is known, and no right was lost since it was asked for.
+    pub(crate) fn follows(&self, version: u64, asked: Identity, lease: &Lease) -> bool {
+        asked.epoch == self.epoch && version >= self.floor && self.has(DATA, lease)
+    }
+
     /// The content was changed by us at this content version and `pieces` tell where it is now.
     pub(crate) fn content_moved(&mut self, content_version: u64) {
         if let Some(old) = self.attr.as_ref().map(|attr| attr.content_version.0)
@@ -363,6 +369,7 @@ mod tests {
         let asked = Identity {
             session: 1,
             epoch: lease.epoch(),
+            returns: 0,
         };
         (lease, asked)
     }

@@ -2,12 +2,12 @@
 //! right to cache it.
 //!
 //! A right that goes back is told to the daemon only when the kernel has certainly forgotten what it
-//! was given under it (a lease later), and while the daemon is being told, rights in answers for that
-//! inode are not accepted: they may have been granted before.
+//! was given under it (a lease later). Rights on that inode in answers that were asked for before the daemon
+//! had been told are not accepted, however late they come: they may have been granted before.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -35,8 +35,11 @@ pub(crate) struct Table {
     shards: Vec<Mutex<Shard>>,
     floors: Floors,
     returns: Mutex<VecDeque<(Instant, Ino)>>,
-    returning: Mutex<HashSet<Ino>>,
-    any_returning: AtomicBool,
+    /// What the daemon is being told of.
+    returning: Mutex<Vec<Ino>>,
+    /// The round of giving back that must be over before a right on an inode is asked for.
+    rounds: Floors,
+    last_round: AtomicU64,
     /// Names in all directories, as counted at the last look; a guide, not an account.
     names: AtomicUsize,
     max: usize,
@@ -51,7 +54,8 @@ impl Table {
             floors: Floors::default(),
             returns: Mutex::default(),
             returning: Mutex::default(),
-            any_returning: AtomicBool::new(false),
+            rounds: Floors::default(),
+            last_round: AtomicU64::new(0),
             names: AtomicUsize::new(0),
             max: max.max(limits::SHARDS),
             window,
@@ -106,13 +110,14 @@ impl Table {
             .collect()
     }
 
-    /// Rights on `ino` in an answer may be accepted.
-    pub(crate) fn accepts_rights(&self, ino: Ino) -> bool {
-        !self.any_returning.load(Ordering::Acquire) || !self.returning.lock().contains(&ino)
+    /// Rights on `ino` may be accepted that were asked for when `returns` rounds of giving back were
+    /// over. Asked once the inode's node is in the table.
+    pub(crate) fn accepts_rights(&self, ino: Ino, returns: u64) -> bool {
+        returns >= self.last_round.load(Ordering::SeqCst) || returns >= self.rounds.get(ino.0)
     }
 
-    /// Rights to give back now.
-    pub(crate) fn take_returns(&self) -> Vec<u64> {
+    /// Rights to give back now, in this round.
+    pub(crate) fn take_returns(&self, round: u64) -> Vec<u64> {
         let now = Instant::now();
         let mut due = Vec::new();
         {
@@ -130,35 +135,26 @@ impl Table {
         }
         // Marked first, looked at after: a node that comes now takes no right, one that was there
         // before keeps its own.
-        let mut returning = self.returning.lock();
-        returning.extend(&due);
-        self.any_returning.store(true, Ordering::Release);
+        due.iter().for_each(|ino| self.rounds.raise(ino.0, round));
+        self.last_round.store(round, Ordering::SeqCst);
         due.retain(|ino| {
-            let back = self
-                .shard(*ino)
-                .is_some_and(|shard| shard.lock().nodes.contains_key(ino));
-            if back {
-                returning.remove(ino);
-            }
-            !back
+            let shard = self.shard(*ino);
+            shard.is_none_or(|shard| !shard.lock().nodes.contains_key(ino))
         });
+        self.returning.lock().clone_from(&due);
         due.into_iter().map(|ino| ino.0).collect()
     }
 
-    /// The daemon was told; with `taken` false it was not, and will be later.
+    /// The daemon was told; with `taken` false it was perhaps not, and will be later.
     pub(crate) fn returned(&self, taken: bool) {
-        if !self.any_returning.load(Ordering::Acquire) {
-            return;
-        }
-        let mut returning = self.returning.lock();
+        let told = std::mem::take(&mut *self.returning.lock());
         if !taken {
             let again = Instant::now();
-            self.returns
-                .lock()
-                .extend(returning.iter().map(|ino| (again, *ino)));
+            let mut returns = self.returns.lock();
+            // In front: the queue is in order of time.
+            told.iter()
+                .for_each(|ino| returns.push_front((again, *ino)));
         }
-        returning.clear();
-        self.any_returning.store(false, Ordering::Release);
     }
 
     /// Names were added to some directory; makes room if there are too many.
@@ -240,5 +236,34 @@ mod tests {
         }
         assert!(table.get(Ino(16)).is_none());
         assert_eq!(table.node(Ino(16), &lease).state.lock().floor(), 77);
+    }
+
+    #[test]
+    fn a_right_asked_for_before_it_went_back_is_not_accepted_however_late() {
+        let (table, lease) = (Table::new(16, 4096), Lease::default());
+        let gone = Ino(16);
+        table.returns.lock().push_back((Instant::now(), gone));
+        assert!(table.accepts_rights(gone, 0));
+        assert_eq!(table.take_returns(1), [16]);
+        assert!(!table.accepts_rights(gone, 0), "under way");
+        table.returned(true);
+        assert!(!table.accepts_rights(gone, 0), "an answer that is late");
+        assert!(table.accepts_rights(gone, 1), "asked for afterwards");
+        assert!(table.accepts_rights(Ino(17), 0), "another inode");
+        table.returns.lock().push_back((Instant::now(), gone));
+        table.node(gone, &lease);
+        assert!(table.take_returns(2).is_empty(), "it is back");
+    }
+
+    #[test]
+    fn what_the_daemon_was_not_told_is_told_again() {
+        let table = Table::new(16, 4096);
+        let gone = Ino(16);
+        table.returns.lock().push_back((Instant::now(), gone));
+        assert_eq!(table.take_returns(1), [16]);
+        table.returned(false);
+        assert_eq!(table.take_returns(2), [16]);
+        table.returned(true);
+        assert!(table.take_returns(3).is_empty());
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Identity {
     pub(crate) session: u64,
     /// The epoch in which it was asked for: answers are cached only while that lasts.
     pub(crate) epoch: u64,
+    /// Rounds of giving rights back that were over by then.
+    pub(crate) returns: u64,
 }
 
 /// How a mutation is to be answered.
@@ -57,6 +59,8 @@ pub(crate) struct Session {
     answered: Condvar,
     last_version: AtomicU64,
     durable_version: AtomicU64,
+    /// Rounds of giving rights back that are over.
+    returns: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -87,6 +91,7 @@ impl Session {
             answered: Condvar::new(),
             last_version: AtomicU64::new(0),
             durable_version: AtomicU64::new(0),
+            returns: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         })
     }
@@ -98,7 +103,18 @@ impl Session {
         Identity {
             session: self.current.read().session,
             epoch,
+            returns: self.returns(),
         }
+    }
+
+    /// Rounds of giving rights back that are over.
+    pub(crate) fn returns(&self) -> u64 {
+        self.returns.load(Ordering::Acquire)
+    }
+
+    /// The daemon has been told of the rights that go back, or will be told in a later round.
+    pub(crate) fn end_returns(&self) {
+        self.returns.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn chunk_size(&self) -> u32 {

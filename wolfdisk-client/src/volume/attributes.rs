@@ -9,7 +9,6 @@ use wolfdisk_proto::v1::mutate_request::Op;
 use wolfdisk_proto::v1::{GetAttrRequest, StatFsRequest};
 
 use super::Volume;
-use crate::cache::state::DATA;
 use crate::convert;
 use crate::counters::Counter;
 use crate::error::{Error, Result};
@@ -106,10 +105,10 @@ impl Volume {
             .iter()
             .position(|attr| attr.ino == ino)
             .map(|at| attrs.swap_remove(at));
-        let rights = self.acceptable(ino, reply.rights);
+        let rights = self.acceptable(ino, reply.rights, asked);
         let mut state = node.state.lock();
         if let (Some(size), Some(attr)) = (change.size, &attr)
-            && state.has(DATA, lease)
+            && state.follows(version, asked, lease)
         {
             state.pieces.truncate(size);
             state.content_moved(attr.content_version.0);

@@ -15,7 +15,7 @@ use wolfdisk_proto::v1::{MutateReply, Time, Write, WritePiece, write_piece};
 use super::Volume;
 use super::sealed::{Pending, Sealed};
 use crate::cache::node::Node;
-use crate::cache::state::{DATA, NodeState};
+use crate::cache::state::NodeState;
 use crate::chunks::put::Stored;
 use crate::convert;
 use crate::counters::Counter;
@@ -185,12 +185,12 @@ impl Volume {
             .iter()
             .position(|attr| attr.ino == node.ino)
             .map(|at| attrs.swap_remove(at));
-        let rights = self.acceptable(node.ino, reply.rights);
+        let rights = self.acceptable(node.ino, reply.rights, asked);
         {
             let lease = &self.session.lease;
             let mut state = node.state.lock();
             if let Some(attr) = &attr
-                && state.has(DATA, lease)
+                && state.follows(reply.version, asked, lease)
             {
                 for (pending, placed) in batch.iter().zip(placed) {
                     state.pieces.set(cached_piece(pending, placed));

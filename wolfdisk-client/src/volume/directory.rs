@@ -111,7 +111,7 @@ impl Volume {
         let lease = &self.session.lease;
         let count = reply.entries.len();
         let last = reply.entries.last().map_or(after, |entry| entry.cookie);
-        let rights = self.acceptable(directory.ino, reply.rights);
+        let rights = self.acceptable(directory.ino, reply.rights, asked);
         let mut items = Vec::with_capacity(count);
         for entry in reply.entries {
             let kind = FileKind::from_mode(entry.mode).ok_or(Error::Malformed("a file type"))?;

@@ -56,6 +56,7 @@ impl Follower for WeakFollower {
     fn returned(&self, taken: bool) {
         if let Some(volume) = self.0.upgrade() {
             volume.table.returned(taken);
+            volume.session.end_returns();
             let mut releasing = volume.releasing.lock();
             if taken {
                 releasing.clear();
@@ -218,7 +219,7 @@ impl Volume {
     }
 
     fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
-        let dropped = self.table.take_returns();
+        let dropped = self.table.take_returns(self.session.returns() + 1);
         let mut releasing = self.releasing.lock();
         let mut released = self.released.lock();
         // An inode that was opened again since is not released after all.

@@ -14,9 +14,10 @@ use crate::session::Identity;
 use crate::types::{Attr, Entry};
 
 impl Volume {
-    /// Rights of an answer that may be accepted: none while rights on the inode go back.
-    pub(super) fn acceptable(&self, ino: Ino, rights: u32) -> u32 {
-        if self.table.accepts_rights(ino) {
+    /// Rights of an answer that may be accepted: none that were asked for before all rights on the inode
+    /// went back. Asked with the inode's node in hand.
+    pub(super) fn acceptable(&self, ino: Ino, rights: u32, asked: Identity) -> u32 {
+        if self.table.accepts_rights(ino, asked.returns) {
             rights
         } else {
             0
@@ -33,7 +34,7 @@ impl Volume {
     ) -> (Attr, Duration) {
         let lease = &self.session.lease;
         let node = self.node(attr.ino);
-        let rights = self.acceptable(attr.ino, rights);
+        let rights = self.acceptable(attr.ino, rights, asked);
         let mut state = node.state.lock();
         let kept = state.learn(attr.clone(), rights, version, asked, lease);
         match state.valid_attr(lease) {
@@ -53,7 +54,7 @@ impl Volume {
         asked: Identity,
     ) -> Duration {
         let lease = &self.session.lease;
-        let rights = self.acceptable(parent.ino, rights);
+        let rights = self.acceptable(parent.ino, rights, asked);
         let mut state = parent.state.lock();
         if !state.learn_names(rights, version, asked, lease) {
             return Duration::ZERO;
@@ -107,12 +108,12 @@ impl Volume {
         let lease = &self.session.lease;
         let attrs = self.attrs_of(std::mem::take(&mut reply.attrs))?;
         for (index, attr) in attrs.iter().enumerate() {
+            let node = self.node(attr.ino);
             let rights = if index == 0 {
-                self.acceptable(attr.ino, reply.rights)
+                self.acceptable(attr.ino, reply.rights, asked)
             } else {
                 0
             };
-            let node = self.node(attr.ino);
             let mut state = node.state.lock();
             state.learn_own(Some(attr.clone()), rights, reply.version, asked, lease);
         }

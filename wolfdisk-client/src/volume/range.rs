@@ -78,10 +78,12 @@ impl Volume {
     ) -> Result<()> {
         let attrs = self.attrs_of(std::mem::take(&mut reply.attrs))?;
         let attr = attrs.into_iter().find(|attr| attr.ino == node.ino);
-        let rights = self.acceptable(node.ino, reply.rights);
+        let rights = self.acceptable(node.ino, reply.rights, asked);
         let mut state = node.state.lock();
         state.pieces.clear();
-        if let Some(attr) = &attr {
+        if let Some(attr) = &attr
+            && state.follows(reply.version, asked, &self.session.lease)
+        {
             // The kernel has dropped the pages of the range by itself.
             state.content_moved(attr.content_version.0);
         }

@@ -159,7 +159,7 @@ impl Volume {
         asked: Identity,
     ) -> Result<bool> {
         let lease = &self.session.lease;
-        let offered = self.acceptable(node.ino, reply.rights) & DATA != 0;
+        let offered = self.acceptable(node.ino, reply.rights, asked) & DATA != 0;
         let current = {
             let state = node.state.lock();
             state.attr.is_some() && state.has(ATTR | DATA, lease)

@@ -182,7 +182,7 @@ impl Volume {
         }
         let lease = &self.session.lease;
         let node = self.node(attr.ino);
-        let rights = self.acceptable(attr.ino, rights);
+        let rights = self.acceptable(attr.ino, rights, asked);
         let mut state = node.state.lock();
         if attr.kind == FileKind::Directory && state.learn_names(rights, version, asked, lease) {
             state.names.begin_empty(version);

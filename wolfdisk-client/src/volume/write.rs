@@ -167,7 +167,7 @@ impl Volume {
                 .iter()
                 .position(|attr| attr.ino == node.ino)
                 .map(|at| attrs.swap_remove(at));
-            let rights = self.acceptable(node.ino, reply.rights);
+            let rights = self.acceptable(node.ino, reply.rights, asked);
             let mut state = node.state.lock();
             // The kernel may have put the bytes into its pages at another offset.
             state.lowest_read = Some(0);
