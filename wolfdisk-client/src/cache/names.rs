@@ -62,6 +62,8 @@ pub(crate) struct Names {
     listing: BTreeMap<u64, Bytes>,
     /// Entries with cookies up to here are all in `listing`; `u64::MAX`: the whole directory is.
     listed_to: u64,
+    /// When a name last came to be that `listing` may lack: a page read before lacks it too.
+    unlisted: u64,
     /// Nothing read before this version is learned.
     floor: u64,
     /// When a name was last given away that is not in `slots`, or forgotten here.
@@ -161,8 +163,11 @@ impl Names {
                 self.slots.insert(name.clone(), Slot { version, known });
                 self.listing.insert(cookie, name);
             }
-            (Known::Leads(_), None) => self.listed_to = 0,
-            (Known::Missing | Known::Unknown, _) => {}
+            (Known::Leads(_), None) | (Known::Unknown, _) => {
+                self.listed_to = 0;
+                self.unlisted = self.unlisted.max(version);
+            }
+            (Known::Missing, _) => {}
         }
     }
 
@@ -208,7 +213,7 @@ impl Names {
     /// A page of the listing, read at `version`, that follows `after` and ends with the cookie `last`
     /// (or with the directory).
     pub(crate) fn learn_page(&mut self, after: u64, last: u64, end: bool, version: u64) {
-        if version >= self.floor && after <= self.listed_to {
+        if version >= self.floor.max(self.unlisted) && after <= self.listed_to {
             self.listed_to = if end {
                 u64::MAX
             } else {
@@ -289,11 +294,30 @@ mod tests {
         assert_eq!(names.list(0, 10), None);
     }
 
+    #[test]
+    fn a_name_of_which_only_the_change_is_known_is_not_left_out_of_a_listing() {
+        let mut names = Names::default();
+        names.begin_empty(5);
+        names.learn(b"x", leads(9, Some(3)), 6);
+        names.learn(b"x", Known::Unknown, 7);
+        assert_eq!(names.list(0, 10), None);
+        // Nor by a page that was read before the change.
+        names.learn(b"y", leads(8, Some(4)), 6);
+        names.learn_page(0, 4, true, 6);
+        assert_eq!(names.list(0, 10), None);
+        names.learn(b"x", leads(10, Some(3)), 7);
+        names.learn_page(0, 4, true, 7);
+        assert_eq!(
+            names.list(0, 10).map(|(page, end)| (page.len(), end)),
+            Some((2, true))
+        );
+    }
+
     proptest! {
         // The true directory changes by own and foreign mutations; answers read at some version arrive
         // later in any order. What is known is never older than what was confirmed.
         #[test]
-        fn what_is_known_is_true(steps in prop::collection::vec((0u8..6, 0u8..5, any::<prop::sample::Index>()), 1..80)) {
+        fn what_is_known_is_true(steps in prop::collection::vec((0u8..7, 0u8..5, any::<prop::sample::Index>()), 1..80)) {
             let mut truth: Vec<BTreeMap<u8, (u64, u64)>> = vec![BTreeMap::new()];
             let mut cookie = 2;
             let mut names = Names::default();
@@ -303,12 +327,16 @@ mod tests {
                 let version = truth.len() as u64 - 1;
                 let mut now = truth.last().expect("a state").clone();
                 match kind {
-                    0 | 1 => {
+                    0 | 1 | 6 => {
                         cookie += 1;
                         now.insert(name, (100 + cookie, cookie));
                         truth.push(now);
                         let known = leads(100 + cookie, Some(cookie));
-                        if kind == 0 { names.learn(&[name], known, version + 1) } else { names.invalidate(&[name], version + 1) }
+                        match kind {
+                            0 => names.learn(&[name], known, version + 1),
+                            1 => names.invalidate(&[name], version + 1),
+                            _ => names.learn(&[name], Known::Unknown, version + 1),
+                        }
                     }
                     2 => {
                         now.remove(&name);
@@ -324,7 +352,10 @@ mod tests {
                         names.learn(&[name], known, version);
                     },
                     _ => {
-                        for (name, (ino, cookie)) in &now {
+                        // A page may be late.
+                        let version = pick.index(truth.len()) as u64;
+                        let now = &truth[version as usize];
+                        for (name, (ino, cookie)) in now {
                             names.learn(&[*name], leads(*ino, Some(*cookie)), version);
                         }
                         let last = now.values().map(|(_, cookie)| *cookie).max().unwrap_or(0);
