@@ -18,6 +18,8 @@ mod listener;
 mod lock;
 mod read_data;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod types;
 mod volume;

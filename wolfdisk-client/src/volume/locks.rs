@@ -2,6 +2,7 @@
 //! what makes locked access coherent between mounts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wolfdisk_proto::v1::GetLockRequest;
 use wolfdisk_proto::v1::mutate_request::Op;
@@ -88,15 +89,18 @@ impl Volume {
             return Ok(());
         };
         let told = node.clone();
-        let done = self.notices.run(limits::NOTIFY_DEADLINE, move || {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let outcome = dropped.clone();
+        self.notices.run(limits::NOTIFY_DEADLINE, move || {
             if let Err(error) = listener.invalidate_inode(told.ino, true) {
                 tracing::warn!(ino = told.ino.0, %error, "the kernel kept pages of a locked file");
                 return;
             }
             let mut state = told.state.lock();
             told.pages_dropped(&mut state);
+            outcome.store(true, Ordering::Release);
         });
-        if done {
+        if dropped.load(Ordering::Acquire) {
             Ok(())
         } else {
             Err(Error::Refused(libc::EIO))

@@ -1,0 +1,6 @@
+//! The volume against daemons that a test plays itself: what they say and when is the test's choice.
+
+mod answers;
+mod failures;
+mod fake;
+mod feed;
