@@ -102,6 +102,17 @@ fn write_grpc_adapter(service: &Service, buf: &mut String) {
 
 fn write_framed(service: &Service, number: u8, buf: &mut String) {
     let name = &service.name;
+    let methods: Vec<&str> = service
+        .methods
+        .iter()
+        .map(|method| method.name.as_str())
+        .collect();
+    let _ = writeln!(
+        buf,
+        "/// The methods of [`{name}Service`] in the order of their numbers in frames, from 1.\n\
+         pub const {}_METHODS: &[&str] = &{methods:?};",
+        name.to_uppercase()
+    );
     let _ = writeln!(
         buf,
         "/// The framed binding of [`{name}Service`]: the answering side.\n\

@@ -15,10 +15,9 @@ use nix::cmsg_space;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use parking_lot::Mutex;
 
-use crate::PROTOCOL_VERSION;
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
-use crate::framed::{self, HEADER_BYTES, Header, PREFACE};
+use crate::framed::{self, HEADER_BYTES, Header};
 
 /// Idle connections a pool keeps.
 const IDLE_MAX: usize = 64;
@@ -68,26 +67,16 @@ impl Connection {
         connection
             .set_timeout(Duration::from_secs(5))
             .map_err(lost)?;
-        connection.exchange_prefaces().map_err(lost)?;
+        framed::check_opening(connection.exchange_prefaces().map_err(lost)?)?;
         Ok(connection)
     }
 
-    fn exchange_prefaces(&mut self) -> io::Result<()> {
+    fn exchange_prefaces(&mut self) -> io::Result<[u8; 8]> {
         use std::io::{Read, Write};
-        let mut preface = [0; 8];
-        let (magic, version) = preface.split_at_mut(4);
-        magic.copy_from_slice(&PREFACE);
-        version.copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-        self.stream.write_all(&preface)?;
-        let mut answer = [0; 8];
-        self.stream.read_exact(&mut answer)?;
-        if answer.first_chunk() != Some(&PREFACE) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "no WolfDisk daemon answers",
-            ));
-        }
-        Ok(())
+        self.stream.write_all(&framed::opening())?;
+        let mut theirs = [0; 8];
+        self.stream.read_exact(&mut theirs)?;
+        Ok(theirs)
     }
 
     fn set_timeout(&mut self, deadline: Duration) -> io::Result<()> {

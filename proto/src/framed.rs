@@ -19,6 +19,7 @@ use bytes::Bytes;
 use prost::Message;
 use wolfdisk_common::limits;
 
+use crate::PROTOCOL_VERSION;
 use crate::call::Call;
 use crate::failure::Failure;
 
@@ -26,6 +27,35 @@ use crate::failure::Failure;
 pub const PREFACE: [u8; 4] = *b"WDF1";
 /// First bytes of an HTTP/2 connection (RFC 9113, section 3.4).
 pub const HTTP2_PREFACE: [u8; 4] = *b"PRI ";
+/// What a connection opens with, from either side: the preface and the sender's protocol version.
+pub fn opening() -> [u8; 8] {
+    let [p0, p1, p2, p3] = PREFACE;
+    let [v0, v1, v2, v3] = PROTOCOL_VERSION.to_le_bytes();
+    [p0, p1, p2, p3, v0, v1, v2, v3]
+}
+
+/// Checks what the other side opened with.
+///
+/// # Errors
+/// `Invalid` for anything but a WolfDisk process, `Unsupported` for one of a distant protocol: two
+/// neighbouring versions understand each other, others do not.
+pub fn check_opening(theirs: [u8; 8]) -> Result<(), Failure> {
+    let [p0, p1, p2, p3, v0, v1, v2, v3] = theirs;
+    if [p0, p1, p2, p3] != PREFACE {
+        return Err(Failure::Invalid(
+            "the other side is no WolfDisk process".into(),
+        ));
+    }
+    let version = u32::from_le_bytes([v0, v1, v2, v3]);
+    if version.abs_diff(PROTOCOL_VERSION) > 1 {
+        return Err(Failure::Unsupported(format!(
+            "the other side speaks protocol {version}, this release {PROTOCOL_VERSION}: run \
+             releases that are at most one apart"
+        )));
+    }
+    Ok(())
+}
+
 /// Bytes before the body, the length included.
 pub const HEADER_BYTES: usize = 12;
 
@@ -166,6 +196,25 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_neighbouring_versions_are_understood() {
+        let with = |version: u32| {
+            let mut bytes = opening();
+            bytes[4..].copy_from_slice(&version.to_le_bytes());
+            check_opening(bytes)
+        };
+        assert_eq!(with(PROTOCOL_VERSION), Ok(()));
+        assert_eq!(with(PROTOCOL_VERSION + 1), Ok(()));
+        assert!(matches!(
+            with(PROTOCOL_VERSION + 2),
+            Err(Failure::Unsupported(_))
+        ));
+        assert!(matches!(
+            check_opening(*b"HTTP/1.1"),
+            Err(Failure::Invalid(_))
+        ));
+    }
 
     #[test]
     fn a_header_survives_and_an_oversized_one_is_refused() {

@@ -18,11 +18,10 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use wolfdisk_common::limits;
 
-use crate::PROTOCOL_VERSION;
 use crate::blocking::{control_buffer, receive, uninterrupted};
 use crate::call::{Call, Peer};
 use crate::failure::Failure;
-use crate::framed::{self, Dispatch, HEADER_BYTES, Header, PREFACE};
+use crate::framed::{self, Dispatch, HEADER_BYTES, Header};
 
 /// How long a new connection may take to say what it is.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
@@ -256,17 +255,12 @@ impl Framed {
         self.fill(8).await?;
         let theirs = self.scratch.first_chunk::<8>().copied().unwrap_or_default();
         self.consume(8);
-        if theirs.first_chunk() != Some(&PREFACE) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "neither frames nor HTTP/2",
-            ));
+        let known = framed::check_opening(theirs);
+        if !matches!(known, Err(Failure::Invalid(_))) {
+            // One of a distant protocol learns ours, so that it can say what is wrong.
+            self.write_all(&framed::opening()).await?;
         }
-        let mut ours = [0; 8];
-        let (magic, version) = ours.split_at_mut(4);
-        magic.copy_from_slice(&PREFACE);
-        version.copy_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-        self.write_all(&ours).await
+        known.map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure))
     }
 
     /// The next request, or none when the other side has closed between two.
