@@ -15,7 +15,7 @@ use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
-use wolfdisk_common::{notify, socket, telemetry};
+use wolfdisk_common::{memory, notify, socket, telemetry};
 use wolfdisk_proto::server::{self, Admission, Setup};
 use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
 use wolfdisk_proto::v1::{ChunkFramed, ChunkOverGrpc};
@@ -38,6 +38,7 @@ const EXIT_FAILED: i32 = 1;
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::load(&arguments)?;
     telemetry::init(config.log.level);
+    memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
     let paths = config.paths();

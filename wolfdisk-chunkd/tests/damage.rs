@@ -86,6 +86,24 @@ fn a_flipped_bit_anywhere_costs_at_most_the_chunk_it_is_in() {
 }
 
 #[test]
+fn a_put_of_a_chunk_whose_stored_bytes_are_damaged_stores_it_anew() {
+    for (path, pick) in filled()
+        .files()
+        .iter()
+        .flat_map(|path| (0..40u64).map(move |round| (path, round.wrapping_mul(0x9e37_79b9))))
+    {
+        let disk = filled();
+        flip(&disk, path, pick);
+        let store = Store::open(options(Arc::new(disk))).expect("it opens");
+        // Nothing has read the damage yet: the put itself must notice.
+        for n in 0..=CHUNKS {
+            support::put(&store, &content(n)).expect("a put");
+        }
+        assert_eq!(served(&store), usize::from(CHUNKS) + 1, "{path:?}");
+    }
+}
+
+#[test]
 fn a_payload_that_looks_like_a_record_is_none() {
     use wolfdisk_common::ids::SegmentId;
     use wolfdisk_common::segment::{FILE_HEADER_BYTES, Layout, record_lead};

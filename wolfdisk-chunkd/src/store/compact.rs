@@ -51,6 +51,8 @@ impl Store {
         let Some(segment) = self.worthwhile(tight) else {
             return Ok(None);
         };
+        // All or nothing: copies of half a segment would take room and free none.
+        self.admit(self.live_bytes(segment.id), Admission::Compaction)?;
         let copies = self.copy_live(&segment, pace)?;
         if let Some((_, last)) = copies.last() {
             self.sync_to(Position::new(last.segment, last.end()))?;
@@ -124,6 +126,14 @@ impl Store {
             .map(|(_, segment)| segment.segment.clone())
     }
 
+    fn live_bytes(&self, segment: SegmentId) -> u64 {
+        let state = self.state.lock();
+        state
+            .segments
+            .get(&segment)
+            .map_or(0, |state| state.live_bytes)
+    }
+
     /// Copies every live chunk of a segment to the end of the stream: pairs of old and new record.
     fn copy_live(
         &self,
@@ -148,7 +158,6 @@ impl Store {
             };
             match segment.read_verified(&header) {
                 Ok((digest, bytes)) => {
-                    self.admit(record_bytes(&header), Admission::Compaction)?;
                     let (room, copy) = self.append(&digest, &[Bytes::from(bytes)])?;
                     self.finish(&room);
                     copies.push((header, copy));

@@ -21,7 +21,7 @@ pub enum Admission {
     Ordinary,
     /// Half of the reserve too: destaging, which frees room in the log.
     Privileged,
-    /// Everything: compaction, which frees room here.
+    /// Three quarters of it: compaction, which frees room here.
     Compaction,
 }
 
@@ -84,6 +84,7 @@ impl Store {
     }
 
     /// Stamps a chunk that is here with the current epoch: from now on no sweep of an earlier one takes it.
+    /// One whose bytes are not what they were is not here: the bytes at hand take its place.
     fn refresh(&self, id: &ChunkId) -> Result<Option<Receipt>, StoreError> {
         loop {
             let hit = match self.find(id) {
@@ -96,6 +97,14 @@ impl Store {
                 }
                 Err(error) => return Err(error),
             };
+            if let Err(fault) = hit
+                .candidate
+                .segment
+                .read(&hit.header, 0, hit.header.length)
+            {
+                self.quarantine(&hit.candidate, &fault.to_string());
+                continue;
+            }
             if let Some(receipt) = stamp(&mut self.state.lock(), &hit) {
                 return Ok(Some(receipt));
             }

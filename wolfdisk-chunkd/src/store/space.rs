@@ -1,7 +1,8 @@
 //! How full the disk may get.
 //!
 //! Ordinary puts leave a reserve. Destaging may use half of it, since it frees room in the log; compaction
-//! all of it, since it frees room here. Every put asks the file system, so room that comes back is used at
+//! three quarters, since it frees room here. The rest is for the index's log and checkpoints, without which
+//! nothing can be deleted. Every put asks the file system, so room that comes back is used at
 //! once.
 
 use std::sync::atomic::Ordering;
@@ -77,7 +78,7 @@ impl Store {
         let kept = match admission {
             Admission::Ordinary => room.reserve_bytes,
             Admission::Privileged => room.reserve_bytes / 2,
-            Admission::Compaction => 0,
+            Admission::Compaction => room.reserve_bytes / 4,
         };
         if room.available_bytes < bytes.saturating_add(kept) {
             self.counters.refused_full.add(1);
