@@ -6,9 +6,14 @@
 //!   To guess from mtime and size would drop the pages of a file after each of this mount's own writes.
 //! * `DIRECT_IO_ALLOW_MMAP`: files opened with `O_APPEND` for writing bypass the page cache and can still be
 //!   mapped.
+//! * `HANDLE_KILLPRIV_V2`, unless set-id programs run from the mount: else the kernel asks for
+//!   `security.capability` before each write, which doubles the requests of a small one. Set-id bits and
+//!   that attribute are then ours to clear. The library does not pass on all that the kernel says about it,
+//!   and the kernel may believe in the bits of a file for some time after a write has cleared them; where
+//!   the mount is `nosuid`, that has no effect.
 //! * Never `WRITEBACK_CACHE` (the kernel would own size and mtime, which others change),
-//!   `SETXATTR_EXT` (the library panics on it), `HANDLE_KILLPRIV_V2` (the library drops its flags),
-//!   `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond the right to them).
+//!   `SETXATTR_EXT` (the library panics on it), `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond
+//!   the right to them).
 
 use std::io;
 
@@ -44,13 +49,15 @@ const NEEDED: InitFlags = InitFlags::FUSE_DONT_MASK;
 pub struct Granted {
     /// Files that bypass the page cache can be mapped.
     pub direct_mmap: bool,
+    /// Set-id bits and file capabilities of a file that is changed are ours to clear.
+    pub clears_privileges: bool,
 }
 
-/// Asks for capabilities and sets sizes.
+/// Asks for capabilities and sets sizes. `suid`: programs on the mount may run with set-id bits.
 ///
 /// # Errors
 /// The kernel is too old.
-pub fn negotiate(config: &mut KernelConfig) -> io::Result<Granted> {
+pub fn negotiate(config: &mut KernelConfig, suid: bool) -> io::Result<Granted> {
     config.add_capabilities(NEEDED).map_err(|missing| {
         io::Error::new(
             io::ErrorKind::Unsupported,
@@ -62,6 +69,10 @@ pub fn negotiate(config: &mut KernelConfig) -> io::Result<Granted> {
             tracing::debug!(?missing, "the kernel lacks a capability");
         }
     }
+    let clears_privileges = !suid
+        && config
+            .add_capabilities(InitFlags::FUSE_HANDLE_KILLPRIV_V2)
+            .is_ok();
     // Each gives back the nearest value that would do; what the kernel allows at most is fine.
     let _ = config.set_max_write(WRITE_MAX_BYTES);
     if let Err(most) = config.set_max_readahead(READ_AHEAD_KIB * 1024) {
@@ -73,5 +84,6 @@ pub fn negotiate(config: &mut KernelConfig) -> io::Result<Granted> {
         direct_mmap: config
             .capabilities()
             .contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP),
+        clears_privileges,
     })
 }

@@ -9,7 +9,7 @@ use nix::fcntl::AT_FDCWD;
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 
-use crate::harness::{Node, as_user, errno, python};
+use crate::harness::{Node, as_user, errno, python, succeeded};
 
 #[test]
 fn times_before_1970_keep_their_nanoseconds() {
@@ -121,6 +121,23 @@ fn permissions_bind_users_and_set_id_bits_go() {
         });
         assert_eq!(mode("tool"), 0o777, "truncate: {truncate}");
     }
+    for change in [
+        "truncate -s 1",
+        "truncate -s 99",
+        "fallocate -l 4096",
+        "cp --reflink=auto secret",
+    ] {
+        chmod("secret", 0o644);
+        chmod("tool", 0o6777);
+        let shell = format!("cd {} && exec {change} tool", mount.path().display());
+        let run = || {
+            std::process::Command::new("setpriv")
+                .args(["--reuid=1000", "--clear-groups", "--", "sh", "-c", &shell])
+                .output()
+        };
+        succeeded(run().expect("setpriv"));
+        assert_eq!(mode("tool"), 0o777, "{change}");
+    }
     chmod("tool", 0o4755);
     std::os::unix::fs::chown(mount.at("tool"), Some(5), None).expect("chown");
     assert_eq!(mode("tool"), 0o755);
@@ -133,6 +150,40 @@ fn permissions_bind_users_and_set_id_bits_go() {
         libc::EPERM
     );
     as_user(1000, || fs::remove_file(mount.at("tmp/mine"))).expect("removed");
+}
+
+#[test]
+fn a_changed_program_loses_its_capabilities_whichever_mount_they_came_from() {
+    let node = Node::start();
+    let mounts = [node.mount(), node.mount(), node.mount_with("suid")];
+    let paths = mounts.each_ref().map(|mount| mount.at("tool"));
+    fs::write(&paths[0], b"old").expect("a file");
+    python(
+        r#"
+import os, struct, sys
+paths = sys.argv[1:]
+NAME, VALUE = "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
+files = [os.open(path, os.O_RDWR) for path in paths]
+def change(fd, path):
+    yield os.pwrite(fd, b"new", 0)
+    yield os.ftruncate(fd, 2)
+    yield os.close(os.open(path, os.O_WRONLY | os.O_TRUNC))
+    yield os.posix_fallocate(fd, 0, 8192)
+    append = os.open(path, os.O_WRONLY | os.O_APPEND)
+    yield os.write(append, b"more")
+    os.close(append)
+for fd, path in zip(files, paths):
+    # A first write: from now on the kernel may believe that there is nothing to be taken away.
+    os.pwrite(fd, b"x", 0)
+    for setter in paths:
+        os.setxattr(setter, NAME, VALUE)
+        for _ in change(fd, path):
+            assert NAME not in os.listxattr(paths[0]), (path, setter)
+            assert NAME not in os.listxattr(path), (path, setter)
+            os.setxattr(setter, NAME, VALUE)
+"#,
+        &paths.each_ref().map(|path| path.as_path()),
+    );
 }
 
 #[test]

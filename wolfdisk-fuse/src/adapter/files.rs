@@ -28,6 +28,8 @@ pub struct WriteHow {
     append: bool,
     /// The kernel leaves it to us to clear set-id bits.
     clears_set_id: bool,
+    /// The kernel writes back pages that were changed through a mapping.
+    from_cache: bool,
     caller: Caller,
 }
 
@@ -38,6 +40,7 @@ impl WriteHow {
         WriteHow {
             append: flags & libc::O_APPEND != 0 && !from_cache,
             clears_set_id: write.contains(fuser::WriteFlags::FUSE_WRITE_KILL_SUIDGID),
+            from_cache,
             caller,
         }
     }
@@ -71,6 +74,9 @@ impl Adapter {
         let flags = self.open_flags(raw);
         if flags.truncate {
             self.clear_set_id(ino, caller)?;
+            if self.granted.clears_privileges {
+                self.clear_capability(ino)?;
+            }
         }
         let opened = self.volume.open(ino, flags)?;
         let counts = flags.read && self.times.counts_files();
@@ -167,15 +173,25 @@ impl Adapter {
         how: WriteHow,
         reply: ReplyWrite,
     ) {
-        let cleared = if how.clears_set_id {
-            self.clear_set_id(ino, how.caller)
-        } else {
-            Ok(())
-        };
-        match cleared.and_then(|()| self.volume.write(handle, offset, data, how.append)) {
+        match self
+            .clear_before_write(ino, how)
+            .and_then(|()| self.volume.write(handle, offset, data, how.append))
+        {
             Ok(written) => reply.written(u32::try_from(written).unwrap_or(u32::MAX)),
             Err(error) => failed(reply, "write", ino.0, &error),
         }
+    }
+
+    /// Takes from the file what a program keeps only as long as nobody writes to it.
+    fn clear_before_write(&self, ino: Ino, how: WriteHow) -> Result<(), Error> {
+        if how.clears_set_id {
+            self.clear_set_id(ino, how.caller)?;
+        }
+        // Before a write that bypasses its cache the kernel never does so.
+        if how.append || (self.granted.clears_privileges && !how.from_cache) {
+            self.clear_capability(ino)?;
+        }
+        Ok(())
     }
 
     pub(super) fn seek(

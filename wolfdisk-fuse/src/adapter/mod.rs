@@ -46,6 +46,8 @@ pub struct Adapter {
     buffer: BufferGuess,
     /// Every file is opened as if with `O_SYNC`.
     sync: bool,
+    /// Set-id bits have an effect.
+    suid: bool,
 }
 
 impl Adapter {
@@ -64,6 +66,7 @@ impl Adapter {
             granted: Granted::default(),
             buffer: BufferGuess::default(),
             sync: options.sync,
+            suid: options.suid,
         }
     }
 }
@@ -74,7 +77,7 @@ fn handle(number: FileHandle) -> HandleId {
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        self.granted = negotiate(config)?;
+        self.granted = negotiate(config, self.suid)?;
         Ok(())
     }
 
@@ -94,7 +97,7 @@ impl Filesystem for Adapter {
 
     fn setattr(
         &self,
-        _request: &Request,
+        request: &Request,
         number: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -111,7 +114,7 @@ impl Filesystem for Adapter {
         reply: ReplyAttr,
     ) {
         let change = nodes::change(mode, (uid, gid), size, (atime, mtime, ctime));
-        self.set_attributes(ino(number), change, reply);
+        self.set_attributes(ino(number), change, request.into(), reply);
     }
 
     fn readlink(&self, _request: &Request, number: INodeNo, reply: ReplyData) {
@@ -304,7 +307,7 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _request: &Request,
+        request: &Request,
         number: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -312,9 +315,10 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
+        let mode = mode.cast_unsigned();
         let result = self
-            .volume
-            .fallocate(handle(fh), mode.cast_unsigned(), offset, length);
+            .clear_privileges(ino(number), request.into())
+            .and_then(|()| self.volume.fallocate(handle(fh), mode, offset, length));
         answer::done(reply, "fallocate", number.0, result);
     }
 
@@ -332,7 +336,7 @@ impl Filesystem for Adapter {
 
     fn copy_file_range(
         &self,
-        _request: &Request,
+        request: &Request,
         _source: INodeNo,
         source_handle: FileHandle,
         source_offset: u64,
@@ -345,7 +349,10 @@ impl Filesystem for Adapter {
     ) {
         let from = (handle(source_handle), source_offset);
         let to = (handle(target_handle), target_offset);
-        self.copy(ino(target), from, to, length, reply);
+        match self.clear_privileges(ino(target), request.into()) {
+            Ok(()) => self.copy(ino(target), from, to, length, reply),
+            Err(error) => answer::failed(reply, "copy_file_range", target.0, &error),
+        }
     }
 
     fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {

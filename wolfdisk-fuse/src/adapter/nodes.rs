@@ -15,6 +15,8 @@ use crate::time::{received, received_or_now};
 
 /// Permission, set-id and sticky bits.
 const PERMISSIONS: u32 = 0o7777;
+/// Says with which capabilities a program runs.
+const CAPABILITY: &[u8] = b"security.capability";
 /// Permissions of every symbolic link.
 const SYMLINK_PERMISSIONS: u32 = 0o777;
 
@@ -116,12 +118,22 @@ impl Adapter {
         }
     }
 
-    pub(super) fn set_attributes(&self, ino: Ino, change: SetAttr, reply: ReplyAttr) {
+    pub(super) fn set_attributes(
+        &self,
+        ino: Ino,
+        change: SetAttr,
+        caller: Caller,
+        reply: ReplyAttr,
+    ) {
         let stamp = self.freshness.stamp();
         if change.atime.is_some() {
             self.times.set(ino);
         }
-        match self.volume.setattr(ino, change) {
+        let cleared = match change.size {
+            Some(_) => self.clear_privileges(ino, caller),
+            None => Ok(()),
+        };
+        match cleared.and_then(|()| self.volume.setattr(ino, change)) {
             Ok((attr, valid)) => self.send_attr(reply, stamp, attr, valid),
             Err(error) => answer::failed(reply, "setattr", ino.0, &error),
         }
@@ -143,6 +155,34 @@ impl Adapter {
                 },
             )
             .map(|_| ())
+    }
+
+    /// Before a change of a file's content other than a write: what the kernel leaves to us.
+    pub(super) fn clear_privileges(
+        &self,
+        ino: Ino,
+        caller: Caller,
+    ) -> std::result::Result<(), Error> {
+        if !self.granted.clears_privileges {
+            return Ok(());
+        }
+        self.clear_set_id(ino, caller)?;
+        self.clear_capability(ino)
+    }
+
+    /// Takes the capabilities from a file that is changed, whoever does it.
+    pub(super) fn clear_capability(&self, ino: Ino) -> std::result::Result<(), Error> {
+        if !self.volume.getattr(ino)?.0.has_xattr {
+            return Ok(());
+        }
+        let gone = |result| match result {
+            Err(Error::Refused(libc::ENODATA)) => Ok(()),
+            other => other,
+        };
+        match self.volume.get_xattr(ino, CAPABILITY) {
+            Ok(_) => gone(self.volume.remove_xattr(ino, CAPABILITY)),
+            Err(error) => gone(Err(error)),
+        }
     }
 
     pub(super) fn read_link(&self, ino: Ino, reply: ReplyData) {
