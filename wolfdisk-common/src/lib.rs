@@ -12,6 +12,7 @@ pub mod identity;
 pub mod ids;
 pub mod limits;
 pub mod lock;
+pub mod memory;
 pub mod mounts;
 pub mod name;
 pub mod node_id;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use wolfdisk_client::{Error, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
-use wolfdisk_common::{notify, telemetry};
+use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::arguments::Arguments;
 use crate::error::FuseError;
@@ -28,6 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<(), FuseError> {
     let config = Config::load(&arguments.for_config())?;
     let options = options(arguments, &config)?;
     telemetry::init(config.log.level);
+    memory::hold_little();
     let shutdown = Shutdown::install(Turn::First).map_err(|source| FuseError::System {
         what: "cannot take over signals",
         source,
