@@ -4,6 +4,9 @@
 /// A log segment. Large enough that rolling is rare, small enough that zeroing one ahead is quick.
 pub const SEGMENT_SIZE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// A log segment on a small disk, where a whole one is more than its share of the reserve.
+pub const SEGMENT_SIZE_MIN_BYTES: u64 = 1024 * 1024;
+
 /// Longest payload of one log record: a mutation with several ranges of data, and room to grow.
 pub const RECORD_PAYLOAD_MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -67,6 +70,9 @@ pub const XATTR_TOTAL_MAX_BYTES: u64 = 1024 * 1024;
 pub const LOCKS_PER_INODE_MAX: usize = 4096;
 /// Least room that is kept free, where the disk is large enough for it.
 pub const RESERVE_MIN_BYTES: u64 = 1024 * 1024 * 1024;
+/// How old the word on the room of the disk may be when a mutation grows something: no disk takes more
+/// than a part of the reserve in this time.
+pub const SPACE_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
 /// Inodes shown in all by `df -i`. Numbers are never reused and never run out, so any figure is made up;
 /// this one fits programs that count in 32 bits.
 pub const INODES_SHOWN_FREE: u64 = 4_000_000_000;
@@ -89,12 +95,14 @@ pub const DESTAGE_CHUNKS: usize = 2;
 pub const DESTAGE_RANGES: usize = 1024;
 /// Between two sweeps when there is garbage.
 pub const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
-/// Between two sweeps when the disk is full or much garbage waits.
+/// Between two sweeps, and two checkpoints, when the disk is short or much garbage waits.
 pub const SWEEP_INTERVAL_FULL: std::time::Duration = std::time::Duration::from_secs(3);
 /// So many unreferenced chunks are swept without waiting.
 pub const SWEEP_GARBAGE: u64 = 256;
 /// Between two comparisons of the whole inventory.
 pub const INVENTORY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+/// The same while the disk is full: chunks of writes that were refused are known to no index.
+pub const INVENTORY_INTERVAL_FULL: std::time::Duration = std::time::Duration::from_secs(15);
 /// Chunks freed by one call.
 pub const FREE_AT_ONCE: usize = 1024;
 /// Extents deleted by one step.

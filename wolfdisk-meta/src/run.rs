@@ -11,14 +11,14 @@ use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
-use wolfdisk_common::{notify, telemetry};
+use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::consensus::Replication;
 use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
 use crate::index::{Genesis, Index};
 use crate::limits;
-use crate::service::{self, Core, Service, ServiceError, ServiceOptions};
+use crate::service::{self, Core, Service, ServiceError, ServiceOptions, SpaceView};
 use crate::storage::{self, StorageOptions};
 use crate::tasks::threads::{Surroundings, Threads};
 use crate::tasks::{checkpoint, expire, reap};
@@ -30,6 +30,7 @@ use crate::tasks::{checkpoint, expire, reap};
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments)?;
     telemetry::init(config.log.level);
+    memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
     let paths = config.paths();
@@ -42,8 +43,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .context("cannot create the directory of the sockets")?;
     let socket = paths.meta_socket();
     let around = Surroundings {
-        disk,
-        meta_dir: paths.meta_dir(),
         chunkd_socket: paths.chunkd_socket(),
     };
     let threads = Threads::start(&service, &around).context("cannot start threads")?;
@@ -75,7 +74,12 @@ pub fn open(
     config: &Config,
 ) -> anyhow::Result<Arc<Service>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let options = StorageOptions::default();
+    disk.create_dir_all(meta_dir)
+        .context("the directory of the index cannot be made")?;
+    let space = SpaceView::new(disk.clone(), meta_dir.to_owned())
+        .context("the room on disk is not known")?;
+    let mut options = StorageOptions::default();
+    options.log.segment_bytes = space.budget().segment_bytes;
     let storage = storage::open(disk, meta_dir, identity.volume, &options)?;
     let genesis = Genesis {
         volume_id: *identity.volume.as_bytes(),
@@ -107,7 +111,7 @@ pub fn open(
         chunk_size_bytes: config.replication.chunk_size_bytes,
         incarnation,
     };
-    Ok(Service::new(core, clock, options))
+    Ok(Service::new(core, clock, space, options))
 }
 
 fn replay<T: Table>(

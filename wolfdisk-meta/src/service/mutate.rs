@@ -11,7 +11,7 @@ use super::batch::Pending;
 use super::convert::{self, Mutation};
 use super::core::Core;
 use super::rpc::Service;
-use crate::index::op::{Answer, Kind, Op};
+use crate::index::op::{Answer, Kind, Op, Origin};
 use crate::index::table::TableError;
 use crate::limits;
 use crate::machine::rights::RightSet;
@@ -35,11 +35,11 @@ impl Service {
             Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
             Err(failure) => return Err(failure),
         };
-        if self.space.is_full() && grows(&op) {
+        if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? {
             return Ok(self.refusal(libc::ENOSPC));
         }
-        if op.data_bytes() > 0 {
-            self.wait_room().await?;
+        if op.data_bytes() > 0 && !self.wait_room().await? {
+            return Ok(self.refusal(libc::ENOSPC));
         }
         let made = matches!(op, Op::Create { .. });
         let opens = keep_open
@@ -90,6 +90,15 @@ impl Service {
         Ok(v1::SyncReply {
             durable: request.version,
         })
+    }
+
+    /// Whether it has been applied: then its answer is the kept one, however full the disk is now.
+    fn is_repeat(&self, origin: Origin) -> Result<bool, Failure> {
+        let kept = self
+            .core()
+            .index
+            .kept_answer(origin.session, origin.sequence);
+        Ok(kept.map_err(|error| self.broken(error))?.is_some())
     }
 
     fn refusal(&self, errno: i32) -> v1::MutateReply {

@@ -55,7 +55,12 @@ pub struct Service {
 
 impl Service {
     /// A service over `core`. It answers reads; mutations need [`Service::run_batches`] to run.
-    pub fn new(core: Core, clock: Arc<dyn Clock>, options: ServiceOptions) -> Arc<Service> {
+    pub fn new(
+        core: Core,
+        clock: Arc<dyn Clock>,
+        space: SpaceView,
+        options: ServiceOptions,
+    ) -> Arc<Service> {
         let durable = core.log.durable();
         let started = clock.monotonic();
         Arc::new(Service {
@@ -66,7 +71,7 @@ impl Service {
             timer: Notify::new(),
             room: Notify::new(),
             durable,
-            space: SpaceView::default(),
+            space,
             failure: watch::Sender::new(None),
             started,
         })

@@ -1,57 +1,96 @@
-//! What is known of the room on disk and of wolfdisk-chunkd: refreshed by a thread of its own, read by
-//! calls that never wait for it.
+//! What is known of the room on disk and of wolfdisk-chunkd.
+//!
+//! The disk is asked when a mutation needs to know, since a writer fills a small reserve in less time
+//! than any thread sleeps; wolfdisk-chunkd is asked by a thread of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use wolfdisk_common::disk::Space;
+use wolfdisk_common::disk::{Disk, Space};
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
 
+use super::core::Core;
 use super::rpc::Service;
+use crate::budget::{Budget, kept_bytes, reserve_bytes};
+use crate::index::table::Table;
 use crate::limits;
 
 /// See the module.
-#[derive(Debug, Default)]
 pub struct SpaceView {
-    full: AtomicBool,
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    budget: Budget,
     known: Mutex<Known>,
 }
 
-#[derive(Debug, Default)]
 struct Known {
-    disk: Option<Space>,
+    disk: Space,
+    /// What growing mutations leave.
+    kept_bytes: u64,
+    looked: Duration,
     chunkd: Option<v1::ChunkStatus>,
+    full: bool,
 }
 
-/// What is kept free of a disk so that deleting, compacting and the log go on: 5 %, at least 1 GiB, but
-/// never more than a tenth of a small disk.
-pub fn reserve_bytes(total: u64) -> u64 {
-    (total / 20).max(limits::RESERVE_MIN_BYTES).min(total / 10)
+impl Known {
+    fn judge(&mut self) {
+        let short = self.disk.available_bytes < self.kept_bytes;
+        let full = short || self.chunkd.as_ref().is_some_and(|status| status.full);
+        if self.full != full {
+            let available_bytes = self.disk.available_bytes;
+            tracing::warn!(full, available_bytes, "the disk's state changed");
+        }
+        self.full = full;
+    }
 }
 
 impl SpaceView {
-    /// What the disk of the index and the chunk store said just now.
-    pub fn update(&self, disk: Space, chunkd: Option<v1::ChunkStatus>) {
-        let short = disk.available_bytes < reserve_bytes(disk.total_bytes);
-        let full = short || chunkd.as_ref().is_some_and(|status| status.full);
-        if self.full.swap(full, Ordering::Relaxed) != full {
-            tracing::warn!(
-                full,
-                available_bytes = disk.available_bytes,
-                "the disk's state changed"
-            );
-        }
-        *self.known.lock() = Known {
-            disk: Some(disk),
-            chunkd,
-        };
+    /// The room for the index in `directory`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(disk: Arc<dyn Disk>, directory: PathBuf) -> io::Result<SpaceView> {
+        let space = disk.space(&directory)?;
+        Ok(SpaceView {
+            disk,
+            directory,
+            budget: Budget::of(space.total_bytes),
+            known: Mutex::new(Known {
+                disk: space,
+                kept_bytes: reserve_bytes(space.total_bytes),
+                looked: Duration::ZERO,
+                chunkd: None,
+                full: false,
+            }),
+        })
     }
 
-    /// Whether only what frees room is accepted.
+    /// What the index may take for things that come and go.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What wolfdisk-chunkd said just now; none if it did not answer.
+    pub fn update(&self, chunkd: Option<v1::ChunkStatus>) {
+        let mut known = self.known.lock();
+        known.chunkd = chunkd;
+        known.judge();
+    }
+
+    /// Whether only what frees room is accepted, as of the last look.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        self.known.lock().full
+    }
+
+    /// Whether room should be made before it runs out.
+    pub fn is_tight(&self) -> bool {
+        let known = self.known.lock();
+        known.full || known.disk.available_bytes < known.kept_bytes.saturating_mul(2)
     }
 
     /// What wolfdisk-chunkd last said; none if it did not answer.
@@ -59,27 +98,62 @@ impl SpaceView {
         self.known.lock().chunkd.clone()
     }
 
+    fn is_stale(&self, now: Duration) -> bool {
+        now.saturating_sub(self.known.lock().looked) >= limits::SPACE_LOOK
+    }
+
+    fn look(&self, now: Duration, checkpoint_bytes: u64) {
+        match self.disk.space(&self.directory) {
+            Ok(space) => {
+                let mut known = self.known.lock();
+                known.disk = space;
+                known.kept_bytes = kept_bytes(space.total_bytes, checkpoint_bytes);
+                known.looked = now;
+                known.judge();
+            }
+            Err(error) => tracing::warn!(%error, "the room on disk is not known"),
+        }
+    }
+
     /// Size of the disk without the reserve, and what of it is free.
     fn total_and_free(&self) -> (u64, u64) {
         let known = self.known.lock();
-        let (total, free, reserve) = match (&known.chunkd, known.disk) {
-            (Some(status), _) => (
-                status.disk_total_bytes,
-                status.disk_free_bytes,
-                status.reserve_bytes,
+        let Space {
+            total_bytes,
+            available_bytes,
+        } = known.disk;
+        match &known.chunkd {
+            // Chunks lie on another file system.
+            Some(status) if status.disk_total_bytes != total_bytes => (
+                status.disk_total_bytes.saturating_sub(status.reserve_bytes),
+                status.disk_free_bytes.saturating_sub(status.reserve_bytes),
             ),
-            (None, Some(disk)) => (
-                disk.total_bytes,
-                disk.available_bytes,
-                reserve_bytes(disk.total_bytes),
+            _ => (
+                total_bytes.saturating_sub(reserve_bytes(total_bytes)),
+                available_bytes.saturating_sub(known.kept_bytes),
             ),
-            (None, None) => (0, 0, 0),
-        };
-        (total.saturating_sub(reserve), free.saturating_sub(reserve))
+        }
     }
 }
 
+/// What the next checkpoint may add to the disk: each page that it changes is written anew before the old
+/// one is free.
+fn checkpoint_bytes(core: &Core) -> u64 {
+    let records = core.index.records();
+    records.table().size_bytes() + 2 * (records.overlay_bytes() + records.frozen_bytes())
+}
+
 impl Service {
+    /// Whether only what frees room is accepted, as of just now.
+    pub fn look_if_full(&self) -> bool {
+        let now = self.clock.monotonic();
+        if self.space.is_stale(now) {
+            let needed = checkpoint_bytes(&self.core());
+            self.space.look(now, needed);
+        }
+        self.space.is_full()
+    }
+
     pub(super) fn stat_fs(
         &self,
         _call: &mut Call,
@@ -92,6 +166,7 @@ impl Service {
             .map_err(|error| self.broken(error))?
             .inodes;
         drop(core);
+        self.look_if_full();
         let (total_bytes, free_bytes) = self.space.total_and_free();
         Ok(v1::StatFsReply {
             total_bytes,
@@ -100,17 +175,5 @@ impl Service {
             inodes,
             free_inodes: limits::INODES_SHOWN_FREE.saturating_sub(inodes),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reserve_fits_every_disk() {
-        assert_eq!(reserve_bytes(1 << 40), (1 << 40) / 20);
-        assert_eq!(reserve_bytes(15 << 30), 1 << 30);
-        assert_eq!(reserve_bytes(100 << 20), 10 << 20);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wolfdisk_common::ids::{LogIndex, SessionId};
-use wolfdisk_common::limits::{CALL_DEADLINE_MS, UNDESTAGED_MAX_BYTES};
+use wolfdisk_common::limits::CALL_DEADLINE_MS;
 use wolfdisk_proto::Failure;
 
 use super::batch::{Done, Pending};
@@ -35,7 +35,7 @@ impl Service {
                 if waits {
                     self.timer.notify_one();
                 }
-                if undestaged <= UNDESTAGED_MAX_BYTES {
+                if undestaged <= self.space.budget().undestaged_bytes {
                     self.room.notify_waiters();
                 }
                 match outcome {
@@ -161,13 +161,17 @@ impl Service {
         }
     }
 
-    /// Waits until there is room for data that rides in the log.
-    pub(super) async fn wait_room(&self) -> Result<(), Failure> {
+    /// Waits until there is room for data that rides in the log; false if the disk is full, so that
+    /// there may never be.
+    pub(super) async fn wait_room(&self) -> Result<bool, Failure> {
         let wait = async {
             loop {
                 let room = self.room.notified();
-                if self.core().index.undestaged_bytes() <= UNDESTAGED_MAX_BYTES {
-                    return;
+                if self.core().index.undestaged_bytes() <= self.space.budget().undestaged_bytes {
+                    return true;
+                }
+                if self.look_if_full() {
+                    return false;
                 }
                 room.await;
             }

@@ -18,14 +18,24 @@ const LOOK_DURABLE: Duration = Duration::from_millis(2);
 pub fn run(service: &Service, stop: &Stop) {
     let mut last = Instant::now();
     let mut log_bytes_then = service.core().log.log_bytes();
+    let budget = *service.space().budget();
     while !stop.wait(LOOK) {
+        if let Err(error) = cut(service) {
+            return service.fail(error);
+        }
+        let tight = service.space().is_tight();
         let due = {
             let core = service.core();
             let records = core.index.records();
             let dirty = records.applied() != records.table().applied();
-            let grown = core.log.log_bytes().saturating_sub(log_bytes_then);
-            records.overlay_bytes() >= limits::CHECKPOINT_OVERLAY_BYTES
-                || grown >= limits::CHECKPOINT_LOG_BYTES
+            // Cutting makes it shorter in between.
+            log_bytes_then = log_bytes_then.min(core.log.log_bytes());
+            let grown = core.log.log_bytes() - log_bytes_then;
+            records.overlay_bytes() >= budget.overlay_bytes
+                || grown >= budget.log_bytes
+                || (tight
+                    && grown >= budget.segment_bytes
+                    && last.elapsed() >= limits::SWEEP_INTERVAL_FULL)
                 || (dirty && last.elapsed() >= limits::CHECKPOINT_INTERVAL)
         };
         if !due {
@@ -67,17 +77,23 @@ pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> 
         }
     }
     job.run()?;
-    let mut core = service.core();
-    core.index.records_mut().thaw();
-    let next = LogIndex(applied.index.0 + 1);
-    let needed = core.index.first_needed_log_index()?;
-    core.log
-        .truncate_before(needed.map_or(next, |needed| needed.min(next)))?;
-    drop(core);
+    service.core().index.records_mut().thaw();
+    cut(service)?;
     tracing::debug!(
         version = applied.version.0,
         took_ms = began.elapsed().as_millis(),
         "checkpoint"
     );
+    Ok(())
+}
+
+/// Gives back the log that neither the checkpoint nor data that rides in it needs: also between two
+/// checkpoints, when destaging has moved what was in the way.
+fn cut(service: &Service) -> Result<(), ServiceError> {
+    let mut core = service.core();
+    let next = LogIndex(core.index.records().table().applied().index.0 + 1);
+    let needed = core.index.first_needed_log_index()?;
+    core.log
+        .truncate_before(needed.map_or(next, |needed| needed.min(next)))?;
     Ok(())
 }

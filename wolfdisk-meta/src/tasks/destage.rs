@@ -74,6 +74,7 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
         // Asking would only wait, and a stop with it.
         return false;
     }
+    let enough = service.space().budget().destage_bytes;
     let core = service.core();
     let bytes = core.index.undestaged_bytes();
     let first = match core.index.first_needed_log_index() {
@@ -90,13 +91,13 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
     };
     match oldest {
         Some((index, since)) if *index == first => {
-            bytes > limits::DESTAGE_BYTES || since.elapsed() >= limits::DESTAGE_AGE
+            bytes > enough || since.elapsed() >= limits::DESTAGE_AGE
         }
         // The first has been moved or written over: what follows it gets its own time, so that chunks
         // are filled and not made of crumbs.
         Some(_) | None => {
             *oldest = Some((first, Instant::now()));
-            bytes > limits::DESTAGE_BYTES
+            bytes > enough
         }
     }
 }

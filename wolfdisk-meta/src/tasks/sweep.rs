@@ -53,20 +53,25 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
     let mut last_full: Option<Instant> = None;
     while !stop.wait(LOOK) {
         let garbage = service.core().index.counters().garbage;
-        let full = service.space().is_full();
+        let (full, tight) = (service.look_if_full(), service.space().is_tight());
         let since = last.elapsed();
-        let whole = last_full.is_none_or(|last| last.elapsed() >= limits::INVENTORY_INTERVAL);
+        let interval = if full {
+            limits::INVENTORY_INTERVAL_FULL
+        } else {
+            limits::INVENTORY_INTERVAL
+        };
+        let whole = last_full.is_none_or(|last| last.elapsed() >= interval);
+        let soon = full || tight && garbage > 0 || garbage >= limits::SWEEP_GARBAGE;
         let due = since >= limits::SWEEP_INTERVAL && (garbage > 0 || whole)
-            || full && since >= limits::SWEEP_INTERVAL_FULL
-            || garbage >= limits::SWEEP_GARBAGE && since >= limits::SWEEP_INTERVAL_FULL;
+            || soon && since >= limits::SWEEP_INTERVAL_FULL;
         if !due || service.space().chunkd().is_none() {
             continue;
         }
         last = Instant::now();
-        match sweep(service, chunkd, stop, whole || full) {
+        match sweep(service, chunkd, stop, whole) {
             Ok(freed) => {
                 tracing::debug!(freed, whole, "swept");
-                if whole || full {
+                if whole {
                     last_full = Some(Instant::now());
                 }
             }

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use wolfdisk_common::disk::Disk;
-
 use super::stop::Stop;
 use super::{checkpoint, chunkd, destage, sweep, watch};
 use crate::service::Service;
@@ -20,10 +18,6 @@ pub struct Threads {
 /// Where the threads find things.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// The disk of the index.
-    pub disk: Arc<dyn Disk>,
-    /// The directory of the index, for its free room.
-    pub meta_dir: PathBuf,
     /// Where wolfdisk-chunkd listens.
     pub chunkd_socket: PathBuf,
 }
@@ -39,15 +33,9 @@ impl Threads {
             stop,
             handles: Vec::new(),
         };
-        let spaces = around.clone();
+        let socket = around.chunkd_socket.clone();
         threads.spawn("watch", service, move |service, stop| {
-            watch::run(
-                service,
-                &chunkd::connect(spaces.chunkd_socket),
-                &*spaces.disk,
-                &spaces.meta_dir,
-                stop,
-            );
+            watch::run(service, &chunkd::connect(socket), stop);
         })?;
         let socket = around.chunkd_socket.clone();
         threads.spawn("destage", service, move |service, stop| {

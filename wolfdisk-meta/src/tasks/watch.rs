@@ -1,10 +1,8 @@
 //! Keeps the view of the disk and of wolfdisk-chunkd fresh, and tells the index when the chunk store
 //! has begun a new life.
 
-use std::path::Path;
 use std::time::Duration;
 
-use wolfdisk_common::disk::Disk;
 use wolfdisk_common::ids::{Incarnation, NodeNumber};
 
 use super::chunkd::{self, Chunkd};
@@ -14,11 +12,12 @@ use crate::service::Service;
 
 /// Between two looks when all is well: how old `statfs` and the notice of a full disk may be.
 const LOOK: Duration = Duration::from_secs(2);
-/// Between two looks until the chunk store is known: writes to chunks are refused before that.
-const LOOK_UNKNOWN: Duration = Duration::from_millis(100);
+/// Between two looks until the chunk store is known, and while the disk is full: writes are refused
+/// meanwhile.
+const LOOK_SOON: Duration = Duration::from_millis(100);
 
 /// The thread's life.
-pub fn run(service: &Service, chunkd: &Chunkd, disk: &dyn Disk, meta_dir: &Path, stop: &Stop) {
+pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
     loop {
         let status = chunkd
             .status(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {})
@@ -31,11 +30,9 @@ pub fn run(service: &Service, chunkd: &Chunkd, disk: &dyn Disk, meta_dir: &Path,
             ),
             None => false,
         };
-        match disk.space(meta_dir) {
-            Ok(space) => service.space().update(space, status),
-            Err(error) => tracing::warn!(%error, "the room on disk is not known"),
-        }
-        if stop.wait(if known { LOOK } else { LOOK_UNKNOWN }) {
+        service.space().update(status);
+        let soon = !known || service.look_if_full();
+        if stop.wait(if soon { LOOK_SOON } else { LOOK }) {
             return;
         }
     }

@@ -1,0 +1,68 @@
+//! How much of the disk the index takes for things that come and go: all of it fits into the reserve, so
+//! that neither the log nor a checkpoint ever meets the end of the disk.
+
+use crate::limits;
+
+/// See the module. On a disk of 4 GiB and more these are the limits of [`crate::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// A log segment; one is in use and one is made ahead.
+    pub segment_bytes: u64,
+    /// A checkpoint is written when the overlay holds so much ..
+    pub overlay_bytes: u64,
+    /// .. or the log has grown by so much.
+    pub log_bytes: u64,
+    /// Destaging begins when so much is in the log ..
+    pub destage_bytes: u64,
+    /// .. and writers wait above this. The chunks it becomes fit into what destaging may use.
+    pub undestaged_bytes: u64,
+}
+
+impl Budget {
+    /// For a disk of this size.
+    pub fn of(total_bytes: u64) -> Budget {
+        let share = |parts: u64, most: u64| (total_bytes / parts).min(most);
+        Budget {
+            segment_bytes: share(128, limits::SEGMENT_SIZE_BYTES)
+                .max(limits::SEGMENT_SIZE_MIN_BYTES),
+            overlay_bytes: share(64, limits::CHECKPOINT_OVERLAY_BYTES),
+            log_bytes: share(16, limits::CHECKPOINT_LOG_BYTES),
+            destage_bytes: share(64, limits::DESTAGE_BYTES),
+            undestaged_bytes: share(16, wolfdisk_common::limits::UNDESTAGED_MAX_BYTES),
+        }
+    }
+}
+
+/// What is kept free of a disk so that deleting, destaging, compacting, the log and checkpoints go on:
+/// 5 %, at least 1 GiB, but never more than an eighth. wolfdisk-chunkd keeps the same: its ordinary puts
+/// leave all of it, destaging leaves half, compaction a quarter.
+pub fn reserve_bytes(total_bytes: u64) -> u64 {
+    let least = limits::RESERVE_MIN_BYTES.min(total_bytes / 8);
+    (total_bytes / 20).max(least)
+}
+
+/// What must be free for a mutation that grows anything. Half of the reserve belongs to the index; a
+/// checkpoint copies every page that it changes, at worst all, and `checkpoint_bytes` says how much.
+pub fn kept_bytes(total_bytes: u64, checkpoint_bytes: u64) -> u64 {
+    let reserve = reserve_bytes(total_bytes);
+    reserve.max((reserve / 2).saturating_add(checkpoint_bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_and_what_lives_in_it_fit_every_disk() {
+        assert_eq!(reserve_bytes(1 << 40), (1 << 40) / 20);
+        assert_eq!(reserve_bytes(15 << 30), 1 << 30);
+        assert_eq!(reserve_bytes(800 << 20), 100 << 20);
+        for total in [128 << 20, 600 << 20, 1 << 32, 1 << 36, 1 << 40] {
+            let (budget, reserve) = (Budget::of(total), reserve_bytes(total));
+            assert!(2 * budget.segment_bytes <= reserve / 4, "{total}");
+            assert!(budget.undestaged_bytes <= reserve / 2, "{total}");
+            assert!(budget.overlay_bytes <= reserve / 8, "{total}");
+            assert!(kept_bytes(total, 0) == reserve && kept_bytes(total, reserve) > reserve);
+        }
+    }
+}
