@@ -31,7 +31,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = Config::load(arguments)?;
     telemetry::init(config.log.level);
     memory::hold_little();
-    memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
     let paths = config.paths();
