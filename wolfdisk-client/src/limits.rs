@@ -18,6 +18,9 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub const NOTIFY_DEADLINE: Duration = Duration::from_millis(limits::LEASE_MS);
 /// Buffered writes take their place at the latest after this (P3).
 pub const WRITE_BACK_AFTER: Duration = Duration::from_secs(1);
+/// Files that are due within this are looked at together: most were committed when they were closed, and
+/// one by one each would wake the committing thread for nothing.
+pub const WRITE_BACK_EARLY: Duration = Duration::from_millis(20);
 /// Chunk data of one file that is stored but not committed; more is committed in the background, so
 /// that a close of a large file waits for its tail only.
 pub const UNCOMMITTED_MAX_BYTES: usize = 32 * 1024 * 1024;

@@ -85,7 +85,9 @@ impl ChunkId {
     /// # Errors
     /// Gives the length back if it is not 32.
     pub fn from_slice(bytes: &[u8]) -> Result<ChunkId, usize> {
-        <[u8; 32]>::try_from(bytes).map(ChunkId).map_err(|_| bytes.len())
+        <[u8; 32]>::try_from(bytes)
+            .map(ChunkId)
+            .map_err(|_| bytes.len())
     }
 }
 

@@ -86,7 +86,8 @@ impl Shutdown {
             .name("shutdown".to_owned())
             .spawn(move || {
                 let cause = first(&terminated, interrupted.as_ref(), lifeline.as_ref());
-                if let (Cause::Terminated, Turn::AfterUsers, Some(pipe)) = (cause, turn, &lifeline) {
+                if let (Cause::Terminated, Turn::AfterUsers, Some(pipe)) = (cause, turn, &lifeline)
+                {
                     wait_for_users(pipe, USERS_DEADLINE);
                 }
                 tracing::debug!(?cause, "asked to stop");

@@ -36,7 +36,10 @@ fn reachable(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
         return Ok((path.to_owned(), None));
     }
     let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "a socket path without a name");
-    let (parent, name) = (path.parent().ok_or_else(invalid)?, path.file_name().ok_or_else(invalid)?);
+    let (parent, name) = (
+        path.parent().ok_or_else(invalid)?,
+        path.file_name().ok_or_else(invalid)?,
+    );
     let directory = std::fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC)

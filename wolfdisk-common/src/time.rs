@@ -17,11 +17,17 @@ pub struct Timestamp {
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Timestamp {
         match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => Timestamp { seconds: after.as_secs() as i64, nanos: after.subsec_nanos() },
+            Ok(after) => Timestamp {
+                seconds: after.as_secs() as i64,
+                nanos: after.subsec_nanos(),
+            },
             Err(error) => {
                 let before = error.duration();
                 match before.subsec_nanos() {
-                    0 => Timestamp { seconds: -(before.as_secs() as i64), nanos: 0 },
+                    0 => Timestamp {
+                        seconds: -(before.as_secs() as i64),
+                        nanos: 0,
+                    },
                     nanos => Timestamp {
                         seconds: -(before.as_secs() as i64) - 1,
                         nanos: 1_000_000_000 - nanos,
@@ -48,7 +54,9 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> SystemClock {
-        SystemClock { start: Instant::now() }
+        SystemClock {
+            start: Instant::now(),
+        }
     }
 }
 
@@ -69,6 +77,12 @@ mod tests {
     #[test]
     fn half_a_second_before_the_epoch_counts_forward() {
         let time = UNIX_EPOCH - Duration::from_millis(500);
-        assert_eq!(Timestamp::from(time), Timestamp { seconds: -1, nanos: 500_000_000 });
+        assert_eq!(
+            Timestamp::from(time),
+            Timestamp {
+                seconds: -1,
+                nanos: 500_000_000
+            }
+        );
     }
 }

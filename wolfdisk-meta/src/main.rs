@@ -10,5 +10,8 @@ use wolfdisk_meta::cli::Cli;
 
 fn main() -> ExitCode {
     let outcome = wolfdisk_meta::run::run(&Cli::parse().into());
-    exit::finish("wolfdisk-meta", outcome.map(|()| Exit::Ok).map_err(Into::into))
+    exit::finish(
+        "wolfdisk-meta",
+        outcome.map(|()| Exit::Ok).map_err(Into::into),
+    )
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use crate::cache::node::Node;
+use crate::limits;
 
 /// Files that wait to be committed, those first that were dirty first.
 #[derive(Debug, Default)]
@@ -66,8 +67,9 @@ impl CommitQueue {
                 return Some(node);
             }
             let due = state.later.front().map(|(due, _)| *due);
+            let soon = Instant::now() + limits::WRITE_BACK_EARLY;
             match due {
-                Some(due) if state.hurry >= Some(due) || due <= Instant::now() => {
+                Some(due) if state.hurry >= Some(due) || due <= soon => {
                     return state.later.pop_front().map(|(_, node)| node);
                 }
                 Some(due) => drop(self.changed.wait_until(&mut state, due)),

@@ -46,7 +46,9 @@ pub enum ReplicationError {
         source: std::io::Error,
     },
     /// The log was found damaged where it was known to be synced.
-    #[error("{path} is damaged at offset {offset}, below what was synced: {what}; restore it from a copy")]
+    #[error(
+        "{path} is damaged at offset {offset}, below what was synced: {what}; restore it from a copy"
+    )]
     Damaged {
         /// The file concerned.
         path: std::path::PathBuf,
@@ -56,7 +58,9 @@ pub enum ReplicationError {
         what: String,
     },
     /// The log was written by a newer release.
-    #[error("{path} has format {found}, this release reads up to {known}: install the newer release")]
+    #[error(
+        "{path} has format {found}, this release reads up to {known}: install the newer release"
+    )]
     NewerFormat {
         /// The file concerned.
         path: std::path::PathBuf,

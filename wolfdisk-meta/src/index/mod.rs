@@ -18,9 +18,7 @@ pub mod table;
 mod tx;
 mod versioned;
 
-pub use read::{
-    HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange,
-};
+pub use read::{HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange};
 pub use versioned::{ApplyError, Genesis, Index};
 
 #[cfg(test)]

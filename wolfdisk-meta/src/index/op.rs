@@ -138,11 +138,22 @@ pub struct DestageChunk {
 /// What a mutation does. `keep_open` says that the asking session holds the inode concerned open
 /// afterwards; `openers` are the other sessions that may, as the leader knows it.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the fields are those of the wire messages in meta.proto")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the wire messages in meta.proto"
+)]
 pub enum Op {
-    OpenSession { frontend: String, place: String, pid: u32, read_only: bool },
+    OpenSession {
+        frontend: String,
+        place: String,
+        pid: u32,
+        read_only: bool,
+    },
     /// Closes a session: its locks and open-unlinked inodes go. Expiry is the same mutation.
-    CloseSession { session: SessionId, expired: bool },
+    CloseSession {
+        session: SessionId,
+        expired: bool,
+    },
     Create {
         parent: Ino,
         name: FileName,
@@ -154,8 +165,18 @@ pub enum Op {
         rdev: u64,
         symlink: Bytes,
     },
-    Link { ino: Ino, parent: Ino, name: FileName },
-    Unlink { parent: Ino, name: FileName, directory: bool, keep_open: bool, openers: Vec<SessionId> },
+    Link {
+        ino: Ino,
+        parent: Ino,
+        name: FileName,
+    },
+    Unlink {
+        parent: Ino,
+        name: FileName,
+        directory: bool,
+        keep_open: bool,
+        openers: Vec<SessionId>,
+    },
     Rename {
         parent: Ino,
         name: FileName,
@@ -177,8 +198,18 @@ pub enum Op {
         ctime: Option<SetTime>,
         kill_suid: bool,
     },
-    SetXattr { ino: Ino, name: Bytes, value: Bytes, create: bool, replace: bool, keep_setgid: bool },
-    RemoveXattr { ino: Ino, name: Bytes },
+    SetXattr {
+        ino: Ino,
+        name: Bytes,
+        value: Bytes,
+        create: bool,
+        replace: bool,
+        keep_setgid: bool,
+    },
+    RemoveXattr {
+        ino: Ino,
+        name: Bytes,
+    },
     Write {
         ino: Ino,
         pieces: Vec<WritePiece>,
@@ -186,23 +217,65 @@ pub enum Op {
         kill_suid: bool,
         expected_content_version: Option<Version>,
     },
-    Append { ino: Ino, data: Bytes, kill_suid: bool },
-    Fallocate { ino: Ino, mode: u32, offset: u64, length: u64 },
-    CopyRange { source: Ino, source_offset: u64, target: Ino, target_offset: u64, length: u64 },
-    SetLock { ino: Ino, owner: u64, mode: LockMode, start: u64, end: u64, pid: u32 },
+    Append {
+        ino: Ino,
+        data: Bytes,
+        kill_suid: bool,
+    },
+    Fallocate {
+        ino: Ino,
+        mode: u32,
+        offset: u64,
+        length: u64,
+    },
+    CopyRange {
+        source: Ino,
+        source_offset: u64,
+        target: Ino,
+        target_offset: u64,
+        length: u64,
+    },
+    SetLock {
+        ino: Ino,
+        owner: u64,
+        mode: LockMode,
+        start: u64,
+        end: u64,
+        pid: u32,
+    },
     /// The session has closed its last handles of these open-but-unlinked inodes.
-    Release { session: SessionId, inos: Vec<Ino> },
-    Destage { chunks: Vec<DestageChunk>, moves: Vec<DestageMove> },
+    Release {
+        session: SessionId,
+        inos: Vec<Ino>,
+    },
+    Destage {
+        chunks: Vec<DestageChunk>,
+        moves: Vec<DestageMove>,
+    },
     /// A chunk store started, or was seen for the first time.
-    NodeUp { node: NodeNumber, incarnation: Incarnation },
+    NodeUp {
+        node: NodeNumber,
+        incarnation: Incarnation,
+    },
     /// Receipts of `node` with an epoch up to this one are void for unreferenced chunks.
-    Sweep { node: NodeNumber, swept: PutEpoch },
+    Sweep {
+        node: NodeNumber,
+        swept: PutEpoch,
+    },
     /// These unreferenced chunks were freed by `node`.
-    DropChunks { node: NodeNumber, ids: Vec<ChunkId> },
+    DropChunks {
+        node: NodeNumber,
+        ids: Vec<ChunkId>,
+    },
     /// Deletes up to `extents` extents of an inode that is being deleted in steps.
-    Reap { ino: Ino, extents: u32 },
+    Reap {
+        ino: Ino,
+        extents: u32,
+    },
     /// Switches on new semantics.
-    FeatureLevel { level: u32 },
+    FeatureLevel {
+        level: u32,
+    },
 }
 
 /// What the caller is told. Deterministic, and kept for a repeat of the same mutation.

@@ -52,7 +52,9 @@ impl Default for LogOptions {
     fn default() -> LogOptions {
         LogOptions {
             segment_bytes: SEGMENT_SIZE_BYTES,
-            syncing: Syncing::Thread { interval: Duration::from_millis(SYNC_INTERVAL_MS) },
+            syncing: Syncing::Thread {
+                interval: Duration::from_millis(SYNC_INTERVAL_MS),
+            },
             first_segment: 0,
         }
     }
@@ -60,5 +62,8 @@ impl Default for LogOptions {
 
 /// For `map_err`: names the file.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ReplicationError + '_ {
-    |source| ReplicationError::Io { path: path.to_owned(), source }
+    |source| ReplicationError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
