@@ -47,6 +47,8 @@ if [ ! -x "$root/usr/bin/apt" ]; then
     debootstrap --variant=minbase "$suite" "$root" http://deb.debian.org/debian
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# An installer makes this link; fusermount3 looks for it.
+ln -sf /proc/self/mounts "$root/etc/mtab"
 for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -n "${!variable:-}" ] && echo "export $variable='${!variable}'"
 done > "$root/etc/bare-environment" || true
@@ -101,6 +103,8 @@ inside() {
     unshare --mount --pid --fork --kill-child bash -euc '
         root=$1; shift
         mount --make-rprivate /
+        # As on a real machine: the root is a mount.
+        mount --bind "$root" "$root"
         mount -t proc proc "$root/proc"
         mount --rbind /sys "$root/sys"
         mount --rbind /dev "$root/dev"

@@ -21,7 +21,11 @@ const C_BUILDERS: [&str; 9] = [
 ];
 
 /// Files that may hold `unsafe`, by the end of their paths, each with its reason.
-const MAY_BE_UNSAFE: [(&str, &str); 3] = [
+const MAY_BE_UNSAFE: [(&str, &str); 4] = [
+    (
+        "wolfdisk-common/src/memory.rs",
+        "tells the allocator to hold little",
+    ),
     (
         "wolfdisk-common/src/socket.rs",
         "takes ownership of received descriptors",

@@ -51,7 +51,7 @@ fn looks(metadata: &fs::Metadata) -> Looks {
         mode: metadata.mode(),
         owner: (metadata.uid(), metadata.gid()),
         links: metadata.nlink(),
-        size: (!metadata.is_dir()).then(|| metadata.len()),
+        size: (!metadata.is_dir()).then_some(metadata.len()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How often free memory goes back. It takes milliseconds at most, in which threads that allocate more than
 /// their caches hold wait.
 #[cfg(target_env = "gnu")]
-const GIVE_BACK_EVERY: Duration = Duration::from_secs(20);
+const GIVE_BACK_EVERY: Duration = Duration::from_secs(5);
 
 /// Makes this process hold little memory from now on. To be called before threads are started.
 #[cfg(target_env = "gnu")]

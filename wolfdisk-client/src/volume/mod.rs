@@ -78,7 +78,7 @@ impl VolumeConfig {
             place: place.to_owned(),
             read_only: false,
             dirty_max_bytes: 256 * 1024 * 1024,
-            data_cache_bytes: 64 * 1024 * 1024,
+            data_cache_bytes: 24 * 1024 * 1024,
             inode_cache_max: 256 * 1024,
         }
     }

@@ -89,8 +89,9 @@ impl Volume {
             return Ok(());
         }
         let saved = self.sync_all();
-        let closed = self.session.close();
+        // First nothing goes on, then the session ends: a heartbeat in between would open another.
         self.stop();
+        let closed = self.session.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             thread.thread().unpark();
