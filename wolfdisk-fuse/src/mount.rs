@@ -1,13 +1,14 @@
 //! The mount itself: made, watched, taken off.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fuser::{BackgroundSession, Config, Session};
-use nix::unistd::{geteuid, syncfs};
+use nix::unistd::geteuid;
 use wolfdisk_client::Volume;
 use wolfdisk_common::mounts;
 use wolfdisk_common::shutdown::Shutdown;
@@ -111,11 +112,14 @@ impl Mount {
     pub fn take_off(&self) {
         let path = self.path.clone();
         // Only this process can answer what the kernel asks meanwhile, and it may be the cause of a
-        // hang; so nothing here is waited for without an end.
+        // hang; so nothing here is waited for without an end. And another process asks: a thread of
+        // this one that is never answered would keep /dev/fuse open, and with it the request, for ever.
         within(DETACH_DEADLINE, "unmount", move || {
-            let synced = File::open(&path).and_then(|root| Ok(syncfs(root)?));
-            if let Err(error) = synced {
-                tracing::debug!(%error, "mapped pages may not have been written");
+            let mut command = Command::new("sync");
+            command.arg("--file-system").arg(&path);
+            let synced = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
+            if !matches!(synced, Ok(status) if status.success()) {
+                tracing::debug!(?synced, "mapped pages may not have been written");
             }
         });
         if let Err(error) = mounts::take_off(&self.path, false) {

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const DAEMONS: [&str; 3] = ["wolfdisk-chunkd", "wolfdisk-meta", "wolfdisk-fuse"];
+const STOP_ORDER: [&str; 3] = ["wolfdisk-fuse", "wolfdisk-meta", "wolfdisk-chunkd"];
 
 /// Copies by another process: a file that this one has open for writing may be inherited by a process that
 /// another test is just starting, and cannot be run as long as it is.
@@ -122,6 +123,12 @@ impl Bench {
             .filter(|line| line.contains(" stop "))
             .collect()
     }
+
+    /// Who stopped, in order, for whatever reason.
+    fn stopped(&self) -> Vec<String> {
+        let name = |line: String| line.split(' ').next().unwrap_or_default().to_owned();
+        self.stops().into_iter().map(name).collect()
+    }
 }
 
 struct Running {
@@ -179,14 +186,7 @@ fn up_initialises_starts_in_order_and_stops_in_the_opposite_order() {
         up.signal(signal);
         let (status, text) = up.end();
         assert_eq!(status.code(), Some(0), "{text}");
-        assert_eq!(
-            bench.stops(),
-            [
-                "wolfdisk-fuse stop term",
-                "wolfdisk-meta stop term",
-                "wolfdisk-chunkd stop term"
-            ]
-        );
+        assert_eq!(bench.stopped(), STOP_ORDER);
     }
 }
 
@@ -208,6 +208,32 @@ fn a_daemon_that_dies_is_started_again() {
         text.contains("wolfdisk-meta ended (signal: 9 (SIGKILL)), starting it again"),
         "{text}"
     );
+}
+
+#[test]
+fn a_daemon_in_the_pause_before_a_restart_is_there_for_the_stop_of_its_users() {
+    let bench = Bench::new();
+    let mut up = bench.up();
+    up.ready_line();
+    let name = "wolfdisk-meta";
+    bench.wish("wolfdisk-fuse", "slow", "1");
+    let mut last = 0;
+    for round in 1..=5 {
+        bench.wait_for("a start", |_| bench.pids(name).len() == round);
+        last = *bench.pids(name).last().expect("a process");
+        kill(Pid::from_raw(last), Signal::SIGKILL).expect("a process");
+    }
+    // Reaped, so its death is known; the pause is 800 ms by now.
+    let deadline = Instant::now() + DEADLINE;
+    while !is_gone(last) {
+        assert!(Instant::now() < deadline, "it is not reaped");
+        std::thread::yield_now();
+    }
+    up.signal(Signal::SIGTERM);
+    let (status, text) = up.end();
+    assert_eq!(status.code(), Some(0), "{text}");
+    assert_eq!(bench.pids(name).len(), 6, "it was needed: {text}");
+    assert_eq!(bench.stopped(), STOP_ORDER);
 }
 
 #[test]
@@ -258,10 +284,7 @@ fn a_daemon_that_cannot_start_ends_up_with_its_message_and_code() {
         text.lines().last(),
         Some("wolfdisk-fuse: the fake was told to fail")
     );
-    assert_eq!(
-        bench.stops(),
-        ["wolfdisk-meta stop term", "wolfdisk-chunkd stop term"]
-    );
+    assert_eq!(bench.stopped(), ["wolfdisk-meta", "wolfdisk-chunkd"]);
     for name in DAEMONS {
         assert!(bench.pids(name).into_iter().all(is_gone));
     }
@@ -274,10 +297,7 @@ fn a_mount_that_is_taken_off_from_outside_ends_the_whole() {
     let mut up = bench.up();
     let (status, text) = up.end();
     assert_eq!(status.code(), Some(0), "{text}");
-    assert_eq!(
-        bench.stops(),
-        ["wolfdisk-meta stop term", "wolfdisk-chunkd stop term"]
-    );
+    assert_eq!(bench.stopped(), ["wolfdisk-meta", "wolfdisk-chunkd"]);
 }
 
 #[test]

@@ -140,18 +140,34 @@ impl Supervisor {
     /// # Errors
     /// One had to be killed; the others are stopped all the same.
     pub fn stop(&mut self) -> Result<(), SupervisorError> {
-        let mut outcome = Ok(());
+        let mut outcome = self.end_pauses();
+        let mut has_users = false;
         while let Some(slot) = self.slots.pop() {
             if let State::Running(child) = slot.state {
                 let name = slot.daemon.name;
-                // The daemons that needed it have ended, so this is the last hand on its lifeline.
-                drop(slot.lifeline);
+                if has_users {
+                    // They have ended, so this is the last hand on its lifeline.
+                    drop(slot.lifeline);
+                }
+                has_users = true;
                 if !self.stop_child(child)? {
                     outcome = outcome.and(Err(SupervisorError::Killed(name)));
                 }
                 if slot.established {
                     take_off(slot.daemon.mount.as_deref());
                 }
+            }
+        }
+        outcome
+    }
+
+    /// Starts what is in the pause before a restart: what was started after it ends through it.
+    fn end_pauses(&mut self) -> Result<(), SupervisorError> {
+        let mut outcome = Ok(());
+        for at in 0..self.slots.len().saturating_sub(1) {
+            let pausing = self.slots.get(at).map(|slot| &slot.state);
+            if matches!(pausing, Some(State::Waiting { .. })) {
+                outcome = outcome.and(self.spawn(at));
             }
         }
         outcome

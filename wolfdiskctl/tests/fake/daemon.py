@@ -3,13 +3,14 @@
 
 What it does is written to `journal` beside it, one line each: NAME start PID, NAME stop CAUSE. A file
 NAME.exit beside it holds an exit code to end with before it is ready, NAME.exit-later one to end with at
-once when ready; NAME.deaf makes it ignore SIGTERM.
+once when ready; NAME.deaf makes it ignore SIGTERM; NAME.slow holds the seconds that its stop takes.
 """
 import os
 import select
 import signal
 import socket
 import sys
+import time
 
 own = os.path.abspath(__file__)
 name = os.path.basename(own)
@@ -47,4 +48,5 @@ if (code := wish("exit-later")) is not None:
     sys.exit(int(code))
 lifeline = int(os.environ["WOLFDISK_LIFELINE_FD"])
 ready, _, _ = select.select([reader, lifeline], [], [])
+time.sleep(float(wish("slow") or 0))
 journal("stop " + ("term" if reader in ready else "lifeline"))
