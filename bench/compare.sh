@@ -4,7 +4,7 @@
 #
 #     bench/compare.sh [--dir DIR] [--keep-doc] [arguments of workloads.py, e.g. --rounds 5 --only read]
 #
-# Needs root, fio and Debian's moosefs-master, moosefs-chunkserver and moosefs-client. Everything lives
+# Needs root; installs fio and Debian's MooseFS. WOLFDISK_BIN names a folder of built programs. Everything lives
 # below DIR (default: a new directory in TMPDIR), on whose file system the baseline runs, and is stopped
 # and removed at the end. With --keep-doc the table is only printed.
 set -euo pipefail
@@ -21,14 +21,21 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ "$(id -u)" = 0 ] || { echo "run as root: the page cache is dropped before cold reads" >&2; exit 2; }
-command -v fio > /dev/null || { echo "fio is missing; run: apt install fio" >&2; exit 2; }
+if ! type fio mfsmaster mfschunkserver mfsmount > /dev/null 2>&1; then
+    apt-get update -q
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+        fio moosefs-master moosefs-chunkserver moosefs-client
+fi
 
 # shellcheck source=bench/moosefs.sh
 . "$here/moosefs.sh"
 
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" \
-    -p wolfdiskctl -p wolfdisk-meta -p wolfdisk-chunkd -p wolfdisk-fuse
-programs=${CARGO_TARGET_DIR:-$root/target}/release
+programs=${WOLFDISK_BIN:-}
+if [ -z "$programs" ]; then
+    cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" \
+        -p wolfdiskctl -p wolfdisk-meta -p wolfdisk-chunkd -p wolfdisk-fuse
+    programs=${CARGO_TARGET_DIR:-$root/target}/release
+fi
 
 work=$(mktemp -d "${base:-${TMPDIR:-/tmp}}/wolfdisk-bench-XXXXXX")
 node=
