@@ -25,12 +25,9 @@ fn clone_commit_and_fsck() {
          git checkout -q -b branch HEAD~10; echo x >> new1; git commit -qam branch\n\
          git checkout -q -; git merge -q -m merge branch; git gc -q; git fsck --full --strict",
     );
-    let log = sh(&node.path("clone"), "git log --format=%H | head -30");
+    let log = sh(&node.path("clone"), "git log -30 --format=%H");
     node.restart();
-    assert_eq!(
-        sh(&node.path("clone"), "git log --format=%H | head -30"),
-        log
-    );
+    assert_eq!(sh(&node.path("clone"), "git log -30 --format=%H"), log);
     sh(
         &node.path("clone"),
         "git fsck --full --strict; test -z \"$(git status --porcelain)\"",

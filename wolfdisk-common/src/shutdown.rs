@@ -212,7 +212,9 @@ fn wait_for_users(lifeline: &File, limit: Duration) {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        // Rounded up: the last millisecond is waited for as well.
+        let millis = left.as_micros().div_ceil(1000);
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)];
         match poll(&mut polled, timeout) {
             Err(nix::errno::Errno::EINTR) => {}

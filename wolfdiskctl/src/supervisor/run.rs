@@ -141,15 +141,13 @@ impl Supervisor {
     /// One had to be killed; the others are stopped all the same.
     pub fn stop(&mut self) -> Result<(), SupervisorError> {
         let mut outcome = self.end_pauses();
-        let mut has_users = false;
         while let Some(slot) = self.slots.pop() {
             if let State::Running(child) = slot.state {
                 let name = slot.daemon.name;
-                if has_users {
-                    // They have ended, so this is the last hand on its lifeline.
+                if slot.daemon.mount.is_none() {
+                    // Those that used it have ended, so this is the last hand on its lifeline.
                     drop(slot.lifeline);
                 }
-                has_users = true;
                 if !self.stop_child(child)? {
                     outcome = outcome.and(Err(SupervisorError::Killed(name)));
                 }
