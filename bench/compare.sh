@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs bench/workloads.py on WolfDisk, MooseFS and the disk's own file system in one run, and writes
-# the table of medians to docs/performance.md.
+# Runs bench/workloads.py in one run on WolfDisk, on a file system in memory with the same FUSE settings (the
+# ceiling), on MooseFS, GlusterFS and the disk's own file system, and writes the table of medians to
+# docs/performance.md.
 #
 #     bench/compare.sh [--dir DIR] [--keep-doc] [arguments of workloads.py, e.g. --rounds 5 --only read]
 #
-# Needs root; installs fio and Debian's MooseFS. WOLFDISK_BIN names a folder of built programs. Everything lives
+# Needs root; installs fio and Debian's MooseFS and GlusterFS. WOLFDISK_BIN names a folder of built programs. Everything lives
 # below DIR (default: a new directory in TMPDIR), on whose file system the baseline runs, and is stopped
 # and removed at the end. With --keep-doc the table is only printed.
 set -euo pipefail
@@ -21,31 +22,34 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ "$(id -u)" = 0 ] || { echo "run as root: the page cache is dropped before cold reads" >&2; exit 2; }
-if ! type fio mfsmaster mfschunkserver mfsmount > /dev/null 2>&1; then
+if ! type fio mfsmaster mfschunkserver mfsmount glusterd gluster > /dev/null 2>&1; then
     apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        fio moosefs-master moosefs-chunkserver moosefs-client
+        fio moosefs-master moosefs-chunkserver moosefs-client glusterfs-server glusterfs-client
 fi
 
 # shellcheck source=bench/moosefs.sh
 . "$here/moosefs.sh"
+# shellcheck source=bench/glusterfs.sh
+. "$here/glusterfs.sh"
 
 programs=${WOLFDISK_BIN:-}
 if [ -z "$programs" ]; then
     cargo build --quiet --release --locked --manifest-path "$root/Cargo.toml" \
-        -p wolfdiskctl -p wolfdisk-meta -p wolfdisk-chunkd -p wolfdisk-fuse
+        -p wolfdiskctl -p wolfdisk-meta -p wolfdisk-chunkd -p wolfdisk-fuse -p wolfdisk-ceiling
     programs=${CARGO_TARGET_DIR:-$root/target}/release
 fi
 
 work=$(mktemp -d "${base:-${TMPDIR:-/tmp}}/wolfdisk-bench-XXXXXX")
-node=
+started=()
 finish() {
     set +e
     moosefs_stop "$work/moosefs"
-    if [ -n "$node" ]; then
-        kill "$node" 2>/dev/null
-        wait "$node"
-    fi
+    glusterfs_stop "$work/glusterfs"
+    for pid in "${started[@]}"; do
+        kill "$pid" 2>/dev/null
+        wait "$pid"
+    done
     if grep -q " $work/" /proc/self/mountinfo; then
         echo "something is still mounted below $work; it is left there" >&2
     else
@@ -55,20 +59,32 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-mkdir "$work/ext4" "$work/mount"
-"$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount" > "$work/up.out" 2> "$work/up.log" &
-node=$!
-for _ in $(seq 300); do
-    grep -q '^ready mount=' "$work/up.out" && break
-    kill -0 "$node" 2>/dev/null || { cat "$work/up.log" >&2; exit 1; }
-    sleep 0.1
-done
+# Starts what mounts and says `ready mount=` when that is usable.
+start() {
+    local name=$1
+    shift
+    "$@" > "$work/$name.out" 2> "$work/$name.log" &
+    started+=($!)
+    for _ in $(seq 300); do
+        grep -q '^ready mount=' "$work/$name.out" && return
+        kill -0 $! 2>/dev/null || break
+        sleep 0.1
+    done
+    cat "$work/$name.log" >&2
+    return 1
+}
+
+mkdir "$work/ext4" "$work/mount" "$work/memory"
+start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount"
+start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"
+glusterfs_start "$work/glusterfs"
 
 baseline=$(stat -f -c %T "$work/ext4")
 [ "$baseline" = ext2/ext3 ] && baseline=ext4
 python3 "$here/workloads.py" "${arguments[@]}" --json "$work/figures.json" \
-    "WolfDisk=$work/mount" "MooseFS=$work/moosefs/mount" "$baseline=$work/ext4" \
+    "WolfDisk=$work/mount" "memory=$work/memory" "MooseFS=$work/moosefs/mount" \
+    "GlusterFS=$work/glusterfs/mount" "$baseline=$work/ext4" \
     2> >(tee "$work/failures" >&2) | tee "$work/table"
 
 if [ -z "$keep_doc" ]; then

@@ -21,7 +21,7 @@ def facts():
     cpu = re.search(r"Model name:\s*(.*)", said("lscpu"))
     memory = re.search(r"MemTotal:\s*(\d+)", open("/proc/meminfo").read())
     system = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', open("/etc/os-release").read(), re.M))
-    moosefs = said("dpkg-query", "-W", "-f", "${Version}", "moosefs-master")
+    packaged = lambda name: said("dpkg-query", "-W", "-f", "${Version}", name) or "unknown"
     commit = said("git", "-c", "safe.directory=*", "-C", str(here), "rev-parse", "--short=12", "HEAD")
     virtual = said("systemd-detect-virt") or "none"
     yield "processor", f"{os.cpu_count()} x {cpu.group(1) if cpu else 'unknown'}"
@@ -29,29 +29,33 @@ def facts():
     yield "virtualisation", virtual
     yield "system", f"{system.get('PRETTY_NAME', 'Linux')}, Linux {os.uname().release.split('-')[0]}"
     yield "WolfDisk", f"release build of {commit}, one node, `wolfdiskctl up` without a configuration"
-    yield "MooseFS", f"{moosefs or 'unknown'}, one master, one chunk server, goal 1, default settings"
+    yield "memory", "the ceiling: a file system in memory (`bench/ceiling`) with the FUSE settings of WolfDisk"
+    yield "MooseFS", f"{packaged('moosefs-master')}, one master, one chunk server, goal 1, default settings"
+    yield "GlusterFS", f"{packaged('glusterfs-server')}, one brick, default settings"
 
 
 names = list(next(iter(figures.values())))
 base = names[-1]
 rounds = max(len(v) for row in figures.values() for v in row.values())
-ours, theirs = names[0], names[1]
+ours, others = names[0], names[1:-1]
 print("# Performance\n")
 print(f"`bench/workloads.py` on {', '.join(names[:-1])} and {base} (the disk that all of them lie on),")
 print(f"workload by workload in turn in one run of {rounds} rounds. The table shows medians; more is better in")
-print(f"every row. The ratio in brackets is to {base}, the last column compares {ours} with {theirs}.\n")
+print(f"every row. The ratio in brackets is to {base}, the last columns compare {ours} with the others.\n")
 print("| | |\n|---|---|")
 for what, value in facts():
     print(f"| {what} | {value} |")
-print(f"\n| workload | unit | {' | '.join(names)} | {ours} : {theirs} |")
-print("|---|---|" + "---:|" * (len(names) + 1))
+compared = " | ".join(f"{ours} : {other}" for other in others)
+print(f"\n| workload | unit | {' | '.join(names)} | {compared} |")
+print("|---|---|" + "---:|" * (len(names) + len(others)))
 for workload, row in figures.items():
     if not any(row[n] for n in names):
         continue
     median = {n: statistics.median(row[n]) if row[n] else 0 for n in names}
     ratio = lambda a, b: f"{median[a] / median[b]:.2f}" if median[b] else "-"
     cells = [f"{median[n]:,.0f} ({ratio(n, base)})" if n != base else f"{median[n]:,.0f}" for n in names]
-    print(f"| {workload} | {units.get(workload, '')} | {' | '.join(cells)} | {ratio(ours, theirs)} |")
+    cells += [ratio(ours, other) for other in others]
+    print(f"| {workload} | {units.get(workload, '')} | {' | '.join(cells)} |")
 for failure in failures:
     print(f"\nFailed: {failure.lstrip('# ')}")
 given = " " + " ".join(arguments) if arguments else ""
@@ -59,12 +63,11 @@ print(f"""
 ## How to repeat it
 
 ```
-apt install fio moosefs-master moosefs-chunkserver moosefs-client
-bench/compare.sh{given}
+cargo xtask bench{given}
 ```
 
-As root. The script builds WolfDisk, starts one node and one MooseFS (on the address of a veth pair of its
-own, since its master refuses loopback), runs the workloads, stops and removes everything, and writes this
+As root. It installs the others, builds WolfDisk, starts one node of each (MooseFS and GlusterFS on addresses of
+veth pairs, since they refuse loopback), runs the workloads, stops and removes everything, and writes this
 file. Cold rows drop the page cache first; the front-ends' and daemons' own caches stay.
 
 The round trip that every metadata call is made of is measured by

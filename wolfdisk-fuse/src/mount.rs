@@ -155,7 +155,8 @@ fn keep_access_times(times: &Arc<AccessTimes>, volume: &Arc<Volume>) -> io::Resu
     Ok(())
 }
 
-fn library_config(options: &Options) -> Config {
+/// How the FUSE library is told to serve: options, threads, a descriptor for each.
+pub fn library_config(options: &Options) -> Config {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut config = Config::default();
     config.mount_options = options.to_fuser();

@@ -128,15 +128,18 @@ fn cannot(command: &Command, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// Builds the programs of a node with `profile` and gives the folder they are in.
-pub fn build_programs(profile: &str) -> Result<PathBuf, Failure> {
+/// The packages whose programs a node is made of.
+pub const NODE: [&str; 4] = [
+    "wolfdisk-meta",
+    "wolfdisk-chunkd",
+    "wolfdisk-fuse",
+    "wolfdiskctl",
+];
+
+/// Builds the programs of these packages with `profile` and gives the folder they are in.
+pub fn build_programs(profile: &str, packages: &[&str]) -> Result<PathBuf, Failure> {
     let mut build = cargo(&["build", "--locked", "--profile", profile]);
-    for package in [
-        "wolfdisk-meta",
-        "wolfdisk-chunkd",
-        "wolfdisk-fuse",
-        "wolfdiskctl",
-    ] {
+    for package in packages {
         build.args(["--package", package]);
     }
     if !succeeds(&mut build)? {

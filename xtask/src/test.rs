@@ -1,7 +1,7 @@
 //! `cargo xtask test`: exactly what CI runs.
 
 use crate::groups::{Group, UNIT, chosen, programs_of};
-use crate::run::{Failure, build_programs, cargo, watched};
+use crate::run::{Failure, NODE, build_programs, cargo, watched};
 use crate::tally::Tally;
 use crate::{checks, packages};
 
@@ -53,7 +53,7 @@ fn mounted(group: &Group, tally: &mut Tally, long: bool) -> Result<(), Failure> 
     if programs.is_empty() {
         return Ok(());
     }
-    build_programs("checked")?;
+    build_programs("checked", &NODE)?;
     let mut arguments = vec!["--package", "wolfdisk-tests"];
     for program in &programs {
         arguments.extend(["--test", program]);
