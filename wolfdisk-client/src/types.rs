@@ -170,8 +170,6 @@ pub struct OpenFlags {
     pub write: bool,
     /// Every write goes to the end.
     pub append: bool,
-    /// Cut to nothing first (`O_TRUNC`, where the kernel leaves it to us).
-    pub truncate: bool,
     /// `O_SYNC` or `O_DSYNC`: a write is answered when durable.
     pub sync: bool,
     /// `O_DIRECT`: nothing is cached above; coherent with buffered access all the same.
@@ -186,7 +184,6 @@ impl OpenFlags {
             read: access != libc::O_WRONLY,
             write: access != libc::O_RDONLY,
             append: flags & libc::O_APPEND != 0,
-            truncate: flags & libc::O_TRUNC != 0,
             sync: flags & libc::O_DSYNC != 0,
             direct: flags & libc::O_DIRECT != 0,
         }

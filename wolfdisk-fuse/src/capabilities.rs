@@ -11,7 +11,8 @@
 //!   that attribute are then ours to clear. The library does not pass on all that the kernel says about it,
 //!   and the kernel may believe in the bits of a file for some time after a write has cleared them; where
 //!   the mount is `nosuid`, that has no effect.
-//! * Never `WRITEBACK_CACHE` (the kernel would own size and mtime, which others change),
+//! * Never `ATOMIC_O_TRUNC`: the kernel would have the file cut by the open and look only then whether it is a
+//!   program that runs, so that `O_RDONLY | O_TRUNC` would empty it under its processes. `WRITEBACK_CACHE` (the kernel would own size and mtime, which others change),
 //!   `SETXATTR_EXT` (the library panics on it), `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond
 //!   the right to them).
 
@@ -23,12 +24,11 @@ use crate::limits::{BACKGROUND_MAX, CONGESTION_THRESHOLD, READ_AHEAD_KIB, WRITE_
 
 /// Asked for where the kernel has them. Reading, writing and locking work without, if slower or only
 /// within this machine.
-const WANTED: [InitFlags; 15] = [
+const WANTED: [InitFlags; 14] = [
     InitFlags::FUSE_ASYNC_READ,
     InitFlags::FUSE_BIG_WRITES,
     InitFlags::FUSE_MAX_PAGES,
     InitFlags::FUSE_ASYNC_DIO,
-    InitFlags::FUSE_ATOMIC_O_TRUNC,
     InitFlags::FUSE_PARALLEL_DIROPS,
     InitFlags::FUSE_DO_READDIRPLUS,
     InitFlags::FUSE_READDIRPLUS_AUTO,

@@ -3,8 +3,11 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::process::Command;
 
-use nix::fcntl::{FallocateFlags, fallocate};
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::sys::stat::Mode;
 use nix::unistd::{Whence, lseek};
 
 use crate::harness::{Node, errno, python};
@@ -299,4 +302,23 @@ fn opening_with_truncation_empties_and_room_is_told() {
     let room = nix::sys::statvfs::statvfs(mount.path()).expect("room");
     assert!(room.blocks() > 0 && room.blocks_available() <= room.blocks());
     assert_eq!(room.name_max(), 255);
+}
+
+#[test]
+fn a_running_program_cannot_be_emptied() {
+    let node = Node::start();
+    let tool = node.mount().at("tool");
+    fs::copy("/bin/sleep", &tool).expect("a program");
+    let length = fs::metadata(&tool).expect("attributes").len();
+    let mut process = Command::new(&tool).arg("60").spawn().expect("it runs");
+    // Also where the file is not to be written otherwise.
+    for access in [libc::O_RDONLY, libc::O_WRONLY, libc::O_RDWR] {
+        let flags = OFlag::from_bits_truncate(access) | OFlag::O_TRUNC;
+        let refused = nix::fcntl::open(&tool, flags, Mode::empty()).expect_err("refused");
+        assert_eq!(refused, Errno::ETXTBSY, "{flags:?}");
+    }
+    assert_eq!(fs::metadata(&tool).expect("attributes").len(), length);
+    assert!(process.try_wait().expect("a child").is_none(), "it ended");
+    process.kill().expect("killed");
+    process.wait().expect("waited for");
 }

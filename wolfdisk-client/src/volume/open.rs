@@ -12,7 +12,7 @@ use crate::cache::state::{ATTR, DATA, WRITE};
 use crate::convert;
 use crate::counters::Counter;
 use crate::error::Result;
-use crate::types::{Entry, HandleId, NewNode, OpenFlags, Opened, SetAttr};
+use crate::types::{Entry, HandleId, NewNode, OpenFlags, Opened};
 
 impl Volume {
     /// Creates a file and opens it. `EEXIST` if the name exists: the caller looks it up and opens it.
@@ -67,15 +67,6 @@ impl Volume {
             self.counters.count(Counter::OpenHits);
         } else {
             self.ask_open(node, flags.write, flags.read)?;
-        }
-        if flags.truncate {
-            self.setattr(
-                node.ino,
-                SetAttr {
-                    size: Some(0),
-                    ..SetAttr::default()
-                },
-            )?;
         }
         let keep_cache = self.keep_cache(node);
         let handle = self.handles.insert(Handle::new(node.clone(), flags))?;

@@ -58,26 +58,15 @@ impl Adapter {
         }
     }
 
-    pub(super) fn open_file(&self, ino: Ino, raw: i32, caller: Caller, reply: ReplyOpen) {
-        match self.open_checked(ino, raw, caller) {
+    pub(super) fn open_file(&self, ino: Ino, raw: i32, reply: ReplyOpen) {
+        match self.open_checked(ino, raw) {
             Ok((opened, how)) => reply.opened(FileHandle(opened.handle.0), how),
             Err(error) => failed(reply, "open", ino.0, &error),
         }
     }
 
-    fn open_checked(
-        &self,
-        ino: Ino,
-        raw: i32,
-        caller: Caller,
-    ) -> Result<(Opened, FopenFlags), Error> {
+    fn open_checked(&self, ino: Ino, raw: i32) -> Result<(Opened, FopenFlags), Error> {
         let flags = self.open_flags(raw);
-        if flags.truncate {
-            self.clear_set_id(ino, caller)?;
-            if self.granted.clears_privileges {
-                self.clear_capability(ino)?;
-            }
-        }
         let opened = self.volume.open(ino, flags)?;
         let counts = flags.read && self.times.counts_files();
         let bypasses = self.may_bypass(raw);
@@ -119,10 +108,7 @@ impl Adapter {
         reply: ReplyCreate,
     ) {
         let stamp = self.freshness.stamp();
-        let flags = OpenFlags {
-            truncate: false,
-            ..self.open_flags(raw)
-        };
+        let flags = self.open_flags(raw);
         match self.volume.create_open(parent, name, node, flags) {
             Ok((entry, opened)) => {
                 let handle = FileHandle(opened.handle.0);

@@ -212,8 +212,8 @@ impl Filesystem for Adapter {
         self.make_link(ino(number), ino(new_parent), new_name.as_bytes(), reply);
     }
 
-    fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.open_file(ino(number), flags.0, request.into(), reply);
+    fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.open_file(ino(number), flags.0, reply);
     }
 
     fn create(
