@@ -53,6 +53,9 @@ pub const FLOORS_MAX: usize = 8192;
 pub const FILE_PIECES_MAX: usize = 65_536;
 /// A map request asks for at least so much, so that sequential reads ask seldom.
 pub const MAP_AHEAD_BYTES: u64 = 64 * 1024 * 1024;
+/// Data and holes of a file are told in blocks of this size: what programs align to that bypass the page
+/// cache and cannot learn of a smaller one.
+pub const HOLE_BLOCK_BYTES: u64 = 4096;
 /// Places of chunks remembered; about 100 bytes each.
 pub const LOCATIONS_MAX: usize = 65_536;
 /// Chunks whose place is asked for ahead of a sequential reader.

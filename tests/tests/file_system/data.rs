@@ -322,3 +322,37 @@ fn a_running_program_cannot_be_emptied() {
     process.kill().expect("killed");
     process.wait().expect("waited for");
 }
+
+/// As on local file systems; QEMU ends if a hole begins in the middle of a block.
+#[test]
+fn data_and_holes_come_in_whole_blocks() {
+    const BLOCK: i64 = 4096;
+    const SIZE: i64 = 10 * BLOCK + 5;
+    let node = Node::start();
+    let mount = node.mount();
+    let file = open(mount.at("f"));
+    file.set_len(SIZE as u64).expect("a hole");
+    file.write_all_at(&noise(4, 512), (2 * BLOCK + 100) as u64)
+        .expect("written");
+    file.write_all_at(b"x", (3 * BLOCK) as u64)
+        .expect("written");
+    file.write_all_at(b"end", (SIZE - 3) as u64)
+        .expect("written");
+    for (from, data, hole) in [
+        (0, Ok(2 * BLOCK), 0),
+        (2 * BLOCK, Ok(2 * BLOCK), 4 * BLOCK),
+        (2 * BLOCK + 2000, Ok(2 * BLOCK + 2000), 4 * BLOCK),
+        (4 * BLOCK + 7, Ok(10 * BLOCK), 4 * BLOCK + 7),
+        (SIZE - 1, Ok(SIZE - 1), SIZE),
+        (SIZE, Err(nix::errno::Errno::ENXIO), -1),
+    ] {
+        assert_eq!(lseek(&file, from, Whence::SeekData), data, "from {from}");
+        if hole >= 0 {
+            assert_eq!(
+                lseek(&file, from, Whence::SeekHole),
+                Ok(hole),
+                "from {from}"
+            );
+        }
+    }
+}

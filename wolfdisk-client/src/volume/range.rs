@@ -8,6 +8,7 @@ use wolfdisk_proto::v1::{CopyRange, Fallocate, MutateReply};
 
 use super::Volume;
 use crate::cache::node::Node;
+use crate::data::blocks::{self, Wanted};
 use crate::data::pieces::Source;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -91,47 +92,54 @@ impl Volume {
         Ok(())
     }
 
-    /// `SEEK_DATA`.
+    /// `SEEK_DATA`, in whole blocks (see [`blocks`]).
     ///
     /// # Errors
     /// `ENXIO` at or beyond the end, or if no data follows.
     pub fn seek_data(&self, id: HandleId, offset: u64) -> Result<u64> {
-        self.seek(id, offset, true)?
+        let (node, size) = self.seekable(id, offset)?;
+        blocks::data(offset, |at, wanted| self.find(&node, at, size, wanted))?
             .ok_or(Error::Refused(libc::ENXIO))
     }
 
-    /// `SEEK_HOLE`.
+    /// `SEEK_HOLE`, in whole blocks (see [`blocks`]).
     ///
     /// # Errors
     /// `ENXIO` at or beyond the end.
     pub fn seek_hole(&self, id: HandleId, offset: u64) -> Result<u64> {
-        match self.seek(id, offset, false)? {
-            Some(found) => Ok(found),
-            // Every file ends with a hole.
-            None => Ok(self.getattr(self.handles.get(id)?.node.ino)?.0.size),
+        let (node, size) = self.seekable(id, offset)?;
+        blocks::hole(offset, size, |at, wanted| {
+            self.find(&node, at, size, wanted)
+        })
+    }
+
+    /// The file, with nothing unsaved, and its size.
+    fn seekable(&self, id: HandleId, offset: u64) -> Result<(Arc<Node>, u64)> {
+        let node = Arc::clone(&self.handles.get(id)?.node);
+        if node.state.lock().is_unsaved() {
+            self.commit(&node, false)?;
+        }
+        let size = self.getattr(node.ino)?.0.size;
+        match offset < size {
+            true => Ok((node, size)),
+            false => Err(Error::Refused(libc::ENXIO)),
         }
     }
 
-    /// The first byte from `offset` on that is (not) a hole; none if there is none before the end.
-    fn seek(&self, id: HandleId, offset: u64, data: bool) -> Result<Option<u64>> {
-        let handle = self.handles.get(id)?;
-        let node = &handle.node;
-        if node.state.lock().is_unsaved() {
-            self.commit(node, false)?;
-        }
-        let size = self.getattr(node.ino)?.0.size;
-        if offset >= size {
-            return Err(Error::Refused(libc::ENXIO));
-        }
-        let mut at = offset;
+    /// The first byte from `at` on that is what is wanted; none if there is none before `size`.
+    fn find(
+        &self,
+        node: &Arc<Node>,
+        mut at: u64,
+        size: u64,
+        wanted: Wanted,
+    ) -> Result<Option<u64>> {
         while at < size {
-            let pieces = self.pieces_of(
-                node,
-                at,
-                size.min(at.saturating_add(limits::MAP_AHEAD_BYTES)),
-            )?;
+            let end = size.min(at.saturating_add(limits::MAP_AHEAD_BYTES));
+            let pieces = self.pieces_of(node, at, end)?;
             for piece in &pieces {
-                if matches!(piece.source, Source::Hole { .. }) != data {
+                let is_data = !matches!(piece.source, Source::Hole { .. });
+                if is_data == (wanted == Wanted::Data) {
                     return Ok(Some(piece.offset));
                 }
             }
