@@ -106,11 +106,11 @@ fn small_files(
             volume.write(made.1.handle, 0, &body, false)?;
             timed(&mut syncs, || volume.fsync(made.1.handle, false))?;
         }
-        volume.release(made.1.handle, None)?;
+        volume.release(made.1.handle)?;
         let opened = timed(&mut opens, || volume.open(made.0.attr.ino, flags))?;
         let data = timed(&mut reads, || volume.read(opened.handle, 0, 4096))?;
         assert_eq!(data.contiguous(&mut Vec::new())?, body);
-        volume.release(opened.handle, None)?;
+        volume.release(opened.handle)?;
     }
     report("lookup, missing", lookups);
     report("create and open", creates);
@@ -150,7 +150,7 @@ fn large_file(
         );
     }
     println!("read                     {:8.0} MB/s", rate(start));
-    volume.release(opened.handle, None)?;
+    volume.release(opened.handle)?;
     Ok(())
 }
 
@@ -188,8 +188,8 @@ fn second_mount(
         second.flush(opened.handle, None)?;
         let data = first.read(made.1.handle, 0, 1)?;
         assert_eq!(data.contiguous(&mut Vec::new())?, b"S");
-        first.release(made.1.handle, None)?;
-        second.release(opened.handle, None)?;
+        first.release(made.1.handle)?;
+        second.release(opened.handle)?;
         second.unlink(directory, name.as_bytes())?;
         assert!(matches!(
             first.lookup(directory, name.as_bytes())?,

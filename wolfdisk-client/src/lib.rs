@@ -26,7 +26,7 @@ mod volume;
 
 pub use error::{Error, Result};
 pub use listener::CacheListener;
-pub use lock::{LockKind, LockRequest};
+pub use lock::{LockKind, LockRequest, LockWait};
 pub use read_data::ReadData;
 pub use types::{
     Attr, DirItem, Entry, FileKind, FileSystemStats, HandleId, Listing, Lookup, NewNode, OpenFlags,

@@ -11,6 +11,18 @@ pub enum LockKind {
     Unlock,
 }
 
+/// What a request for a lock waits for when somebody else holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// Nothing.
+    No,
+    /// For those who have closed the file and whose locks are about to go: who asks knows that they are
+    /// gone.
+    Closed,
+    /// Until it is free.
+    Free,
+}
+
 /// A lock on a range of a file, wanted or held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LockRequest {

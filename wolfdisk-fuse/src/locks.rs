@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fuser::{Errno, ReplyEmpty};
-use wolfdisk_client::{Error, HandleId, LockKind, LockRequest, Volume};
+use wolfdisk_client::{Error, LockKind, LockRequest};
 
+use crate::adapter::Refuse;
 use crate::caller::Caller;
 use crate::errno;
 use crate::limits::{INTERRUPT_CHECK, LOCK_WAITER_STACK_BYTES, LOCK_WAITERS_MAX};
@@ -73,18 +74,14 @@ impl Drop for Place {
 }
 
 impl Waiters {
-    /// Waits for a lock on a thread of its own and answers `reply` there: done, `EINTR` if `caller` was
-    /// sent a signal, or why not. `ENOLCK` if too many wait.
-    pub fn wait(
+    /// Lets `work`, which may wait, answer `reply` on a thread of its own. `ENOLCK` if too many wait.
+    pub fn wait<R: Refuse + Send + 'static>(
         &self,
-        volume: Arc<Volume>,
-        handle: HandleId,
-        lock: LockRequest,
-        caller: Caller,
-        reply: ReplyEmpty,
+        reply: R,
+        work: impl FnOnce(R) + Send + 'static,
     ) {
         let Some(place) = self.enter() else {
-            return reply.error(Errno::ENOLCK);
+            return reply.refuse(Errno::ENOLCK);
         };
         // The reply goes along; if there is no thread it is dropped, which answers with an error.
         let spawned = std::thread::Builder::new()
@@ -92,10 +89,7 @@ impl Waiters {
             .stack_size(LOCK_WAITER_STACK_BYTES)
             .spawn(move || {
                 let _place = place;
-                answer(
-                    reply,
-                    volume.set_lock(handle, lock, true, &interruption(caller)),
-                );
+                work(reply);
             });
         if let Err(error) = spawned {
             tracing::warn!(%error, "no thread for a lock request that has to wait");
@@ -119,7 +113,7 @@ pub fn answer(reply: ReplyEmpty, result: Result<(), Error>) {
 
 /// Whether `caller` was interrupted; looks no more often than [`INTERRUPT_CHECK`], however often it is
 /// asked.
-fn interruption(caller: Caller) -> impl Fn() -> bool {
+pub fn interruption(caller: Caller) -> impl Fn() -> bool {
     let looked = Cell::new(Instant::now());
     move || {
         if looked.get().elapsed() < INTERRUPT_CHECK {

@@ -216,3 +216,72 @@ fn a_flock_survives_the_close_of_a_duplicate() {
     drop(held);
     try_other().expect("free");
 }
+
+/// A lock that belongs to an open file, not to the process.
+fn lock_open_file(file: &File, kind: i32, wait: bool) -> nix::Result<()> {
+    let range = libc::flock {
+        l_type: kind as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let argument = if wait {
+        FcntlArg::F_OFD_SETLKW(&range)
+    } else {
+        FcntlArg::F_OFD_SETLK(&range)
+    };
+    fcntl(file, argument).map(|_| ())
+}
+
+#[test]
+fn a_lock_of_an_open_file_goes_with_its_last_descriptor() {
+    let node = Node::start();
+    let (a, b) = (node.mount(), node.mount());
+    let (first, here, there) = (open(&a.at("f")), open(&a.at("f")), open(&b.at("f")));
+    let duplicate = first.try_clone().expect("a duplicate");
+    lock_open_file(&first, libc::F_WRLCK, false).expect("free");
+    drop(first);
+    for other in [&here, &there] {
+        let refused = lock_open_file(other, libc::F_RDLCK, false);
+        assert_eq!(refused, Err(Errno::EAGAIN), "the duplicate holds it");
+    }
+    drop(duplicate);
+    lock_open_file(&here, libc::F_WRLCK, false).expect("nobody holds it");
+    drop(here);
+    lock_open_file(&there, libc::F_WRLCK, true).expect("soon free on another mount too");
+}
+
+/// The kernel does not wait for the release that takes the lock away.
+#[test]
+fn a_lock_whose_holder_has_closed_the_file_is_free_at_once() {
+    const THREADS: u32 = 4;
+    const TIMES: u32 = 150;
+    let node = Node::start();
+    let mount = node.mount();
+    let take = |path: &Path, by_flock: bool| {
+        let file = open(path);
+        match by_flock {
+            true => file.try_lock().expect("the holder before has closed it"),
+            false => lock_open_file(&file, libc::F_WRLCK, false).expect("likewise"),
+        }
+        file
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let path = mount.at(format!("f{thread}"));
+            scope.spawn(move || {
+                for time in 0..TIMES {
+                    // Open beside it, so that the kernel does not take the same number again.
+                    let beside = open(&path);
+                    let held = take(&path, time % 2 == 0);
+                    drop(held);
+                    match time % 3 {
+                        0 => lock_open_file(&beside, libc::F_RDLCK, false).expect("free at once"),
+                        _ => beside.try_lock().expect("free at once"),
+                    }
+                }
+            });
+        }
+    });
+}

@@ -3,6 +3,7 @@
 
 pub(crate) mod floors;
 pub(crate) mod kept;
+pub(crate) mod lock_owners;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod state;

@@ -4,7 +4,7 @@
 //! only if it was read at or after the floor: the version of the last change known here, be it somebody
 //! else's (an invalidation) or our own.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use wolfdisk_common::time::Timestamp;
 use wolfdisk_proto::v1::Right;
 
 use super::kept::Share;
+use super::lock_owners::LockOwners;
 use super::names::{Lost, Names};
 use crate::data::dirty::DirtyBuffer;
 use crate::data::pieces::PieceMap;
@@ -76,7 +77,7 @@ pub(crate) struct NodeState {
     /// The kernel is about to be told to drop its pages, which no right covers.
     pub(crate) pages_doomed: bool,
     /// Who took locks through this volume.
-    pub(crate) lock_owners: HashSet<u64>,
+    pub(crate) lock_owners: LockOwners,
     /// Content version as an open without rights was told.
     pub(crate) opened_content: Option<u64>,
     /// When the right to buffer writes was last asked for.
@@ -109,7 +110,7 @@ impl NodeState {
             own_version: 0,
             lowest_read: None,
             pages_doomed: false,
-            lock_owners: HashSet::new(),
+            lock_owners: LockOwners::default(),
             opened_content: None,
             asked_to_write: None,
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wolfdisk_proto::Failure;
 
 use super::fake::{CHUNK, DEADLINE, Fake, content, open};
-use crate::lock::{LockKind, LockRequest};
+use crate::lock::{LockKind, LockRequest, LockWait};
 
 const FILE: u64 = 5;
 
@@ -81,7 +81,7 @@ fn a_handle_whose_locks_are_lost_fails_and_others_go_on() {
         pid: 1,
     };
     volume
-        .set_lock(holder, lock, false, &|| false)
+        .set_lock(holder, lock, LockWait::No, &|| false)
         .expect("locked");
     assert_eq!(content(&volume, holder), b"content");
     fake.with(|world| world.session += 1);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use wolfdisk_proto::v1::GetLockRequest;
 use wolfdisk_proto::v1::mutate_request::Op;
@@ -15,20 +16,20 @@ use crate::convert;
 use crate::counters::Counter;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::lock::{LockKind, LockRequest};
+use crate::lock::{LockKind, LockRequest, LockWait};
 use crate::session::Manner;
 use crate::types::HandleId;
 
 impl Volume {
-    /// Sets or releases a lock; with `wait` until it is free or `interrupted` says so.
+    /// Sets or releases a lock. Waiting ends when `interrupted` says so.
     ///
     /// # Errors
-    /// `EAGAIN` at a conflict without `wait`, `EINTR`, `EDEADLK`.
+    /// `EAGAIN` at a conflict unless it waits until the lock is free, `EINTR`, `EDEADLK`.
     pub fn set_lock(
         &self,
         id: HandleId,
         lock: LockRequest,
-        wait: bool,
+        wait: LockWait,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<()> {
         let handle = self.handles.get(id)?;
@@ -39,20 +40,58 @@ impl Volume {
             self.send_lock(&handle, &lock, 0)?;
             return saved.map(|_| ());
         }
+        self.enter(node, id, lock.owner)?;
         let before = node.state.lock().pieces_version();
-        let wait_ms = if wait { limits::LOCK_WAIT_MS } else { 0 };
+        let wait_ms = match wait {
+            LockWait::Free => limits::LOCK_WAIT_MS,
+            LockWait::No | LockWait::Closed => 0,
+        };
+        let until = Instant::now() + limits::CLOSED_LOCK_GRACE;
         loop {
-            match self.send_lock(&handle, &lock, wait_ms) {
-                Err(Error::Refused(libc::EAGAIN)) if wait => {
-                    if interrupted() || self.session.is_stopped() {
-                        return Err(Error::Interrupted);
-                    }
-                }
+            let left = node.state.lock().lock_owners.left();
+            let refused = match self.send_lock(&handle, &lock, wait_ms) {
+                Ok(()) => return self.revalidate(node, before),
+                Err(Error::Refused(libc::EAGAIN)) => Error::Refused(libc::EAGAIN),
                 Err(error) => return Err(error),
-                Ok(()) => break,
+            };
+            match wait {
+                LockWait::Free if interrupted() || self.session.is_stopped() => {
+                    return Err(Error::Interrupted);
+                }
+                LockWait::Free => {}
+                LockWait::Closed if somebody_leaves(node, lock.owner, left, until) => {}
+                LockWait::Closed | LockWait::No => return Err(refused),
             }
         }
-        self.revalidate(node, before)
+    }
+
+    /// Counts `owner` in before its lock is asked for, so that the release of another handle leaves it
+    /// alone; waits while that of an earlier owner with this number is under way.
+    fn enter(&self, node: &Node, id: HandleId, owner: u64) -> Result<()> {
+        let until = Instant::now() + limits::CALL_DEADLINE;
+        let mut state = node.state.lock();
+        while state.lock_owners.is_leaving(owner) {
+            if node.changed.wait_until(&mut state, until).timed_out() {
+                return Err(Error::Refused(libc::EIO));
+            }
+        }
+        state.lock_owners.took(owner, id);
+        Ok(())
+    }
+
+    /// How many have left the file so far, for [`Volume::lock_may_go`].
+    pub fn lock_owners_left(&self, id: HandleId) -> u64 {
+        let handle = self.handles.get(id);
+        handle.map_or(0, |handle| handle.node.state.lock().lock_owners.left())
+    }
+
+    /// Whether who was in the way of `owner` has left since `left` was asked for, or may have closed the
+    /// file: worth [`LockWait::Closed`].
+    pub fn lock_may_go(&self, id: HandleId, owner: u64, left: u64) -> bool {
+        self.handles.get(id).is_ok_and(|handle| {
+            let owners = &handle.node.state.lock().lock_owners;
+            owners.left() != left || owners.others_may_leave(owner)
+        })
     }
 
     fn send_lock(&self, handle: &Handle, lock: &LockRequest, wait_ms: u32) -> Result<()> {
@@ -61,7 +100,6 @@ impl Volume {
         if lock.kind != LockKind::Unlock {
             handle.check_locks(asked.session)?;
             handle.locked(asked.session);
-            handle.node.state.lock().lock_owners.insert(lock.owner);
         }
         Ok(())
     }
@@ -107,11 +145,28 @@ impl Volume {
         }
     }
 
-    /// Releases whatever `owner` holds on the file; no call if that is nothing.
-    pub(super) fn unlock_all(&self, handle: &Handle, owner: u64) -> Result<()> {
-        if !handle.node.state.lock().lock_owners.remove(&owner) {
-            return Ok(());
+    /// A descriptor was closed: releases whatever `owner` holds on the file; no call if that is nothing.
+    pub(super) fn unlock_closed(&self, id: HandleId, handle: &Handle, owner: u64) -> Result<()> {
+        match handle.node.state.lock().lock_owners.closed(owner, id) {
+            true => self.unlock_all(handle, owner),
+            false => Ok(()),
         }
+    }
+
+    /// The handle is closed: releases the locks of those who took theirs through no other.
+    pub(super) fn unlock_released(&self, id: HandleId, handle: &Handle) -> Result<()> {
+        let node = &handle.node;
+        let leaving = node.state.lock().lock_owners.released(id);
+        let mut first = Ok(());
+        for owner in leaving {
+            first = first.and(self.unlock_all(handle, owner));
+            node.state.lock().lock_owners.gone(owner);
+            node.changed.notify_all();
+        }
+        first
+    }
+
+    fn unlock_all(&self, handle: &Handle, owner: u64) -> Result<()> {
         let kind = LockKind::Unlock;
         let lock = LockRequest {
             owner,
@@ -127,9 +182,28 @@ impl Volume {
     ///
     /// # Errors
     /// The index could not be asked.
-    pub fn get_lock(&self, id: HandleId, lock: LockRequest) -> Result<Option<LockRequest>> {
+    pub fn get_lock(
+        &self,
+        id: HandleId,
+        lock: LockRequest,
+        wait: LockWait,
+    ) -> Result<Option<LockRequest>> {
         let handle = self.handles.get(id)?;
-        let wanted = convert::set_lock(handle.node.ino, &lock, 0);
+        let until = Instant::now() + limits::CLOSED_LOCK_GRACE;
+        loop {
+            let left = handle.node.state.lock().lock_owners.left();
+            let holder = self.ask_lock(&handle, &lock)?;
+            let again = holder.is_some()
+                && wait != LockWait::No
+                && somebody_leaves(&handle.node, lock.owner, left, until);
+            if !again {
+                return Ok(holder);
+            }
+        }
+    }
+
+    fn ask_lock(&self, handle: &Handle, lock: &LockRequest) -> Result<Option<LockRequest>> {
+        let wanted = convert::set_lock(handle.node.ino, lock, 0);
         let request = |session| GetLockRequest {
             session,
             lock: Some(wanted),
@@ -141,5 +215,24 @@ impl Volume {
                 })?;
         let holder = reply.holder.filter(|_| reply.conflict);
         Ok(holder.map(|holder| convert::held_lock(&holder, reply.same_session)))
+    }
+}
+
+/// Waits for those in the way of `owner` who may have closed the file, until `until`; for those who have, as
+/// long as it takes: their calls have a deadline. True when somebody has left since `left` was read.
+fn somebody_leaves(node: &Node, owner: u64, left: u64, until: Instant) -> bool {
+    let mut state = node.state.lock();
+    loop {
+        if state.lock_owners.left() != left {
+            return true;
+        }
+        if Instant::now() >= until {
+            state.lock_owners.nobody_closed();
+        }
+        if !state.lock_owners.others_may_leave(owner) {
+            return false;
+        }
+        let slice = Instant::now() + limits::CLOSED_LOCK_GRACE;
+        node.changed.wait_until(&mut state, slice);
     }
 }

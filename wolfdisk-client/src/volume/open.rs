@@ -121,18 +121,18 @@ impl Volume {
         let handle = self.handles.get(id)?;
         let saved = self.save(&handle, false);
         if let Some(owner) = lock_owner {
-            self.unlock_all(&handle, owner)?;
+            self.unlock_closed(id, &handle, owner)?;
         }
         saved.map(|_| ())
     }
 
-    /// The last descriptor of this handle is closed; `flock_owner` still held a `flock`.
+    /// The last descriptor of this handle is closed: locks that are its own go.
     ///
     /// # Errors
     /// `EBADF`. What writing back gave was told by `flush`.
-    pub fn release(&self, id: HandleId, flock_owner: Option<u64>) -> Result<()> {
+    pub fn release(&self, id: HandleId) -> Result<()> {
         let handle = self.handles.remove(id)?;
-        let unlocked = flock_owner.map_or(Ok(()), |owner| self.unlock_all(&handle, owner));
+        let unlocked = self.unlock_released(id, &handle);
         self.close_counted(&handle.node);
         unlocked
     }

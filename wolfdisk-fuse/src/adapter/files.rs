@@ -77,7 +77,7 @@ impl Adapter {
         let attr = match self.volume.getattr(ino) {
             Ok((attr, _)) => attr,
             Err(error) => {
-                self.volume.release(opened.handle, None)?;
+                self.volume.release(opened.handle)?;
                 return Err(error);
             }
         };

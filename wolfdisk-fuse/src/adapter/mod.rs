@@ -26,6 +26,7 @@ use fuser::{
 };
 use wolfdisk_client::{FileKind, HandleId, Volume};
 
+pub use self::answer::Refuse;
 use self::directories::BufferGuess;
 use crate::access_time::AccessTimes;
 use crate::attributes::ino;
@@ -278,15 +279,12 @@ impl Filesystem for Adapter {
         number: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
-        flock_owner: Option<LockOwner>,
+        _flock_owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
         self.times.closed(handle(fh));
-        let result = self
-            .volume
-            .release(handle(fh), flock_owner.map(|owner| owner.0));
-        answer::done(reply, "release", number.0, result);
+        answer::done(reply, "release", number.0, self.volume.release(handle(fh)));
     }
 
     fn fsync(
