@@ -1,8 +1,19 @@
 //! Running the programs of the machine.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::processes::{end_group, end_of};
+
+/// What the tests allow for a program that a healthy machine runs in moments.
+pub const STEP_DEADLINE: Duration = Duration::from_secs(120);
+/// Lines that are shown of what a program said before it failed.
+const LAST_LINES: usize = 60;
 
 /// What a program said and how it ended.
 #[derive(Debug)]
@@ -13,24 +24,74 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Runs `command` to its end.
+/// Runs `command` to its end, which must come within [`STEP_DEADLINE`].
 pub fn run(command: &mut Command) -> Outcome {
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    run_within(STEP_DEADLINE, command)
+}
+
+/// Runs `command` to its end. After `limit` it is killed with all that it started, and the test fails
+/// with what it said last.
+pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
+    let (out, errors) = (said(), said());
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().expect("a descriptor"))
+        .stderr(errors.try_clone().expect("a descriptor"))
+        .process_group(0)
+        .spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let status = end_of(&mut child, limit);
+    let (stdout, stderr) = (text(out), text(errors));
+    let Some(status) = status else {
+        let fate = end_group(&mut child);
+        panic!(
+            "{limit:?} were not enough for {command:?}; {fate}\n--- standard output\n{}\n--- standard error\n{}",
+            last_lines(&stdout),
+            last_lines(&stderr)
+        );
+    };
     Outcome {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: status.code(),
+        stdout,
+        stderr,
     }
+}
+
+/// A nameless file: what is started and outlives the program cannot hold up who reads it, as with a pipe.
+fn said() -> File {
+    tempfile::tempfile().expect("a file")
+}
+
+fn text(mut file: File) -> String {
+    let mut bytes = Vec::new();
+    file.rewind().expect("a file");
+    file.read_to_end(&mut bytes).expect("readable");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The last of what a program said.
+pub(crate) fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let start = lines.len().saturating_sub(LAST_LINES);
+    lines
+        .iter()
+        .skip(start)
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// Runs a script with `set -eu` in `directory`, which must succeed, and gives what it printed.
 pub fn sh(directory: &Path, script: &str) -> String {
+    sh_within(STEP_DEADLINE, directory, script)
+}
+
+/// The same with a deadline of its own.
+pub fn sh_within(limit: Duration, directory: &Path, script: &str) -> String {
     let mut command = Command::new("bash");
     command
         .args(["-euo", "pipefail", "-c", script])
         .current_dir(directory);
-    checked(&mut command, script)
+    checked(limit, &mut command, script)
 }
 
 /// Runs Python source in `directory`, which must succeed, and gives what it printed.
@@ -40,7 +101,7 @@ pub fn python(directory: &Path, source: &str, arguments: &[&OsStr]) -> String {
         .args(["-c", source])
         .args(arguments)
         .current_dir(directory);
-    checked(&mut command, source)
+    checked(STEP_DEADLINE, &mut command, source)
 }
 
 /// Runs a program as another user, without groups and with only `home` in the environment.
@@ -59,8 +120,8 @@ pub fn run_as(uid: u32, home: &Path, program: &Path, arguments: &[&OsStr]) -> Co
     command
 }
 
-fn checked(command: &mut Command, what: &str) -> String {
-    let outcome = run(command);
+fn checked(limit: Duration, command: &mut Command, what: &str) -> String {
+    let outcome = run_within(limit, command);
     assert_eq!(
         outcome.code,
         Some(0),

@@ -11,6 +11,7 @@
     reason = "this is a library of tests"
 )]
 
+mod background;
 mod command;
 mod mounts;
 mod node;
@@ -24,7 +25,8 @@ mod trace;
 mod tree;
 mod wait;
 
-pub use command::{Outcome, python, run, run_as, sh};
+pub use background::Background;
+pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
 pub use processes::{descendants, is_alive, kill_hard, signal, vm_rss_bytes};

@@ -1,8 +1,16 @@
 //! Processes that a test started: their children, signals, memory. Nothing is ever found by name alone.
 
+use std::process::{Child, ExitStatus};
+use std::time::{Duration, Instant};
+
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
+
+/// Pause between two looks at a child.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long a killed process may take to be gone.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The ids of all processes below `root`, with their names.
 pub fn descendants(root: u32) -> Vec<(u32, String)> {
@@ -79,4 +87,32 @@ pub fn vm_rss_bytes(pid: u32) -> u64 {
         .nth(1)
         .and_then(|text| text.parse::<u64>().ok());
     kib.expect("a number") * 1024
+}
+
+/// Waits for a child's end, at most `limit`.
+pub(crate) fn end_of(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        let status = child.try_wait().expect("a child");
+        if status.is_some() || start.elapsed() > limit {
+            return status;
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Kills a child that leads a process group, with the group, and says how that went.
+pub(crate) fn end_group(child: &mut Child) -> String {
+    let leader = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
+    match killpg(leader, Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("cannot signal the group of {leader}: {error}"),
+    }
+    match end_of(child, KILL_DEADLINE) {
+        Some(status) => format!("it was killed ({status})"),
+        None => {
+            let place = std::fs::read_to_string(format!("/proc/{leader}/stack"));
+            format!("it cannot even be killed, and is here: {place:?}")
+        }
+    }
 }

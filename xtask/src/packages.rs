@@ -32,6 +32,7 @@ const NEEDS: &[Need] = &[
     need("git", "git", "git"),
     need("python3", "python3", "python3"),
     need("setpriv", "util-linux", "util-linux"),
+    need("qemu-img", "qemu-utils", "qemu-img"),
 ];
 
 /// Installs what is missing, of the system and of the Rust toolchain.
