@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::command::last_lines;
 use crate::processes::{end_group, end_of};
 use crate::scratch::Scratch;
+use crate::watchdog::watch;
 
 /// See the module. What it says goes to one file, of which the end is shown after a failure. Killed with
 /// all that it started when dropped.
@@ -53,9 +54,8 @@ impl Background {
 
     /// Waits for its end, which must come within `limit` and be a success, and gives what it said.
     pub fn succeed(mut self, limit: Duration) -> String {
-        let status = end_of(&mut self.child, limit);
-        let status =
-            status.unwrap_or_else(|| panic!("{limit:?} were not enough for {}", self.name));
+        let status = watch(&mut self.child, limit);
+        let status = status.unwrap_or_else(|wrong| panic!("{}: {wrong}", self.name));
         assert!(status.success(), "{} failed: {status}", self.name);
         self.said()
     }

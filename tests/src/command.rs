@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::processes::{end_group, end_of};
+use crate::watchdog::watch;
 
 /// What the tests allow for a program that a healthy machine runs in moments.
 pub const STEP_DEADLINE: Duration = Duration::from_secs(120);
@@ -30,7 +30,7 @@ pub fn run(command: &mut Command) -> Outcome {
 }
 
 /// Runs `command` to its end. After `limit` it is killed with all that it started, and the test fails
-/// with what it said last.
+/// with what it said last and where it was; so it does if one of its calls to a mount is stuck.
 pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
     let (out, errors) = (said(), said());
     let child = command
@@ -40,16 +40,15 @@ pub fn run_within(limit: Duration, command: &mut Command) -> Outcome {
         .process_group(0)
         .spawn();
     let mut child = child.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
-    let status = end_of(&mut child, limit);
+    let status = watch(&mut child, limit);
     let (stdout, stderr) = (text(out), text(errors));
-    let Some(status) = status else {
-        let fate = end_group(&mut child);
+    let status = status.unwrap_or_else(|wrong| {
         panic!(
-            "{limit:?} were not enough for {command:?}; {fate}\n--- standard output\n{}\n--- standard error\n{}",
+            "{command:?}: {wrong}\n--- standard output\n{}\n--- standard error\n{}",
             last_lines(&stdout),
             last_lines(&stderr)
-        );
-    };
+        )
+    });
     Outcome {
         code: status.code(),
         stdout,

@@ -7,6 +7,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::wait::wait_until;
+use crate::watchdog::where_it_waits;
+
 /// Pause between two looks at a child.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long a killed process may take to be gone.
@@ -75,6 +78,32 @@ pub fn kill_hard(pid: u32) {
     signal(pid, Signal::SIGKILL);
 }
 
+/// A process that stands still: all its threads are stopped. Goes on when this is dropped.
+pub struct Stopped(u32);
+
+impl Stopped {
+    /// SIGSTOP; returns when it stands.
+    pub fn stop(pid: u32) -> Stopped {
+        let stopped = Stopped(pid);
+        signal(pid, Signal::SIGSTOP);
+        wait_until("a process is stopped", || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+            threads.flatten().all(|thread| {
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+                state.is_some_and(|state| state.starts_with('T'))
+            })
+        });
+        stopped
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal(self.0, Signal::SIGCONT);
+    }
+}
+
 /// Resident memory.
 pub fn vm_rss_bytes(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -110,9 +139,9 @@ pub(crate) fn end_group(child: &mut Child) -> String {
     }
     match end_of(child, KILL_DEADLINE) {
         Some(status) => format!("it was killed ({status})"),
-        None => {
-            let place = std::fs::read_to_string(format!("/proc/{leader}/stack"));
-            format!("it cannot even be killed, and is here: {place:?}")
-        }
+        None => format!(
+            "it cannot even be killed:\n{}",
+            where_it_waits(&[child.id()])
+        ),
     }
 }
