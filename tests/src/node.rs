@@ -228,7 +228,12 @@ impl Node {
 
     /// Another mount of the same node.
     pub fn second_mount(&self) -> SecondMount {
-        SecondMount::start(&self.data, &self.scratch)
+        self.second_mount_with("rw")
+    }
+
+    /// Another mount with options of its own.
+    pub fn second_mount_with(&self, options: &str) -> SecondMount {
+        SecondMount::start(&self.data, &self.scratch, options)
     }
 
     /// What the daemons logged so far.

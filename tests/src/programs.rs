@@ -21,6 +21,20 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// A test suite of others, installed by `cargo xtask test` beside the profiles.
+pub fn tool(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the test knows where it is");
+    // <target>/<profile>/deps/<test>
+    let target = own.ancestors().nth(3).expect("a test lies in <target>");
+    let path = target.join("tools/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is not installed; run `cargo xtask test posix`",
+        path.display()
+    );
+    path
+}
+
 /// All programs in a directory that every user may enter, which the target directory may not be.
 pub fn public_programs(scratch: &Scratch) -> PathBuf {
     let directory = scratch.directory("bin");

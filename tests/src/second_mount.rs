@@ -24,7 +24,7 @@ pub struct SecondMount {
 }
 
 impl SecondMount {
-    pub(crate) fn start(data: &Path, scratch: &Scratch) -> SecondMount {
+    pub(crate) fn start(data: &Path, scratch: &Scratch, options: &str) -> SecondMount {
         static NEXT: AtomicU32 = AtomicU32::new(2);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mount = scratch.directory(&format!("mount{number}"));
@@ -35,6 +35,7 @@ impl SecondMount {
             .arg(data)
             .arg("--mount")
             .arg(&mount)
+            .args(["-o", options])
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a descriptor"))
             .stderr(file)

@@ -10,6 +10,7 @@ mod packages;
 mod run;
 mod tally;
 mod test;
+mod tools;
 mod up;
 
 use std::process::ExitCode;

@@ -21,6 +21,7 @@ const fn need(program: &'static str, debian: &'static str, fedora: &'static str)
     }
 }
 
+/// For all tests.
 const NEEDS: &[Need] = &[
     need("cc", "gcc", "gcc"),
     need("fusermount3", "fuse3", "fuse3"),
@@ -35,14 +36,23 @@ const NEEDS: &[Need] = &[
     need("qemu-img", "qemu-utils", "qemu-img"),
 ];
 
-/// Installs what is missing, of the system and of the Rust toolchain.
+/// For the tests of a mounted node alone: file-system suites of others.
+const SUITES: &[Need] = &[
+    need("dbench", "dbench", "dbench"),
+    need("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
+    need("stress-ng", "stress-ng", "stress-ng"),
+];
+
+/// Installs what is missing, of the system and of the Rust toolchain; with `suites`, those of others too.
 ///
 /// # Errors
 /// It is missing still; the message says how to install it.
-pub fn install() -> Result<(), Failure> {
+pub fn install(suites: bool) -> Result<(), Failure> {
     install_components()?;
+    let suites = if suites { SUITES } else { &[] };
     let missing: Vec<&Need> = NEEDS
         .iter()
+        .chain(suites)
         .filter(|need| !is_there(need.program))
         .collect();
     if missing.is_empty() {

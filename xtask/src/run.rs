@@ -148,7 +148,8 @@ pub fn build_programs(profile: &str, packages: &[&str]) -> Result<PathBuf, Failu
     Ok(target_directory()?.join(profile))
 }
 
-fn target_directory() -> Result<PathBuf, Failure> {
+/// Where cargo puts what it builds.
+pub fn target_directory() -> Result<PathBuf, Failure> {
     let unknown = || Failure::new("cargo metadata does not name the target directory");
     let mut metadata = cargo(&[
         "metadata",

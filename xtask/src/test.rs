@@ -3,7 +3,7 @@
 use crate::groups::{Group, UNIT, chosen, programs_of};
 use crate::run::{Failure, NODE, build_programs, cargo, watched};
 use crate::tally::Tally;
-use crate::{checks, packages};
+use crate::{checks, packages, tools};
 
 /// Runs all groups or one. The last line it prints is `N passed, N failed`.
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
@@ -22,7 +22,11 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
         )));
     }
     let groups = chosen(names.first().copied())?;
-    packages::install()?;
+    let mounts = groups.iter().any(|group| group.name != UNIT);
+    packages::install(mounts)?;
+    if mounts {
+        tools::install()?;
+    }
     let mut tally = Tally::default();
     for group in groups {
         println!("== {}: {}", group.name, group.about);

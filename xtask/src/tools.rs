@@ -1,0 +1,37 @@
+//! Test suites of others that come as crates: built once into `<target>/tools`, rebuilt when missing.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::run::{Failure, cargo, output, succeeds, target_directory};
+
+/// A crate with a program of the same name, and its version: what a suite checks must not change by
+/// itself.
+const SUITES: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
+
+/// Builds and installs those that are missing.
+///
+/// # Errors
+/// One cannot be built.
+pub fn install() -> Result<(), Failure> {
+    let root = target_directory()?.join("tools");
+    for (name, version) in SUITES {
+        if is_there(&root, name, version) {
+            continue;
+        }
+        let mut install = cargo(&["install", "--locked", "--debug", "--force"]);
+        install.arg(format!("{name}@={version}"));
+        install.arg("--root").arg(&root);
+        install.arg("--target-dir").arg(root.join("build"));
+        if !succeeds(&mut install)? {
+            return Err(Failure::new(format!("{name} {version} cannot be built")));
+        }
+    }
+    Ok(())
+}
+
+fn is_there(root: &Path, name: &str, version: &str) -> bool {
+    let program = root.join("bin").join(name);
+    let said = output(Command::new(program).arg("--version"));
+    said.is_some_and(|said| said.trim() == format!("{name} {version}"))
+}
