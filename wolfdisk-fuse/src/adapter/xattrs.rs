@@ -23,16 +23,19 @@ fn is_acl(name: &[u8]) -> bool {
     name == ACL_ACCESS || name == ACL_DEFAULT
 }
 
-/// Whether there can be such an attribute: a known namespace and a name in it.
-fn is_supported(name: &[u8]) -> bool {
-    let within = |space: &&[u8]| name.len() > space.len() && name.starts_with(space);
-    is_acl(name) || NAMESPACES.iter().any(within)
+/// Why there cannot be such an attribute: an unknown namespace, or no name in it.
+fn refusal(name: &[u8]) -> Option<Errno> {
+    if NAMESPACES.contains(&name) {
+        return Some(Errno::EINVAL);
+    }
+    let known = is_acl(name) || NAMESPACES.iter().any(|space| name.starts_with(space));
+    (!known).then_some(Errno::EOPNOTSUPP)
 }
 
 impl Adapter {
     pub(super) fn get_attribute(&self, ino: Ino, name: &[u8], size: u32, reply: ReplyXattr) {
-        if !is_supported(name) {
-            return reply.error(Errno::EOPNOTSUPP);
+        if let Some(errno) = refusal(name) {
+            return reply.error(errno);
         }
         match self.volume.get_xattr(ino, name) {
             Ok(value) => sized(reply, &value, size),
@@ -49,8 +52,8 @@ impl Adapter {
         caller: Caller,
         reply: ReplyEmpty,
     ) {
-        if !is_supported(name) {
-            return reply.error(Errno::EOPNOTSUPP);
+        if let Some(errno) = refusal(name) {
+            return reply.error(errno);
         }
         let result = self
             .keeps_setgid(ino, name, caller)
@@ -94,8 +97,8 @@ impl Adapter {
     }
 
     pub(super) fn remove_attribute(&self, ino: Ino, name: &[u8], reply: ReplyEmpty) {
-        if !is_supported(name) {
-            return reply.error(Errno::EOPNOTSUPP);
+        if let Some(errno) = refusal(name) {
+            return reply.error(errno);
         }
         let result = match self.volume.remove_xattr(ino, name) {
             // To remove an ACL that is not there succeeds on local file systems.
@@ -128,17 +131,13 @@ mod tests {
             ACL_ACCESS,
             ACL_DEFAULT,
         ] {
-            assert!(is_supported(good));
+            assert_eq!(refusal(good), None);
         }
-        for bad in [
-            &b"user."[..],
-            b"user",
-            b"system.nfs4_acl",
-            b"plain",
-            b"",
-            b"usr.x",
-        ] {
-            assert!(!is_supported(bad));
+        for foreign in [&b"user"[..], b"system.nfs4_acl", b"plain", b"", b"usr.x"] {
+            assert_eq!(refusal(foreign), Some(Errno::EOPNOTSUPP));
+        }
+        for nameless in NAMESPACES {
+            assert_eq!(refusal(nameless), Some(Errno::EINVAL));
         }
     }
 }

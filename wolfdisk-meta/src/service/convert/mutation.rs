@@ -222,9 +222,6 @@ fn set_xattr(set: v1::SetXattr) -> Result<Op, Failure> {
     if set.value.len() > XATTR_VALUE_MAX_BYTES {
         return Err(Failure::Errno(libc::E2BIG));
     }
-    if set.create && set.replace {
-        return Err(Failure::Errno(libc::EINVAL));
-    }
     Ok(Op::SetXattr {
         ino: ino(set.ino)?,
         name: xattr_name(set.name)?,
