@@ -68,6 +68,9 @@ pub(crate) struct NodeState {
     pub(crate) removals: u32,
     /// It has lost its last name while it was open here.
     pub(crate) orphan: bool,
+    /// What is left of a directory that was removed here while nobody had it open: it may still be
+    /// somebody's working directory.
+    pub(crate) remains: Option<Box<Attr>>,
     /// It may be open-unlinked: the daemon counts on a word when the last handle is closed.
     pub(crate) tell_release: bool,
     /// Version of the last own mutation.
@@ -106,6 +109,7 @@ impl NodeState {
             opens: 0,
             removals: 0,
             orphan: false,
+            remains: None,
             tell_release: false,
             own_version: 0,
             lowest_read: None,

@@ -31,7 +31,20 @@ impl Volume {
             self.counters.count(Counter::AttrHits);
             return Ok((attr, lease.kernel_lifetime()));
         }
-        self.ask_attr(ino)
+        match self.ask_attr(ino) {
+            Err(Error::Refused(errno)) => self
+                .remains(ino)
+                .map(|attr| (attr, Duration::ZERO))
+                .ok_or(Error::Refused(errno)),
+            other => other,
+        }
+    }
+
+    /// What was known of a directory when it was removed here.
+    fn remains(&self, ino: Ino) -> Option<Attr> {
+        let node = self.table.get(ino)?;
+        let state = node.state.lock();
+        state.remains.as_deref().cloned()
     }
 
     /// Attributes from the daemon.

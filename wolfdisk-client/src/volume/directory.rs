@@ -7,6 +7,7 @@ use wolfdisk_common::limits::READDIR_MAX_ENTRIES;
 use wolfdisk_proto::v1::{self, ReadDirRequest};
 
 use super::Volume;
+use super::handles::Handle;
 use crate::cache::names::{Known, Target};
 use crate::cache::node::Node;
 use crate::cache::state::NAMES;
@@ -14,18 +15,37 @@ use crate::convert;
 use crate::counters::Counter;
 use crate::error::{Error, Result};
 use crate::session::Identity;
-use crate::types::{DirItem, Entry, FileKind, Listing};
+use crate::types::{DirItem, Entry, FileKind, HandleId, Listing, OpenFlags};
 
 impl Volume {
-    /// Begins a listing.
+    /// Opens a directory: if it is removed meanwhile it lives until [`Volume::closedir`].
     ///
     /// # Errors
     /// `ENOTDIR`, `ENOENT`.
-    pub fn opendir(&self, ino: Ino) -> Result<()> {
-        match self.getattr(ino)?.0.kind {
-            FileKind::Directory => Ok(()),
-            _ => Err(Error::Refused(libc::ENOTDIR)),
+    pub fn opendir(&self, ino: Ino) -> Result<HandleId> {
+        let node = self.node(ino);
+        self.wait_removals(&node)?;
+        let opened = match self.getattr(ino) {
+            Ok((attr, _)) if attr.kind == FileKind::Directory => self
+                .handles
+                .insert(Handle::new(node.clone(), OpenFlags::default())),
+            Ok(_) => Err(Error::Refused(libc::ENOTDIR)),
+            Err(error) => Err(error),
+        };
+        if opened.is_err() {
+            self.close_counted(&node);
         }
+        opened
+    }
+
+    /// Closes a directory.
+    ///
+    /// # Errors
+    /// `EBADF`.
+    pub fn closedir(&self, id: HandleId) -> Result<()> {
+        let handle = self.handles.remove(id)?;
+        self.close_counted(&handle.node);
+        Ok(())
     }
 
     /// The entries after `cookie` (0: from the start), at most `max`.

@@ -137,7 +137,7 @@ impl Volume {
         unlocked
     }
 
-    fn close_counted(&self, node: &Arc<Node>) {
+    pub(super) fn close_counted(&self, node: &Arc<Node>) {
         let mut state = node.state.lock();
         state.opens = state.opens.saturating_sub(1);
         if state.opens > 0 {

@@ -21,7 +21,11 @@ use crate::session::{Identity, Manner};
 use crate::types::{Attr, Entry, FileKind, Lookup, NewNode, RenameFlags};
 
 /// A victim of unlink or rename: while its removal is under way no open may slip in unseen.
-struct Victim(Arc<Node>);
+struct Victim {
+    node: Arc<Node>,
+    /// What was known of it, if it is a directory.
+    directory: Option<Box<Attr>>,
+}
 
 impl Victim {
     /// Marks it; says whether it is open here.
@@ -29,15 +33,19 @@ impl Victim {
         let mut state = node.state.lock();
         state.removals += 1;
         let open = state.opens > 0;
+        let known = state.attr.as_ref();
+        let directory = known
+            .filter(|attr| attr.kind == FileKind::Directory)
+            .map(|attr| Box::new(attr.clone()));
         drop(state);
-        (Victim(node), open)
+        (Victim { node, directory }, open)
     }
 }
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        self.0.state.lock().removals -= 1;
-        self.0.changed.notify_all();
+        self.node.state.lock().removals -= 1;
+        self.node.changed.notify_all();
     }
 }
 
@@ -252,10 +260,10 @@ impl Volume {
         };
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let mut changed = vec![parent];
-        changed.extend(victim.as_ref().map(|victim| victim.0.ino));
+        changed.extend(victim.as_ref().map(|victim| victim.node.ino));
         self.changed_inodes(&mut reply, &changed, asked)?;
         self.changed_name(parent, name, Known::Missing, reply.version, asked);
-        self.removed(victim.as_ref(), open, reply.removed);
+        self.removed(victim, open, reply.removed);
         Ok(())
     }
 
@@ -279,10 +287,11 @@ impl Volume {
         })
     }
 
-    fn removed(&self, victim: Option<&Victim>, open: bool, last: bool) {
-        let Some(Victim(node)) = victim.filter(|_| last) else {
+    fn removed(&self, victim: Option<Victim>, open: bool, last: bool) {
+        let Some(mut victim) = victim.filter(|_| last) else {
             return;
         };
+        let node = &victim.node;
         if open {
             let mut state = node.state.lock();
             state.orphan = true;
@@ -290,6 +299,9 @@ impl Volume {
             if state.opens == 0 {
                 self.released.lock().push(node.ino.0);
             }
+        } else if let Some(mut attr) = victim.directory.take() {
+            attr.nlink = 0;
+            node.state.lock().remains = Some(attr);
         } else {
             self.discard_unsaved(node);
         }
@@ -340,10 +352,10 @@ impl Volume {
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let mut changed = vec![parent, new_parent];
         changed.extend(moved.map(|target| target.ino));
-        changed.extend(victim.as_ref().map(|victim| victim.0.ino));
+        changed.extend(victim.as_ref().map(|victim| victim.node.ino));
         self.changed_inodes(&mut reply, &changed, asked)?;
         let same_file =
-            moved.map(|target| target.ino) == victim.as_ref().map(|victim| victim.0.ino);
+            moved.map(|target| target.ino) == victim.as_ref().map(|victim| victim.node.ino);
         // Two names of one file: the rename does nothing.
         if flags.exchange || same_file || moved.is_none() {
             self.changed_name(parent, name, Known::Unknown, reply.version, asked);
@@ -358,7 +370,7 @@ impl Volume {
         }
         let nothing_done = same_file && moved.is_some();
         if !(flags.exchange || nothing_done) {
-            self.removed(victim.as_ref(), open, reply.removed);
+            self.removed(victim, open, reply.removed);
         }
         Ok(())
     }

@@ -29,8 +29,6 @@ use crate::limits::{
 const AFTER_SELF: u64 = 1;
 /// Position after "..".
 const AFTER_PARENT: u64 = 2;
-/// Listings have no handle.
-const NO_HANDLE: FileHandle = FileHandle(0);
 
 /// What the kernel's buffer for entries holds: the library does not say, and it differs by kernel and
 /// program. Learned from where listings were cut.
@@ -78,7 +76,7 @@ fn dots(
 impl Adapter {
     pub(super) fn open_directory(&self, ino: Ino, reply: ReplyOpen) {
         match self.volume.opendir(ino) {
-            Ok(()) => reply.opened(NO_HANDLE, FopenFlags::empty()),
+            Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(error) => failed(reply, "opendir", ino.0, &error),
         }
     }

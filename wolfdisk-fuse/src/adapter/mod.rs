@@ -357,6 +357,18 @@ impl Filesystem for Adapter {
         self.open_directory(ino(number), reply);
     }
 
+    fn releasedir(
+        &self,
+        _request: &Request,
+        number: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        let result = self.volume.closedir(handle(fh));
+        answer::done(reply, "releasedir", number.0, result);
+    }
+
     fn readdir(
         &self,
         _request: &Request,
