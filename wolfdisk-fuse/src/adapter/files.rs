@@ -68,7 +68,7 @@ impl Adapter {
     fn open_checked(&self, ino: Ino, raw: i32) -> Result<(Opened, FopenFlags), Error> {
         let flags = self.open_flags(raw);
         let opened = self.volume.open(ino, flags)?;
-        let counts = flags.read && self.times.counts_files();
+        let counts = flags.read && raw & libc::O_NOATIME == 0 && self.times.counts_files();
         let bypasses = self.may_bypass(raw);
         if !counts && !bypasses {
             return Ok((opened, how_opened(opened, false)));
@@ -112,7 +112,7 @@ impl Adapter {
         match self.volume.create_open(parent, name, node, flags) {
             Ok((entry, opened)) => {
                 let handle = FileHandle(opened.handle.0);
-                if flags.read {
+                if flags.read && raw & libc::O_NOATIME == 0 {
                     self.times.opened(opened.handle, &entry.attr, false);
                 }
                 let bypasses = self.may_bypass(raw) && !has_set_id(entry.attr.permissions);
