@@ -170,7 +170,8 @@ impl Adapter {
 
     /// Takes from the file what a program keeps only as long as nobody writes to it.
     fn clear_before_write(&self, ino: Ino, how: WriteHow) -> Result<(), Error> {
-        if how.clears_set_id {
+        // Where the kernel clears them itself it leaves out the mark for mandatory locking.
+        if how.clears_set_id || (!self.granted.clears_privileges && !how.from_cache) {
             self.clear_set_id(ino, how.caller)?;
         }
         // Before a write that bypasses its cache the kernel never does so.

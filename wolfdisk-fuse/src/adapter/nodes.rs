@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use fuser::{ReplyAttr, ReplyData, ReplyEntry, TimeOrNow};
 use wolfdisk_client::{
-    Entry, Error, FileKind, Lookup, NewNode, RenameFlags, Result, SetAttr, SetTime,
+    Attr, Entry, Error, FileKind, Lookup, NewNode, RenameFlags, Result, SetAttr, SetTime,
 };
 use wolfdisk_common::ids::Ino;
 
@@ -129,11 +129,11 @@ impl Adapter {
         if change.atime.is_some() {
             self.times.set(ino);
         }
-        let cleared = match change.size {
-            Some(_) => self.clear_privileges(ino, caller),
-            None => Ok(()),
+        let change = match change.size {
+            Some(_) => self.without_privileges(ino, change, caller),
+            None => Ok(change),
         };
-        match cleared.and_then(|()| self.volume.setattr(ino, change)) {
+        match change.and_then(|change| self.volume.setattr(ino, change)) {
             Ok((attr, valid)) => self.send_attr(reply, stamp, attr, valid),
             Err(error) => answer::failed(reply, "setattr", ino.0, &error),
         }
@@ -143,13 +143,19 @@ impl Adapter {
     /// leave them.
     pub(super) fn clear_set_id(&self, ino: Ino, caller: Caller) -> std::result::Result<(), Error> {
         let (attr, _) = self.volume.getattr(ino)?;
-        if !has_set_id(attr.permissions) || caller.keeps_set_id_bits() {
+        if !loses_set_id(&attr, caller) {
             return Ok(());
         }
+        // A group's mark for mandatory locking goes too, if it is a stranger who writes; the index does
+        // not know who does.
+        let is_mark = attr.permissions & (libc::S_ISGID | libc::S_IXGRP) == libc::S_ISGID;
+        let without = attr.permissions & !(libc::S_ISUID | libc::S_ISGID);
+        let takes_mark = is_mark && !caller.is_in_group(attr.gid);
         self.volume
             .setattr(
                 ino,
                 SetAttr {
+                    permissions: takes_mark.then_some(without),
                     kill_suid: true,
                     ..SetAttr::default()
                 },
@@ -157,17 +163,37 @@ impl Adapter {
             .map(|_| ())
     }
 
-    /// Before a change of a file's content other than a write: what the kernel leaves to us.
+    /// Before a change of a file's content other than a write: what the kernel leaves to us, and the
+    /// mark for mandatory locking, which it never takes.
     pub(super) fn clear_privileges(
         &self,
         ino: Ino,
         caller: Caller,
     ) -> std::result::Result<(), Error> {
-        if !self.granted.clears_privileges {
-            return Ok(());
-        }
         self.clear_set_id(ino, caller)?;
-        self.clear_capability(ino)
+        if self.granted.clears_privileges {
+            self.clear_capability(ino)?;
+        }
+        Ok(())
+    }
+
+    /// The same before a change of the size. Where the kernel clears set-id bits itself it does so with
+    /// the same request, which must not bring back the mark.
+    fn without_privileges(
+        &self,
+        ino: Ino,
+        change: SetAttr,
+        caller: Caller,
+    ) -> std::result::Result<SetAttr, Error> {
+        self.clear_privileges(ino, caller)?;
+        let Some(permissions) = change.permissions else {
+            return Ok(change);
+        };
+        let left = self.volume.getattr(ino)?.0.permissions;
+        Ok(SetAttr {
+            permissions: Some(permissions & (left | !(libc::S_ISUID | libc::S_ISGID))),
+            ..change
+        })
     }
 
     /// Takes the capabilities from a file that is changed, whoever does it.
@@ -212,6 +238,15 @@ impl Adapter {
             Err(error) => answer::failed(reply, "link", ino.0, &error),
         }
     }
+}
+
+/// Whether a change of the content by `caller` takes set-id bits from the file: the rule of the kernel
+/// for local file systems.
+fn loses_set_id(attr: &Attr, caller: Caller) -> bool {
+    if attr.kind != FileKind::File || attr.permissions & (libc::S_ISUID | libc::S_ISGID) == 0 {
+        return false;
+    }
+    (has_set_id(attr.permissions) || !caller.is_in_group(attr.gid)) && !caller.keeps_set_id_bits()
 }
 
 /// Whether running the file would change user or group. Set-gid without execution by the group marks
