@@ -23,6 +23,7 @@ mod second_mount;
 mod small_disk;
 mod trace;
 mod tree;
+mod twins;
 mod wait;
 mod watchdog;
 
@@ -38,5 +39,6 @@ pub use second_mount::SecondMount;
 pub use small_disk::{Df, SmallDisk};
 pub use trace::{Trace, count};
 pub use tree::{Ignore, compare, copy};
+pub use twins::{Twins, carry_out};
 pub use wait::{DEADLINE, wait_until, wait_within};
 pub use watchdog::{Threads, where_it_waits};
