@@ -21,6 +21,7 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "mutate",
         "sync",
         "status",
+        "make_room",
     ];
     let chunk = [
         "hello",
@@ -35,6 +36,7 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "inventory",
         "free",
         "status",
+        "compact",
     ];
     assert!(META_METHODS.starts_with(&meta), "{META_METHODS:?}");
     assert!(CHUNK_METHODS.starts_with(&chunk), "{CHUNK_METHODS:?}");

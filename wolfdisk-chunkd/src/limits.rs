@@ -71,6 +71,9 @@ pub const SHORT_SEGMENT_FRACTION: u64 = 8;
 /// Compaction copies at most so many bytes a second while the disk is not tight, to leave it to others.
 pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 
+/// How long one call may compact when somebody waits for room: a few segments, and a word on how it went.
+pub const COMPACT_NOW: Duration = Duration::from_secs(1);
+
 /// Reasons listed in a status; further ones are only counted.
 pub const REASONS_MAX: usize = 16;
 

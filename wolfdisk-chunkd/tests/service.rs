@@ -331,6 +331,15 @@ fn what_is_wrong_is_refused_with_its_code() {
         .inventory(&mut options(), &inventory)
         .expect("an inventory");
     assert_eq!((listed.ids, listed.end), (vec![reply.id.clone()], true));
+    let later = v1::InventoryRequest {
+        stamp_above: ended.swept,
+        stamp_at_most: u64::MAX,
+        ..inventory
+    };
+    let listed = client
+        .inventory(&mut options(), &later)
+        .expect("an inventory");
+    assert_eq!((listed.ids.len(), listed.end), (0, true));
     assert_eq!(
         free(ended.swept, ended.incarnation).expect("freed").freed,
         vec![reply.id.clone()]

@@ -27,6 +27,7 @@ counters! {
     GetLock => "meta_get_lock",
     Mutate => "meta_mutate",
     Sync => "meta_sync",
+    MakeRoom => "meta_make_room",
     Put => "chunk_put",
     Flush => "chunk_flush",
     Locate => "chunk_locate",

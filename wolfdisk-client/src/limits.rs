@@ -31,6 +31,12 @@ pub const APPEND_MAX_BYTES: usize = 128 * 1024;
 /// How long chunks that are refused (`retry_put`) are put again before the write fails and with it what
 /// was buffered: as long as a daemon may take to come back.
 pub const PUT_AGAIN_DEADLINE: Duration = CALL_DEADLINE;
+/// How long a chunk that does not fit is kept while room is being given back.
+pub const ROOM_DEADLINE: Duration = Duration::from_secs(30);
+/// One slice of that: between two, what is mapped here and was given back by the store is let go of.
+pub const ROOM_SLICE: Duration = Duration::from_millis(500);
+/// What a chunk takes on disk beyond its bytes: header, tables, alignment, with room to spare.
+pub const CHUNK_RECORD_MAX_BYTES: usize = 64 * 1024;
 /// While something is written back for another session, the feed asks so often: the session waits.
 pub const WRITE_BACK_POLL: Duration = Duration::from_millis(5);
 /// Threads that write back for other sessions.

@@ -97,12 +97,50 @@ pub const DESTAGE_RANGES: usize = 1024;
 pub const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
 /// Between two sweeps, and two checkpoints, when the disk is short or much garbage waits.
 pub const SWEEP_INTERVAL_FULL: std::time::Duration = std::time::Duration::from_secs(3);
-/// So many unreferenced chunks are swept without waiting.
+/// Between two sweeps while a writer waits for room: each takes two syncs.
+pub const SWEEP_INTERVAL_ASKED: std::time::Duration = std::time::Duration::from_secs(1);
+/// So many unreferenced chunks are swept without waiting; on a disk of less than 64 GiB, so many as take a
+/// 64th of it.
 pub const SWEEP_GARBAGE: u64 = 256;
 /// Between two comparisons of the whole inventory.
 pub const INVENTORY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
-/// The same while the disk is full: chunks of writes that were refused are known to no index.
-pub const INVENTORY_INTERVAL_FULL: std::time::Duration = std::time::Duration::from_secs(15);
+/// A sweep leaves alone what was put within this time: most of it is on its way into the index, and a
+/// front-end commits what it has put within a second or two.
+pub const UNNAMED_FOR: std::time::Duration = std::time::Duration::from_secs(5);
+/// A chunk that the index does not know is left alone for so long, unless its writer has given it up: longer
+/// than any writer waits, for room or for a daemon, before it names the chunk.
+pub const UNKNOWN_FOR: std::time::Duration = std::time::Duration::from_secs(90);
+/// Chunks remembered that writers have given up; further ones are found like those of dead writers.
+pub const ABANDONED_MAX: usize = 16_384;
+/// Front-ends let go of segments that were given back within this time; until then their room is not free.
+pub const MAPPED_MAX: std::time::Duration = std::time::Duration::from_secs(3);
+/// Longest a writer waits on a full disk while room is being made: a few sweeps, what stays mapped,
+/// compaction, and a new file for the index, on a slow disk.
+pub const ROOM_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+/// When a round of reclaiming found nothing at all, writers are refused at once for so long.
+pub const HOPELESS_FOR: std::time::Duration = std::time::Duration::from_millis(500);
+/// Between two looks for chunks to pack anew: the marks are read, 1 us each.
+pub const REPACK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(30);
+/// The same when the disk is short.
+pub const REPACK_INTERVAL_TIGHT: std::time::Duration = std::time::Duration::from_secs(1);
+/// While there is room, packing anew begins with so many dead bytes: fewer are not worth a look over all
+/// extents.
+pub const REPACK_WORTH_BYTES: u64 = 64 * 1024 * 1024;
+/// Live bytes that one plan moves: they are twice on disk until what was emptied is given back.
+pub const REPACK_PLAN_BYTES: u64 = 256 * 1024 * 1024;
+/// Chunks looked at for one plan: 100 bytes of memory each.
+pub const REPACK_CHUNKS_MAX: usize = 65_536;
+/// Marks or extents looked at under one lock: about 1 ms.
+pub const REPACK_LOOK: usize = 1024;
+/// Such looks in one step.
+pub const REPACK_LOOKS: usize = 16;
+/// So many bytes a second are packed anew while the disk is not short ..
+pub const REPACK_BYTES_PER_SECOND: u64 = 16 * 1024 * 1024;
+/// .. and between two steps that only looked there is this pause, so that looking takes a fifth of the
+/// index's time at the most.
+pub const REPACK_PAUSE: std::time::Duration = std::time::Duration::from_millis(80);
+/// How long one round of reclaiming packs anew before what was emptied is swept.
+pub const REPACK_ROUND: std::time::Duration = std::time::Duration::from_secs(1);
 /// Chunks freed by one call.
 pub const FREE_AT_ONCE: usize = 1024;
 /// Extents deleted by one step.

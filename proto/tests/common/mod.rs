@@ -142,6 +142,10 @@ impl ChunkService for Toy {
     async fn status(&self, _: &mut Call, _: v1::Empty) -> Result<v1::ChunkStatus, Failure> {
         Err(Failure::Unavailable("still starting".into()))
     }
+
+    async fn compact(&self, _: &mut Call, _: v1::Empty) -> Result<v1::CompactReply, Failure> {
+        refused()
+    }
 }
 
 /// A descriptor of an unnamed file that holds `text`.

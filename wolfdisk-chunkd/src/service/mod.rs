@@ -168,4 +168,12 @@ impl v1::ChunkService for ChunkServer {
     ) -> Result<v1::ChunkStatus, Failure> {
         self.tell_status()
     }
+
+    async fn compact(
+        &self,
+        _call: &mut Call,
+        _request: v1::Empty,
+    ) -> Result<v1::CompactReply, Failure> {
+        self.compact_now().await
+    }
 }

@@ -1,4 +1,4 @@
-//! Epochs, inventory and sweeps, driven by wolfdisk-meta.
+//! Epochs, inventory, sweeps and hurried compaction, driven by wolfdisk-meta.
 
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
@@ -26,6 +26,7 @@ impl ChunkServer {
             after,
             max,
             stamp_at_most,
+            stamp_above,
         } = request;
         let after = if after.is_empty() {
             None
@@ -34,7 +35,7 @@ impl ChunkServer {
         };
         let max = (max as usize).clamp(1, limits::RECLAIM_MAX_IDS);
         let (ids, end) = self
-            .blocking(move |store| store.inventory(after, max, stamp_at_most))
+            .blocking(move |store| store.inventory(after, max, stamp_above, stamp_at_most))
             .await?;
         Ok(v1::InventoryReply {
             ids: ids.iter().map(id_bytes).collect(),
@@ -57,6 +58,17 @@ impl ChunkServer {
             .await?;
         Ok(v1::FreeReply {
             freed: freed.iter().map(id_bytes).collect(),
+        })
+    }
+
+    pub(super) async fn compact_now(&self) -> Result<v1::CompactReply, Failure> {
+        let done = self
+            .blocking(|store| store.compact_within(limits::COMPACT_NOW))
+            .await?;
+        Ok(v1::CompactReply {
+            segments: done.segments,
+            freed_bytes: done.freed_bytes,
+            more: done.more,
         })
     }
 }

@@ -8,6 +8,7 @@
 //! a start would neither find the old file nor scan the copies. Hence one lock for both.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wolfdisk_common::ids::SegmentId;
@@ -37,6 +38,19 @@ pub struct Compacted {
     pub segment: SegmentId,
     /// Bytes that were copied out of it.
     pub copied_bytes: u64,
+    /// Bytes that it held beyond them.
+    pub freed_bytes: u64,
+}
+
+/// What compaction did in a given time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hurried {
+    /// Segments that are gone.
+    pub segments: u32,
+    /// Bytes that they held beyond what was copied out of them.
+    pub freed_bytes: u64,
+    /// The time was over before the work was.
+    pub more: bool,
 }
 
 impl Store {
@@ -82,8 +96,9 @@ impl Store {
             ));
             return Ok(None);
         }
-        state.segments.remove(&segment.id);
+        let gone = state.segments.remove(&segment.id);
         drop(state);
+        let freed_bytes = gone.map_or(0, |gone| gone.end.saturating_sub(copied_bytes));
         self.counters.compacted_segments.add(1);
         self.counters.compacted_bytes.add(copied_bytes);
         let removed = self.options.disk.remove(&segment.path);
@@ -91,7 +106,29 @@ impl Store {
         Ok(Some(Compacted {
             segment: segment.id,
             copied_bytes,
+            freed_bytes,
         }))
+    }
+
+    /// Compacts at full speed until nothing is worth it, no room is left for copies, or `limit` is over.
+    ///
+    /// # Errors
+    /// As [`Store::compact`], but for the want of room.
+    pub fn compact_within(&self, limit: Duration) -> Result<Hurried, StoreError> {
+        let begun = Instant::now();
+        let mut done = Hurried::default();
+        while begun.elapsed() < limit {
+            match self.compact(&|_| ()) {
+                Ok(Some(compacted)) => {
+                    done.segments += 1;
+                    done.freed_bytes += compacted.freed_bytes;
+                }
+                Ok(None) | Err(StoreError::Full) => return Ok(done),
+                Err(error) => return Err(error),
+            }
+        }
+        done.more = true;
+        Ok(done)
     }
 
     /// The closed, durable segment with the smallest share of live bytes, if that is small enough.

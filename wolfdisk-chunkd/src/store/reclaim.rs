@@ -43,8 +43,8 @@ impl Store {
         Ok(swept)
     }
 
-    /// Up to `max` ids greater than `after`, ascending, of chunks stamped at most `stamp_at_most`; and
-    /// whether these are the last. Reads a header for each.
+    /// Up to `max` ids greater than `after`, ascending, of chunks stamped above `stamp_above` and at most
+    /// `stamp_at_most`; and whether these are the last. Reads a header for each.
     ///
     /// # Errors
     /// What the system says.
@@ -52,12 +52,14 @@ impl Store {
         &self,
         after: Option<ChunkId>,
         max: usize,
+        stamp_above: u64,
         stamp_at_most: u64,
     ) -> Result<(Vec<ChunkId>, bool), StoreError> {
+        let stamps = (stamp_above, stamp_at_most);
         let mut from = after.as_ref().map_or(0, prefix);
         let mut ids = Vec::new();
         loop {
-            let (candidates, next) = self.listed(from, max, stamp_at_most);
+            let (candidates, next) = self.listed(from, max, stamps);
             for candidate in candidates {
                 ids.extend(self.id_of(&candidate)?.filter(|id| Some(*id) > after));
             }
@@ -73,7 +75,12 @@ impl Store {
     }
 
     /// A run of the catalog from a prefix on, and where to go on.
-    fn listed(&self, from: u64, max: usize, stamp_at_most: u64) -> (Vec<Candidate>, Option<u64>) {
+    fn listed(
+        &self,
+        from: u64,
+        max: usize,
+        (above, at_most): (u64, u64),
+    ) -> (Vec<Candidate>, Option<u64>) {
         let state = self.state.lock();
         let (entries, all) = state.catalog.list(from, max.max(1));
         let next = entries
@@ -82,7 +89,10 @@ impl Store {
             .filter(|_| !all);
         let candidates = entries
             .into_iter()
-            .filter(|entry| state.epoch_of(entry) <= stamp_at_most)
+            .filter(|entry| {
+                let epoch = state.epoch_of(entry);
+                epoch > above && epoch <= at_most
+            })
             .filter_map(|entry| state.candidate(entry))
             .collect();
         (candidates, next)

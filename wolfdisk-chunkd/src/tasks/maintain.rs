@@ -46,14 +46,15 @@ pub(super) fn run(store: &Store, stop: &Stop, fatal: &OnFatal) {
 
 fn round(store: &Store, stop: &Stop) -> Result<(), StoreError> {
     store.checkpoint_if_due()?;
-    let tight = store.room()?.is_tight();
     let start = Instant::now();
     let copied = std::cell::Cell::new(0u64);
     let pace = |bytes: u64| {
         copied.set(copied.get() + bytes);
         let due =
             Duration::from_secs_f64(copied.get() as f64 / limits::COMPACT_BYTES_PER_SECOND as f64);
-        if let Some(early) = due.checked_sub(start.elapsed()).filter(|_| !tight) {
+        // Looked at anew each time: who waits for room waits for this compaction first.
+        let tight = || store.room().is_ok_and(|room| room.is_tight());
+        if let Some(early) = due.checked_sub(start.elapsed()).filter(|_| !tight()) {
             stop.wait(early);
         }
     };

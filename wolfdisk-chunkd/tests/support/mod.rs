@@ -307,7 +307,7 @@ impl World {
         let mut after = None;
         let mut count = 0;
         loop {
-            let listed = self.store().inventory(after, 3, u64::MAX);
+            let listed = self.store().inventory(after, 3, 0, u64::MAX);
             let (ids, end) = listed.map_err(|error| error.to_string())?;
             if !ids.is_sorted()
                 || ids

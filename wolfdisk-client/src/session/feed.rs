@@ -316,6 +316,7 @@ fn exchange(
             return false;
         }
     };
+    session.note_segments_gone(reply.segments_gone);
     if reply.rolled_back {
         session.lease.next_epoch();
         session.forget_versions();

@@ -8,8 +8,9 @@ pub(crate) mod feed;
 pub(crate) mod lease;
 pub(crate) mod sequence;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -61,6 +62,9 @@ pub(crate) struct Session {
     durable_version: AtomicU64,
     /// Rounds of giving rights back that are over.
     returns: AtomicU64,
+    /// Segments that the chunk store has given back, and the thread that lets go of them here.
+    segments_gone: AtomicU64,
+    retires: OnceLock<Thread>,
     stopped: AtomicBool,
 }
 
@@ -92,6 +96,8 @@ impl Session {
             last_version: AtomicU64::new(0),
             durable_version: AtomicU64::new(0),
             returns: AtomicU64::new(0),
+            segments_gone: AtomicU64::new(0),
+            retires: OnceLock::new(),
             stopped: AtomicBool::new(false),
         })
     }
@@ -115,6 +121,21 @@ impl Session {
     /// The daemon has been told of the rights that go back, or will be told in a later round.
     pub(crate) fn end_returns(&self) {
         self.returns.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// This thread is woken when segments have been given back.
+    pub(crate) fn retires_here(&self) {
+        // There is one such thread.
+        let _ = self.retires.set(std::thread::current());
+    }
+
+    /// The chunk store has given back so many segments.
+    pub(crate) fn note_segments_gone(&self, gone: u64) {
+        if self.segments_gone.swap(gone, Ordering::AcqRel) != gone
+            && let Some(thread) = self.retires.get()
+        {
+            thread.unpark();
+        }
     }
 
     pub(crate) fn chunk_size(&self) -> u32 {

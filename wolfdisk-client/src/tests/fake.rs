@@ -212,6 +212,7 @@ impl Fake {
             lease_ms: world.lease_ms,
             invalidations: std::mem::take(&mut world.notices),
             rolled_back: std::mem::take(&mut world.rolled_back),
+            ..FeedReply::default()
         })
     }
 

@@ -78,7 +78,12 @@ impl Volume {
     ) -> Result<()> {
         let until = Instant::now() + limits::PUT_AGAIN_DEADLINE;
         while Instant::now() < until {
-            let Some(placed) = self.place(batch)? else {
+            let mut packs = Vec::new();
+            let placed = self.place(batch, &mut packs);
+            if placed.is_err() {
+                self.give_up(packs.iter().map(|pack| pack.id));
+            }
+            let Some(placed) = placed? else {
                 continue;
             };
             let pieces = batch
@@ -109,6 +114,7 @@ impl Volume {
                 continue;
             }
             if reply.errno != 0 {
+                self.give_up(packs.iter().map(|pack| pack.id));
                 return Err(Error::Refused(reply.errno as i32));
             }
             return self.committed(node, batch, &placed, reply, asked);
@@ -116,26 +122,26 @@ impl Volume {
         Err(Failure::Unavailable("chunks were refused again and again".to_owned()).into())
     }
 
-    /// Stores what does not ride in the log, durably. None: the store restarted meanwhile, again.
-    fn place(&self, batch: &[Pending]) -> Result<Option<Vec<Placed>>> {
+    /// Stores what does not ride in the log, durably; `packs` are the chunks made of several ranges. None: the
+    /// store restarted meanwhile, again.
+    fn place(&self, batch: &[Pending], packs: &mut Vec<Stored>) -> Result<Option<Vec<Placed>>> {
         let loose: Vec<&Pending> = batch.iter().filter(|pending| !pending.whole).collect();
         let lengths: Vec<usize> = loose.iter().map(|pending| pending.length).collect();
         let ways = pack::plan(&lengths, self.session.chunk_size() as usize);
-        let mut packs: Vec<Vec<Bytes>> = Vec::new();
+        let mut contents: Vec<Vec<Bytes>> = Vec::new();
         for (pending, way) in loose.iter().zip(&ways) {
             if let Way::Pack { pack, .. } = way {
-                packs.resize_with(packs.len().max(pack + 1), Vec::new);
-                packs
+                contents.resize_with(contents.len().max(pack + 1), Vec::new);
+                contents
                     .iter_mut()
                     .skip(*pack)
                     .take(1)
                     .for_each(|parts| parts.push(pending.data()));
             }
         }
-        let packs: Vec<Stored> = packs
-            .iter()
-            .map(|parts| self.writer.put(parts))
-            .collect::<Result<_>>()?;
+        for parts in &contents {
+            packs.push(self.put_chunk(parts)?);
+        }
         let mut stored = packs.clone();
         let mut ways = ways.into_iter();
         let mut placed = Vec::with_capacity(batch.len());
@@ -143,7 +149,7 @@ impl Volume {
             placed.push(if pending.whole {
                 let chunk = pending
                     .sealed
-                    .store(|data| self.writer.put(std::slice::from_ref(data)))?;
+                    .store(|data| self.put_chunk(std::slice::from_ref(data)))?;
                 stored.push(chunk);
                 Placed::Chunk {
                     stored: chunk,
@@ -230,6 +236,10 @@ impl Volume {
         self.counters.count(Counter::WriteErrors);
         tracing::error!(ino = node.ino.0, %error, "buffered writes are lost");
         let mut state = node.state.lock();
+        let lost = state.pending.iter().take(count);
+        let stored: Vec<_> = lost
+            .filter_map(|pending| pending.sealed.abandon())
+            .collect();
         self.forget_pending(&mut state, count);
         state.failures.count = state.failures.count.wrapping_add(1);
         state.failures.errno = error.write_errno();
@@ -239,6 +249,8 @@ impl Volume {
         // The kernel's pages hold what was lost: they are dropped at the next open.
         state.lowest_read = Some(0);
         node.changed.notify_all();
+        drop(state);
+        self.give_up(stored);
     }
 
     /// A file was removed for good: what is buffered for it is of no interest to anybody.

@@ -15,6 +15,7 @@ mod open;
 mod queues;
 mod range;
 mod read;
+mod room;
 pub(crate) mod sealed;
 mod sync;
 mod threads;

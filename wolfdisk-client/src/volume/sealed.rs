@@ -1,10 +1,12 @@
 //! Written ranges that take no further writes and are on their way to being committed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+use wolfdisk_common::ids::ChunkId;
 use wolfdisk_proto::Failure;
 
 use crate::chunks::put::Stored;
@@ -25,6 +27,8 @@ pub(crate) struct Sealed {
     pub(crate) data: Bytes,
     put: Mutex<Put>,
     done: Condvar,
+    /// Nobody will name the chunk any more.
+    abandoned: AtomicBool,
 }
 
 impl Sealed {
@@ -33,6 +37,7 @@ impl Sealed {
             data,
             put: Mutex::new(Put::Waiting),
             done: Condvar::new(),
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -57,6 +62,26 @@ impl Sealed {
         *self.put.lock() = Put::Done(result.clone());
         self.done.notify_all();
         result
+    }
+
+    /// Nobody will name the chunk. Gives it if it was stored; one that is being stored is given by
+    /// [`Sealed::left_behind`] when that is done.
+    pub(crate) fn abandon(&self) -> Option<ChunkId> {
+        self.abandoned.store(true, Ordering::SeqCst);
+        self.left_behind()
+    }
+
+    /// Whether nobody will name the chunk.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::SeqCst)
+    }
+
+    /// The chunk, if it was stored and nobody will name it.
+    pub(crate) fn left_behind(&self) -> Option<ChunkId> {
+        match &*self.put.lock() {
+            Put::Done(Ok(stored)) if self.is_abandoned() => Some(stored.id),
+            _ => None,
+        }
     }
 
     /// What was stored does not count any more: the next [`Sealed::store`] stores again.

@@ -50,8 +50,11 @@ pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
                 let Some(volume) = holder.upgrade() else {
                     return;
                 };
-                // Whoever commits the chunk sees the result, a failure too.
-                drop(sealed.store(|data| volume.writer.put(std::slice::from_ref(data))));
+                if !sealed.is_abandoned() {
+                    // Whoever commits the chunk sees the result, a failure too.
+                    drop(sealed.store(|data| volume.put_chunk(std::slice::from_ref(data))));
+                    volume.give_up(sealed.left_behind());
+                }
             }
         })?);
     }
@@ -60,8 +63,11 @@ pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
 }
 
 fn retire(weak: &Weak<Volume>) {
+    if let Some(volume) = weak.upgrade() {
+        volume.session.retires_here();
+    }
     loop {
-        // Parked rather than asleep: shutting down unparks.
+        // Parked rather than asleep: shutting down unparks, and so does the feed.
         std::thread::park_timeout(limits::RETIRED_EVERY);
         let Some(volume) = weak.upgrade() else { return };
         if volume.session.is_stopped() {

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::codec::{DecodeError, decode, encode_sized, wire_enum, wire_struct};
 use super::codec::{Reader, Wire};
 use super::op::{
-    DestageChunk, DestageMove, Entry, LockMode, Op, Origin, Receipt, SetTime, WritePiece,
-    WriteSource,
+    DestageChunk, DestageMove, Entry, LockMode, Op, Origin, Receipt, RepackMove, SetTime,
+    WritePiece, WriteSource,
 };
 
 impl Entry {
@@ -132,6 +132,15 @@ wire_struct!(DestageMove {
     chunk,
     chunk_offset
 });
+wire_struct!(RepackMove {
+    ino,
+    offset,
+    length,
+    source,
+    source_offset,
+    chunk,
+    chunk_offset
+});
 wire_enum!(Op {
     1 => OpenSession { frontend, place, pid, read_only },
     2 => CloseSession { session, expired },
@@ -156,6 +165,7 @@ wire_enum!(Op {
     19 => DropChunks { node, ids },
     20 => Reap { ino, extents },
     21 => FeatureLevel { level },
+    22 => Repack { sources, chunks, moves },
 });
 
 #[cfg(test)]

@@ -67,6 +67,8 @@ pub enum Key {
     },
     /// An inode whose extents are deleted in steps.
     Reap { ino: Ino },
+    /// A chunk of which little is left.
+    Sparse { id: ChunkId },
 }
 
 const COUNTERS: u8 = 1;
@@ -89,6 +91,7 @@ const SESSION_ORPHAN: u8 = 17;
 const NODE: u8 = 18;
 const UNDESTAGED: u8 = 19;
 const REAP: u8 = 20;
+const SPARSE: u8 = 21;
 
 struct Build(Vec<u8>);
 
@@ -163,6 +166,7 @@ impl Key {
                 .u64(ino.0)
                 .u64(*end),
             Key::Reap { ino } => Build::tag(REAP).u64(ino.0),
+            Key::Sparse { id } => Build::tag(SPARSE).bytes(&id.0),
         }
         .0
     }
@@ -245,6 +249,9 @@ impl Key {
             },
             REAP => Key::Reap {
                 ino: ino(&mut from)?,
+            },
+            SPARSE => Key::Sparse {
+                id: ChunkId(from.array()?),
             },
             _ => return Err(DecodeError::Range("key tag")),
         };
@@ -397,6 +404,26 @@ pub fn undestaged() -> KeyRange {
     kind(UNDESTAGED)
 }
 
+/// Chunks of which little is left, after `after`.
+pub fn sparse(after: Option<ChunkId>) -> KeyRange {
+    let (from, to) = kind(SPARSE);
+    match after {
+        None => (from, to),
+        Some(id) => {
+            let mut from = Key::Sparse { id }.encode();
+            from.push(0);
+            (from, to)
+        }
+    }
+}
+
+/// The extents of all inodes after the one of `ino` that ends at `end`, in the order of inodes and offsets.
+pub fn extents_after(ino: Ino, end: u64) -> KeyRange {
+    let mut from = Key::Extent { ino, end }.encode();
+    from.push(0);
+    (from, kind(EXTENT).1)
+}
+
 /// Inodes that are deleted in steps.
 pub fn reaping() -> KeyRange {
     kind(REAP)
@@ -411,7 +438,7 @@ mod tests {
         let n = prop_oneof![0u64..4, any::<u64>()];
         let name = proptest::collection::vec(any::<u8>(), 0..6).prop_map(Bytes::from);
         (
-            0u8..20,
+            0u8..21,
             n.clone(),
             n.clone(),
             n.clone(),
@@ -478,7 +505,8 @@ mod tests {
                     ino: Ino(c),
                     end: d,
                 },
-                _ => Key::Reap { ino: Ino(a) },
+                19 => Key::Reap { ino: Ino(a) },
+                _ => Key::Sparse { id: ChunkId(id) },
             })
     }
 

@@ -18,7 +18,9 @@ pub mod table;
 mod tx;
 mod versioned;
 
-pub use read::{HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange};
+pub use read::{
+    ChunkRange, ChunkRanges, HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange,
+};
 pub use versioned::{ApplyError, Genesis, Index};
 
 #[cfg(test)]

@@ -124,7 +124,26 @@ pub struct DestageMove {
     pub chunk_offset: u32,
 }
 
-/// A chunk that destaged data was packed into.
+/// One move of data from one chunk to another, void if the range has changed since.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepackMove {
+    /// The file.
+    pub ino: Ino,
+    /// Where the extent began when it was read.
+    pub offset: u64,
+    /// Its length then.
+    pub length: u64,
+    /// Which of `sources` held the bytes then, and where in that chunk.
+    pub source: u32,
+    /// See `source`.
+    pub source_offset: u32,
+    /// Which of `chunks` holds the bytes now.
+    pub chunk: u32,
+    /// Where in that chunk.
+    pub chunk_offset: u32,
+}
+
+/// A chunk that moved data was packed into.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DestageChunk {
     /// Its id.
@@ -251,6 +270,12 @@ pub enum Op {
     Destage {
         chunks: Vec<DestageChunk>,
         moves: Vec<DestageMove>,
+    },
+    /// What is left of sparse chunks moves into new ones.
+    Repack {
+        sources: Vec<ChunkId>,
+        chunks: Vec<DestageChunk>,
+        moves: Vec<RepackMove>,
     },
     /// A chunk store started, or was seen for the first time.
     NodeUp {

@@ -106,6 +106,7 @@ impl Touched {
             | Op::CopyRange { .. }
             | Op::Release { .. }
             | Op::Destage { .. }
+            | Op::Repack { .. }
             | Op::NodeUp { .. }
             | Op::Sweep { .. }
             | Op::DropChunks { .. }

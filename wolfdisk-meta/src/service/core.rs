@@ -57,6 +57,7 @@ pub(super) struct Counts {
     pub lock_waits: u64,
     pub repeated: u64,
     pub expired_sessions: u64,
+    pub repacked_bytes: u64,
 }
 
 impl Core {
@@ -95,6 +96,11 @@ impl Core {
             undurable: VecDeque::new(),
             counters: Counts::default(),
         })
+    }
+
+    /// So many bytes of sparse chunks were packed anew.
+    pub fn count_repacked(&mut self, bytes: u64) {
+        self.counters.repacked_bytes += bytes;
     }
 
     /// Opens a barrier; its end is told on the receiver. None: nothing to wait for.

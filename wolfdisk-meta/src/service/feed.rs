@@ -99,7 +99,8 @@ impl Service {
                     let items = core.coherence.outgoing(session, FEED_MAX_ITEMS, now);
                     let version = core.index.version();
                     let lease_ms = lease.as_millis() as u32;
-                    return Ok(reply(version.0, lease_ms, items));
+                    let gone = self.space.segments_gone();
+                    return Ok(reply(version.0, lease_ms, items, gone));
                 }
                 wait.saturating_sub(waited)
             };
@@ -156,7 +157,7 @@ impl Service {
     }
 }
 
-fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>) -> v1::FeedReply {
+fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>, segments_gone: u64) -> v1::FeedReply {
     let rolled_back = items.iter().any(|item| item.notice == Notice::Everything);
     let invalidations = items.into_iter().map(convert::invalidation).collect();
     v1::FeedReply {
@@ -164,5 +165,6 @@ fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>) -> v1::FeedReply {
         lease_ms,
         invalidations,
         rolled_back,
+        segments_gone,
     }
 }

@@ -35,7 +35,7 @@ impl Service {
             Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
             Err(failure) => return Err(failure),
         };
-        if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? {
+        if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? && !self.may_grow().await {
             return Ok(self.refusal(libc::ENOSPC));
         }
         if op.data_bytes() > 0 && !self.wait_room().await? {
@@ -193,6 +193,7 @@ fn grows(op: &Op) -> bool {
         | Op::SetLock { .. }
         | Op::Release { .. }
         | Op::Destage { .. }
+        | Op::Repack { .. }
         | Op::NodeUp { .. }
         | Op::Sweep { .. }
         | Op::DropChunks { .. }

@@ -1,12 +1,13 @@
 //! The service itself, and the table from the protocol's calls to the functions that answer them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
-use wolfdisk_common::ids::{Incarnation, LogIndex, NodeNumber, SessionId};
+use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, SessionId};
 use wolfdisk_common::time::Clock;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
@@ -14,6 +15,7 @@ use wolfdisk_proto::v1;
 
 use super::core::Core;
 use super::error::ServiceError;
+use super::room::Rounds;
 use super::space::SpaceView;
 use crate::index::table::TableError;
 
@@ -49,6 +51,8 @@ pub struct Service {
     pub(super) room: Notify,
     pub(super) durable: watch::Receiver<LogIndex>,
     pub(super) space: SpaceView,
+    pub(super) rounds: Rounds,
+    abandoned: Mutex<BTreeSet<ChunkId>>,
     pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
     pub(super) started: Duration,
 }
@@ -72,6 +76,8 @@ impl Service {
             room: Notify::new(),
             durable,
             space,
+            rounds: Rounds::default(),
+            abandoned: Mutex::default(),
             failure: watch::Sender::new(None),
             started,
         })
@@ -80,6 +86,11 @@ impl Service {
     /// The core, for a short section without await.
     pub fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock()
+    }
+
+    /// Chunks that were put and that their writers will not name: the next sweep may take them.
+    pub fn abandoned(&self) -> MutexGuard<'_, BTreeSet<ChunkId>> {
+        self.abandoned.lock()
     }
 
     /// What it was told.
@@ -179,4 +190,5 @@ answers! {
     mutate(MutateRequest) -> MutateReply waits;
     sync(SyncRequest) -> SyncReply waits;
     status(Empty) -> MetaStatus inline;
+    make_room(MakeRoomRequest) -> MakeRoomReply waits;
 }

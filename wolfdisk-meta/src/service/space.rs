@@ -16,7 +16,7 @@ use wolfdisk_proto::v1;
 
 use super::core::Core;
 use super::rpc::Service;
-use crate::budget::{Budget, kept_bytes, reserve_bytes};
+use crate::budget::{Budget, kept_bytes, repack_percent, repack_room, reserve_bytes};
 use crate::index::table::Table;
 use crate::limits;
 
@@ -40,12 +40,36 @@ struct Known {
 impl Known {
     fn judge(&mut self) {
         let short = self.disk.available_bytes < self.kept_bytes;
-        let full = short || self.chunkd.as_ref().is_some_and(|status| status.full);
+        let full = short || self.elsewhere().is_some_and(|status| status.full);
         if self.full != full {
             let available_bytes = self.disk.available_bytes;
             tracing::warn!(full, available_bytes, "the disk's state changed");
         }
         self.full = full;
+    }
+
+    /// Size, free bytes and reserve of the file system that chunks lie on.
+    fn chunk_disk(&self) -> (u64, u64, u64) {
+        match self.elsewhere() {
+            Some(status) => (
+                status.disk_total_bytes,
+                status.disk_free_bytes,
+                status.reserve_bytes,
+            ),
+            None => {
+                let total_bytes = self.disk.total_bytes;
+                let available_bytes = self.disk.available_bytes;
+                (total_bytes, available_bytes, reserve_bytes(total_bytes))
+            }
+        }
+    }
+
+    /// What wolfdisk-chunkd said, if its chunks lie on another file system than the index. On the same one
+    /// the look at the disk is newer, and what is kept of it is never less.
+    fn elsewhere(&self) -> Option<&v1::ChunkStatus> {
+        let total_bytes = self.disk.total_bytes;
+        let other = |status: &&v1::ChunkStatus| status.disk_total_bytes != total_bytes;
+        self.chunkd.as_ref().filter(other)
     }
 }
 
@@ -87,10 +111,45 @@ impl SpaceView {
         self.known.lock().full
     }
 
+    /// Whether `bytes` more fit, as of the last look.
+    fn fits(&self, bytes: u64) -> bool {
+        let known = self.known.lock();
+        let (here, there) = match known.elsewhere() {
+            Some(status) => {
+                let needed = status.reserve_bytes.saturating_add(bytes);
+                (0, status.disk_free_bytes >= needed)
+            }
+            None => (bytes, true),
+        };
+        there && known.disk.available_bytes >= known.kept_bytes.saturating_add(here)
+    }
+
     /// Whether room should be made before it runs out.
     pub fn is_tight(&self) -> bool {
         let known = self.known.lock();
         known.full || known.disk.available_bytes < known.kept_bytes.saturating_mul(2)
+    }
+
+    /// Below which share of live bytes chunks are packed anew, in percent.
+    pub fn repack_percent(&self) -> u64 {
+        let known = self.known.lock();
+        let (total_bytes, available_bytes, _) = known.chunk_disk();
+        repack_percent(total_bytes, available_bytes)
+    }
+
+    /// How many bytes may be copied before anything must be given back.
+    pub fn repack_room(&self) -> u64 {
+        let known = self.known.lock();
+        let (_, available_bytes, reserve_bytes) = known.chunk_disk();
+        repack_room(reserve_bytes, available_bytes)
+    }
+
+    /// Segments that wolfdisk-chunkd has given back in its life.
+    pub fn segments_gone(&self) -> u64 {
+        let known = self.known.lock();
+        let told = known.chunkd.as_ref();
+        let gone = told.and_then(|status| status.counters.get("compacted_segments"));
+        gone.copied().unwrap_or(0)
     }
 
     /// What wolfdisk-chunkd last said; none if it did not answer.
@@ -122,13 +181,12 @@ impl SpaceView {
             total_bytes,
             available_bytes,
         } = known.disk;
-        match &known.chunkd {
-            // Chunks lie on another file system.
-            Some(status) if status.disk_total_bytes != total_bytes => (
+        match known.elsewhere() {
+            Some(status) => (
                 status.disk_total_bytes.saturating_sub(status.reserve_bytes),
                 status.disk_free_bytes.saturating_sub(status.reserve_bytes),
             ),
-            _ => (
+            None => (
                 total_bytes.saturating_sub(reserve_bytes(total_bytes)),
                 available_bytes.saturating_sub(known.kept_bytes),
             ),
@@ -146,12 +204,29 @@ fn checkpoint_bytes(core: &Core) -> u64 {
 impl Service {
     /// Whether only what frees room is accepted, as of just now.
     pub fn look_if_full(&self) -> bool {
+        self.look();
+        self.space.is_full()
+    }
+
+    /// Whether `bytes` more fit beside what is kept, as of just now.
+    pub fn look_if_fits(&self, bytes: u64) -> bool {
+        self.look();
+        self.space.fits(bytes)
+    }
+
+    /// Looks at the disk anew; `chunkd` is what wolfdisk-chunkd said just now, if it answered.
+    pub fn look_again(&self, chunkd: Option<v1::ChunkStatus>) {
+        self.space.update(chunkd);
+        let needed = checkpoint_bytes(&self.core());
+        self.space.look(self.clock.monotonic(), needed);
+    }
+
+    fn look(&self) {
         let now = self.clock.monotonic();
         if self.space.is_stale(now) {
             let needed = checkpoint_bytes(&self.core());
             self.space.look(now, needed);
         }
-        self.space.is_full()
     }
 
     pub(super) fn stat_fs(

@@ -100,6 +100,7 @@ fn counters(core: &Core) -> HashMap<String, u64> {
         ("repeated_mutations", counts.repeated),
         ("expired_sessions", counts.expired_sessions),
         ("garbage_chunks", core.index.counters().garbage),
+        ("repacked_bytes", counts.repacked_bytes),
         ("queued_mutations", core.queue.len() as u64),
     ];
     all.into_iter()

@@ -161,8 +161,8 @@ impl Service {
         }
     }
 
-    /// Waits until there is room for data that rides in the log; false if the disk is full, so that
-    /// there may never be.
+    /// Waits until there is room for data that rides in the log; false if the disk is full and stays so,
+    /// so that there may never be.
     pub(super) async fn wait_room(&self) -> Result<bool, Failure> {
         let wait = async {
             loop {
@@ -170,7 +170,7 @@ impl Service {
                 if self.core().index.undestaged_bytes() <= self.space.budget().undestaged_bytes {
                     return true;
                 }
-                if self.look_if_full() {
+                if !self.may_grow().await {
                     return false;
                 }
                 room.await;

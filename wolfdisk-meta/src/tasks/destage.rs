@@ -7,19 +7,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, PutEpoch};
-use wolfdisk_proto::Failure;
-use wolfdisk_proto::v1;
-use wolfdisk_proto::v1::put_request::Source;
+use wolfdisk_common::ids::LogIndex;
 
-use super::chunkd::{self, Chunkd};
-use super::pack::pack;
+use super::chunkd::Chunkd;
+use super::pack::{Piece, pack};
+use super::put::{MoveError, put_durably, swap_in};
 use super::stop::Stop;
-use super::watch;
 use crate::consensus::ReplicationError;
 use crate::index::UndestagedRange;
-use crate::index::op::{DestageChunk, Op, Receipt};
-use crate::index::table::TableError;
+use crate::index::op::{DestageMove, Op};
 use crate::limits;
 use crate::service::Service;
 
@@ -28,25 +24,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The pause after a pass that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a pass ended early.
-#[derive(Debug, thiserror::Error)]
-enum PassError {
-    #[error("wolfdisk-chunkd: {0}")]
-    Chunkd(#[from] Failure),
-    #[error("wolfdisk-chunkd restarted during a pass")]
-    Restarted,
-    #[error("wolfdisk-chunkd gave an id of {0} bytes")]
-    BadId(usize),
-    #[error("the index refused: errno {errno}, retry {retry}")]
-    Refused { errno: i32, retry: bool },
-    #[error(transparent)]
-    Index(#[from] TableError),
-    #[error(transparent)]
-    Log(#[from] ReplicationError),
-    #[error("the daemon is ending")]
-    Ending,
-}
-
 /// The thread's life.
 pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
     let mut oldest: Option<(LogIndex, Instant)> = None;
@@ -54,8 +31,8 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
         while !stop.is_requested() && is_due(service, &mut oldest) {
             match pass(service, chunkd) {
                 Ok(()) => {}
-                Err(PassError::Ending) => return,
-                Err(PassError::Index(error)) => return service.fail(error.into()),
+                Err(MoveError::Ending) => return,
+                Err(MoveError::Index(error)) => return service.fail(error.into()),
                 Err(error) => {
                     tracing::warn!(%error, "small writes stay in the log for now");
                     if stop.wait(PAUSE) {
@@ -74,7 +51,11 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
         // Asking would only wait, and a stop with it.
         return false;
     }
-    let enough = service.space().budget().destage_bytes;
+    // On a full disk the log's room is wanted: crumbs are better than a refusal.
+    let enough = match service.space().is_full() {
+        true => 0,
+        false => service.space().budget().destage_bytes,
+    };
     let core = service.core();
     let bytes = core.index.undestaged_bytes();
     let first = match core.index.first_needed_log_index() {
@@ -102,68 +83,34 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
     }
 }
 
-fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), PassError> {
+fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), MoveError> {
     let chunk_size = service.options().chunk_size_bytes;
     let ranges = gather(service, chunk_size * limits::DESTAGE_CHUNKS)?;
     if ranges.is_empty() {
         return Ok(());
     }
-    let packed = pack(&ranges, chunk_size);
+    let packed = pack(ranges.iter().map(|(_, bytes)| bytes), chunk_size);
+    let piece = |piece: &Piece| {
+        let (range, _) = ranges.get(piece.range)?;
+        Some(DestageMove {
+            ino: range.ino,
+            offset: range.offset + piece.skipped as u64,
+            length: piece.length as u64,
+            log_index: range.log_index,
+            log_offset: range.log_offset + piece.skipped as u32,
+            chunk: piece.chunk,
+            chunk_offset: piece.chunk_offset,
+        })
+    };
+    let moves = packed.pieces.iter().filter_map(piece).collect();
     drop(ranges);
-    let hello = chunkd.hello(&mut chunkd::patient(), &v1::Empty {})?;
-    watch::announce(
-        service,
-        NodeNumber(hello.node),
-        Incarnation(hello.incarnation),
-    );
-    let mut chunks = Vec::with_capacity(packed.chunks.len());
-    let mut place = 0;
-    for bytes in packed.chunks {
-        let length = bytes.len() as u32;
-        let put = v1::PutRequest {
-            claimed_id: Bytes::new(),
-            source: Some(Source::Data(Bytes::from(bytes))),
-            privileged: true,
-        };
-        let put = chunkd.put(&mut chunkd::patient(), &put)?;
-        if put.incarnation != hello.incarnation {
-            return Err(PassError::Restarted);
-        }
-        place = place.max(put.place);
-        let receipt = Receipt {
-            node: NodeNumber(put.node),
-            incarnation: Incarnation(put.incarnation),
-            epoch: PutEpoch(put.epoch),
-        };
-        let id = ChunkId::from_slice(&put.id).map_err(PassError::BadId)?;
-        chunks.push(DestageChunk {
-            id,
-            length,
-            receipts: vec![receipt],
-        });
-    }
-    // Data before log: the mutation names the chunks only once they are durable.
-    let flushed = chunkd.flush(&mut chunkd::patient(), &v1::FlushRequest { place })?;
-    if flushed.incarnation != hello.incarnation || flushed.durable_place < place {
-        return Err(PassError::Restarted);
-    }
-    let proposed = service.propose(
-        Op::Destage {
-            chunks,
-            moves: packed.moves,
-        },
-        false,
-    )?;
-    let (_, answer) = proposed.wait().ok_or(PassError::Ending)?;
-    match (answer.errno, answer.retry_put) {
-        (0, false) => Ok(()),
-        (errno, retry) => Err(PassError::Refused { errno, retry }),
-    }
+    let chunks = put_durably(service, chunkd, packed.chunks)?;
+    swap_in(service, Op::Destage { chunks, moves })
 }
 
 /// The oldest ranges with their bytes, at most `limit` bytes, ordered by file and offset so that what is
 /// read together lies together.
-fn gather(service: &Service, limit: usize) -> Result<Vec<(UndestagedRange, Bytes)>, PassError> {
+fn gather(service: &Service, limit: usize) -> Result<Vec<(UndestagedRange, Bytes)>, MoveError> {
     let listed = service
         .core()
         .index

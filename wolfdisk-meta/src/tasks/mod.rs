@@ -1,4 +1,4 @@
-//! What happens beside the calls: checkpoints, destaging, sweeping, expiry, deleting in steps.
+//! What happens beside the calls: checkpoints, destaging, giving room back, expiry, deleting in steps.
 //!
 //! What blocks has a thread of its own and takes the core's lock only for short sections; what does not
 //! runs on the reactor.
@@ -8,7 +8,10 @@ pub mod chunkd;
 pub mod destage;
 pub mod expire;
 pub mod pack;
+pub mod put;
 pub mod reap;
+pub mod reclaim;
+pub mod repack;
 pub mod stop;
 pub mod sweep;
 pub mod threads;

@@ -21,7 +21,14 @@ impl Stop {
         *self.0.0.lock()
     }
 
-    /// Waits for `pause`; true if it is time to end.
+    /// Ends every wait that is under way, without a reason to end: there may be something to do.
+    pub fn nudge(&self) {
+        // Under the lock, so that nobody is between his last look and his wait.
+        let _stopped = self.0.0.lock();
+        self.0.1.notify_all();
+    }
+
+    /// Waits for `pause`, or less if nudged; true if it is time to end.
     pub fn wait(&self, pause: Duration) -> bool {
         let mut stopped = self.0.0.lock();
         if !*stopped {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::stop::Stop;
-use super::{checkpoint, chunkd, destage, sweep, watch};
+use super::{checkpoint, chunkd, destage, reclaim, watch};
 use crate::service::Service;
 
 /// See the module.
@@ -42,8 +42,8 @@ impl Threads {
             destage::run(service, &chunkd::connect(socket), stop);
         })?;
         let socket = around.chunkd_socket.clone();
-        threads.spawn("sweep", service, move |service, stop| {
-            sweep::run(service, &chunkd::connect(socket), stop);
+        threads.spawn("reclaim", service, move |service, stop| {
+            reclaim::run(service, &chunkd::connect(socket), stop);
         })?;
         threads.spawn("checkpoint", service, checkpoint::run)?;
         Ok(threads)

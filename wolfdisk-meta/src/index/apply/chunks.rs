@@ -10,7 +10,7 @@ use wolfdisk_common::limits::CHUNK_SIZE_MAX_BYTES;
 use super::fail::{Done, Fail, require};
 use crate::index::key::Key;
 use crate::index::op::{Answer, Receipt};
-use crate::index::record::{Chunk, Garbage, Node};
+use crate::index::record::{Chunk, Garbage, Node, Sparse};
 use crate::index::records::{Read, Records, missing};
 use crate::index::tx::Tx;
 
@@ -91,7 +91,7 @@ pub(crate) fn adjust<R: Records>(
 ) -> Done {
     let key = Key::Chunk { id };
     let mut chunk = tx.load::<Chunk>(&key)?.ok_or_else(|| missing(&key))?;
-    let before = chunk.references;
+    let (before, was_sparse) = (chunk.references, chunk.is_sparse());
     chunk.stamp = tx.version();
     chunk.references = chunk.references.saturating_add_signed(references);
     chunk.live_bytes = chunk.live_bytes.saturating_add_signed(bytes);
@@ -105,6 +105,14 @@ pub(crate) fn adjust<R: Records>(
             let stamp = tx.version();
             tx.store(&Key::Garbage { id }, &Garbage { stamp });
         }
+        _ => {}
+    }
+    match (was_sparse, chunk.is_sparse()) {
+        (false, true) => {
+            let stamp = tx.version();
+            tx.store(&Key::Sparse { id }, &Sparse { stamp });
+        }
+        (true, false) => tx.remove(&Key::Sparse { id }),
         _ => {}
     }
     tx.store(&key, &chunk);

@@ -1,10 +1,13 @@
-//! Moving data from the log into chunks. The content of files stays as it is, so nobody's cache minds.
+//! Moving data from the log, or from chunks of which little is left, into other chunks. The content of files
+//! stays as it is, so nobody's cache minds.
+
+use wolfdisk_common::ids::{ChunkId, Ino};
 
 use super::fail::{Done, Fail, require};
 use super::{chunks, extents};
 use crate::index::extent::Extent;
 use crate::index::key::Key;
-use crate::index::op::{Answer, DestageChunk, DestageMove};
+use crate::index::op::{Answer, DestageChunk, DestageMove, RepackMove};
 use crate::index::record::{ExtentSource, Inode};
 use crate::index::records::{Read, Records};
 use crate::index::tx::Tx;
@@ -16,51 +19,110 @@ pub(crate) fn destage<R: Records>(
     packed: &[DestageChunk],
     moves: &[DestageMove],
 ) -> Done<Answer> {
-    for chunk in packed {
-        chunks::acquire(tx, chunk.id, chunk.length, &chunk.receipts)?;
-    }
+    acquire(tx, packed)?;
     for step in moves {
-        let chunk = packed
-            .get(step.chunk as usize)
-            .ok_or(Fail::Errno(libc::EINVAL))?;
-        let end = u64::from(step.chunk_offset).checked_add(step.length);
-        require(
-            end.is_some_and(|end| end <= u64::from(chunk.length)),
-            libc::EINVAL,
-        )?;
-        swap(tx, step, chunk)?;
+        let place = Place {
+            ino: step.ino,
+            from: step.offset,
+            length: step.length,
+        };
+        let target = target(packed, step.chunk, step.chunk_offset, step.length)?;
+        swap(tx, &place, &target, |source, skipped| {
+            matches!(source, ExtentSource::Log { log_index, offset } if *log_index == step.log_index
+                && u64::from(*offset) == u64::from(step.log_offset) + skipped)
+        })?;
     }
     Ok(Answer::default())
 }
 
-fn swap<R: Records>(tx: &mut Tx<'_, R>, step: &DestageMove, chunk: &DestageChunk) -> Done {
-    let Some(mut inode) = tx.load::<Inode>(&Key::Inode { ino: step.ino })? else {
+/// `Op::Repack`. Likewise; a range that was written over and holds the same bytes of the same chunk again
+/// is as good as one that was not.
+pub(crate) fn repack<R: Records>(
+    tx: &mut Tx<'_, R>,
+    sources: &[ChunkId],
+    packed: &[DestageChunk],
+    moves: &[RepackMove],
+) -> Done<Answer> {
+    acquire(tx, packed)?;
+    for step in moves {
+        let place = Place {
+            ino: step.ino,
+            from: step.offset,
+            length: step.length,
+        };
+        let from = sources
+            .get(step.source as usize)
+            .ok_or(Fail::Errno(libc::EINVAL))?;
+        let target = target(packed, step.chunk, step.chunk_offset, step.length)?;
+        swap(tx, &place, &target, |source, skipped| {
+            matches!(source, ExtentSource::Chunk { id, offset, .. } if id == from
+                && u64::from(*offset) == u64::from(step.source_offset) + skipped)
+        })?;
+    }
+    Ok(Answer::default())
+}
+
+/// A range of a file.
+struct Place {
+    ino: Ino,
+    from: u64,
+    length: u64,
+}
+
+/// Where its bytes are now.
+struct Target<'a> {
+    chunk: &'a DestageChunk,
+    offset: u32,
+}
+
+fn acquire<R: Records>(tx: &mut Tx<'_, R>, packed: &[DestageChunk]) -> Done {
+    for chunk in packed {
+        chunks::acquire(tx, chunk.id, chunk.length, &chunk.receipts)?;
+    }
+    Ok(())
+}
+
+fn target(packed: &[DestageChunk], chunk: u32, offset: u32, length: u64) -> Done<Target<'_>> {
+    let chunk = packed
+        .get(chunk as usize)
+        .ok_or(Fail::Errno(libc::EINVAL))?;
+    let end = u64::from(offset).checked_add(length);
+    require(
+        end.is_some_and(|end| end <= u64::from(chunk.length)),
+        libc::EINVAL,
+    )?;
+    Ok(Target { chunk, offset })
+}
+
+/// Swaps those parts of a range that `unchanged` knows by their source and their distance from its start.
+fn swap<R: Records>(
+    tx: &mut Tx<'_, R>,
+    place: &Place,
+    target: &Target<'_>,
+    unchanged: impl Fn(&ExtentSource, u64) -> bool,
+) -> Done {
+    let Some(mut inode) = tx.load::<Inode>(&Key::Inode { ino: place.ino })? else {
         return Ok(());
     };
-    let to = step.offset.saturating_add(step.length);
-    let found = extents::within(tx, step.ino, step.offset, to, usize::MAX)?;
+    let to = place.from.saturating_add(place.length);
+    let found = extents::within(tx, place.ino, place.from, to, usize::MAX)?;
     for part in found
         .iter()
-        .filter_map(|extent| extent.part(step.offset, to))
+        .filter_map(|extent| extent.part(place.from, to))
     {
-        let skipped = part.start - step.offset;
-        let unchanged = matches!(
-            part.source,
-            ExtentSource::Log { log_index, offset } if log_index == step.log_index
-                && u64::from(offset) == u64::from(step.log_offset) + skipped
-        );
-        if unchanged {
+        let skipped = part.start - place.from;
+        if unchanged(&part.source, skipped) {
             let source = ExtentSource::Chunk {
-                id: chunk.id,
-                chunk_length: chunk.length,
-                offset: step.chunk_offset + skipped as u32,
+                id: target.chunk.id,
+                chunk_length: target.chunk.length,
+                offset: target.offset + skipped as u32,
             };
             let swapped = Extent {
                 start: part.start,
                 length: part.length,
                 source,
             };
-            extents::insert(tx, step.ino, &mut inode, swapped)?;
+            extents::insert(tx, place.ino, &mut inode, swapped)?;
         }
     }
     Ok(())

@@ -52,6 +52,11 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
         Op::CopyRange { .. } => copy::copy(tx, &entry.op),
         Op::SetLock { .. } => locks::set(tx, &entry.op, session.ok_or(Fail::Errno(libc::EINVAL))?),
         Op::Destage { chunks, moves } => destage::destage(tx, chunks, moves),
+        Op::Repack {
+            sources,
+            chunks,
+            moves,
+        } => destage::repack(tx, sources, chunks, moves),
         Op::NodeUp { node, incarnation } => chunks::node_up(tx, *node, *incarnation),
         Op::Sweep { node, swept } => chunks::sweep(tx, *node, *swept),
         Op::DropChunks { node, ids } => chunks::drop_freed(tx, *node, ids),

@@ -27,6 +27,7 @@ pub(super) struct Census {
     pub xattrs: BTreeMap<Ino, Vec<(Bytes, usize)>>,
     pub chunks: BTreeMap<ChunkId, Chunk>,
     pub garbage: BTreeSet<ChunkId>,
+    pub sparse: BTreeSet<ChunkId>,
     pub usage: BTreeMap<u32, Usage>,
     pub sessions: BTreeSet<SessionId>,
     pub answered: BTreeSet<SessionId>,
@@ -80,6 +81,7 @@ impl Census {
             }
             Key::Chunk { id } => drop(self.chunks.insert(id, read(value)?)),
             Key::Garbage { id } => drop(self.garbage.insert(id)),
+            Key::Sparse { id } => drop(self.sparse.insert(id)),
             Key::Usage { project } => drop(self.usage.insert(project, read(value)?)),
             Key::Session { session } => drop(self.sessions.insert(session)),
             Key::Answer { session, .. } => drop(self.answered.insert(session)),

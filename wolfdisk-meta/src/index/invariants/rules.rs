@@ -206,6 +206,24 @@ pub(super) fn content(census: &Census, breaches: &mut Vec<Breach>) {
             u64::from(census.garbage.contains(&id)),
             u64::from(count == 0),
         );
+        let sparse = count > 0 && bytes < u64::from(chunk.length) / 8 * 7;
+        compare(
+            "sparse mark",
+            u64::from(census.sparse.contains(&id)),
+            u64::from(sparse),
+        );
+    }
+    for &id in census
+        .sparse
+        .iter()
+        .filter(|id| !census.chunks.contains_key(id))
+    {
+        breaches.push(Breach::Chunk {
+            id,
+            what: "sparse mark",
+            found: 1,
+            counted: 0,
+        });
     }
     for (id, (counted, _)) in references {
         breaches.push(Breach::Chunk {

@@ -69,6 +69,30 @@ pub struct UndestagedRange {
     pub log_offset: u32,
 }
 
+/// An extent whose data is in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkRange {
+    /// The file.
+    pub ino: Ino,
+    /// Where the extent begins.
+    pub offset: u64,
+    /// Its length.
+    pub length: u64,
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// Where in it.
+    pub chunk_offset: u32,
+}
+
+/// What one look over extents found.
+#[derive(Clone, Debug, Default)]
+pub struct ChunkRanges {
+    /// In the order of files and offsets.
+    pub ranges: Vec<ChunkRange>,
+    /// Where to go on; none: these were the last.
+    pub next: Option<(Ino, u64)>,
+}
+
 impl From<ExtentSource> for MapSource {
     fn from(source: ExtentSource) -> MapSource {
         match source {
@@ -191,6 +215,49 @@ impl<R: Records> Index<R> {
                 }
                 found.len() < limit
             })?;
+        Ok(found)
+    }
+
+    /// Those of the extents after `(ino, end)` whose data is in a chunk that is `wanted`; looks at `limit`
+    /// extents at the most.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn extents_in(
+        &self,
+        (ino, end): (Ino, u64),
+        limit: usize,
+        wanted: &dyn Fn(&ChunkId) -> bool,
+    ) -> Result<ChunkRanges, TableError> {
+        let mut found = ChunkRanges::default();
+        let mut left = limit;
+        self.records().each(
+            &key::extents_after(ino, end),
+            |key, record: ExtentRecord| {
+                let &Key::Extent { ino, end } = &key else {
+                    return true;
+                };
+                let offset = end.saturating_sub(record.length);
+                if let ExtentSource::Chunk {
+                    id: chunk,
+                    offset: chunk_offset,
+                    ..
+                } = record.source
+                    && wanted(&chunk)
+                {
+                    found.ranges.push(ChunkRange {
+                        ino,
+                        offset,
+                        length: record.length,
+                        chunk,
+                        chunk_offset,
+                    });
+                }
+                left -= 1;
+                found.next = (left == 0).then_some((ino, end));
+                left > 0
+            },
+        )?;
         Ok(found)
     }
 

@@ -8,6 +8,6 @@ mod store;
 pub(crate) use content::extent_of;
 pub(crate) use locks::locks_of;
 
-pub use content::{Map, MapPiece, MapSource, UndestagedRange};
+pub use content::{ChunkRange, ChunkRanges, Map, MapPiece, MapSource, UndestagedRange};
 pub use locks::HeldLock;
 pub use names::{Listed, Listing};

@@ -38,6 +38,26 @@ impl<R: Records> Index<R> {
             .collect())
     }
 
+    /// Chunks of which little is left, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn sparse(
+        &self,
+        after: Option<ChunkId>,
+        limit: usize,
+    ) -> Result<Vec<(ChunkId, Chunk)>, TableError> {
+        let mut found = Vec::new();
+        for key in self.records().keys(&key::sparse(after), limit)? {
+            if let Key::Sparse { id } = key
+                && let Some(chunk) = self.chunk(id)?
+            {
+                found.push((id, chunk));
+            }
+        }
+        Ok(found)
+    }
+
     /// A node.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
-//! A chunk: `stamp, length, references, live_bytes, holders`; and the mark of one without references:
-//! `stamp`.
+//! A chunk: `stamp, length, references, live_bytes, holders`; the mark of one without references and that
+//! of one of which little is left: `stamp`.
 //!
 //! `references` is the number of extents that name the chunk, `live_bytes` the sum of their lengths (a
 //! shared byte counts each time). At zero references the record stays, with a garbage mark, until all
 //! holders have said that they freed it: only then is a receipt no longer needed to tell whether they
-//! still have it.
+//! still have it. A chunk that is referred to, but with fewer live bytes than 7/8 of its length, has a sparse
+//! mark: what is left of it can be packed anew.
 
 use wolfdisk_common::ids::{NodeNumber, Version};
 
@@ -32,6 +33,20 @@ pub struct Garbage {
     pub stamp: Version,
 }
 
+/// The mark of a chunk of which little is left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sparse {
+    /// The version since which it is.
+    pub stamp: Version,
+}
+
+impl Chunk {
+    /// Whether it is to have a sparse mark.
+    pub fn is_sparse(&self) -> bool {
+        self.references > 0 && self.live_bytes < u64::from(self.length) / 8 * 7
+    }
+}
+
 wire_struct!(Chunk {
     stamp,
     length,
@@ -40,3 +55,4 @@ wire_struct!(Chunk {
     holders
 });
 wire_struct!(Garbage { stamp });
+wire_struct!(Sparse { stamp });

@@ -20,7 +20,7 @@ mod usage;
 mod volume;
 mod xattr;
 
-pub use chunk::{Chunk, Garbage};
+pub use chunk::{Chunk, Garbage, Sparse};
 pub use counters::Counters;
 pub use dirent::{Cookie, Dirent};
 pub use extent::{ExtentRecord, ExtentSource};

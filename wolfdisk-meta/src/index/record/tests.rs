@@ -56,6 +56,7 @@ proptest! {
         round(Xattr { stamp, value: bytes });
         round(Chunk { stamp, length: c, references: a, live_bytes: b, holders: vec![NodeNumber(c)] });
         round(Garbage { stamp });
+        round(Sparse { stamp });
         round(Usage { stamp, bytes: a, inodes: b });
         round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, read_only: flag });
         let answer = Answer {

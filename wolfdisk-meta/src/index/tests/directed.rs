@@ -393,3 +393,71 @@ fn extended_attributes_keep_to_their_limits() {
     world.run(unlink(Ino::ROOT, "f", false));
     world.check();
 }
+
+#[test]
+fn what_is_left_of_sparse_chunks_moves_and_nothing_else() {
+    let mut world = World::new();
+    let bytes = |salt: u8| -> Vec<u8> { (0..8000u32).map(|at| salt ^ (at / 7) as u8).collect() };
+    let sparse = |world: &World| world.index.sparse(None, 9).expect("marks").len();
+    let files = ["a", "b", "c"].map(|text| world.create(Ino::ROOT, text, Kind::File));
+    for (salt, ino) in files.into_iter().enumerate() {
+        world.write_chunk(ino, 0, &bytes(salt as u8));
+    }
+    let [a, b, c] = files;
+    // A mark comes when less than seven eighths are left, and goes when they are back.
+    world.write(a, 0, &[9; 1000]);
+    assert_eq!(sparse(&world), 0);
+    world.write(a, 1000, &[9; 600]);
+    assert_eq!(sparse(&world), 1);
+    world.run(Op::CopyRange {
+        source: a,
+        source_offset: 4000,
+        target: c,
+        target_offset: 20_000,
+        length: 2000,
+    });
+    assert_eq!(sparse(&world), 0, "a shared byte counts each time");
+    assert_eq!(world.run(truncate(c, 8000)).answer.errno, 0);
+    world.write(b, 100, &[8; 7000]);
+    assert_eq!(sparse(&world), 2);
+    world.check();
+
+    // Between the look and the swap: one range is written over, one file is gone, one is cut.
+    let old = world.index.sparse(None, 9).expect("marks");
+    let op = world.repack().expect("something to move");
+    world.write(a, 3000, &[7; 100]);
+    assert_eq!(world.run(truncate(b, 7500)).answer.errno, 0);
+    let before = files.map(|ino| world.content(ino));
+    let versions = files.map(|ino| {
+        world
+            .index
+            .inode(ino)
+            .expect("read")
+            .expect("it")
+            .content_version
+    });
+    assert_eq!(world.own(op.clone()).answer.errno, 0);
+    assert_eq!(files.map(|ino| world.content(ino)), before);
+    let after = files.map(|ino| {
+        world
+            .index
+            .inode(ino)
+            .expect("read")
+            .expect("it")
+            .content_version
+    });
+    assert_eq!(after, versions, "no cache has to hear of it");
+    world.check();
+    for (id, _) in &old {
+        let chunk = world.index.chunk(*id).expect("read").expect("a chunk");
+        assert_eq!(chunk.references, 0, "it can be given back");
+    }
+    world.drop_garbage();
+    assert_eq!(files.map(|ino| world.content(ino)), before);
+
+    // The same again finds nothing that it could move, and takes nothing that is not there any more.
+    assert_eq!(world.own(op).answer.errno, 0);
+    assert_eq!(files.map(|ino| world.content(ino)), before);
+    world.check();
+    world.check_replay(world.log.len() / 2);
+}

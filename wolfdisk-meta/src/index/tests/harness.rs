@@ -12,8 +12,8 @@ use wolfdisk_common::time::Timestamp;
 
 use crate::index::invariants::check;
 use crate::index::op::{
-    DestageChunk, DestageMove, Entry, Kind, Op, Origin, Outcome, Receipt, SetTime, WritePiece,
-    WriteSource,
+    DestageChunk, DestageMove, Entry, Kind, Op, Origin, Outcome, Receipt, RepackMove, SetTime,
+    WritePiece, WriteSource,
 };
 use crate::index::{Genesis, Index, MapSource};
 
@@ -191,6 +191,55 @@ impl World {
         assert_eq!(self.own(Op::Destage { chunks, moves }).answer.errno, 0);
         assert_eq!(self.index.undestaged_bytes(), 0);
         assert_eq!(self.index.first_needed_log_index().expect("read"), None);
+    }
+
+    /// Packs what is left of all sparse chunks into one: the mutation that swaps it in.
+    pub(super) fn repack(&mut self) -> Option<Op> {
+        let wanted = self.index.sparse(None, usize::MAX).expect("sparse chunks");
+        let ids: std::collections::HashSet<ChunkId> = wanted.iter().map(|(id, _)| *id).collect();
+        let found = self
+            .index
+            .extents_in((Ino(0), 0), usize::MAX, &|id| ids.contains(id))
+            .expect("extents");
+        assert!(found.next.is_none());
+        let mut sources = Vec::new();
+        let mut packed = Vec::new();
+        let mut moves = Vec::new();
+        for range in found.ranges {
+            let source = sources.iter().position(|id| *id == range.chunk);
+            let source = source.unwrap_or_else(|| {
+                sources.push(range.chunk);
+                sources.len() - 1
+            });
+            let chunk_offset = packed.len() as u32;
+            let from = range.chunk_offset as usize;
+            packed
+                .extend_from_slice(&self.chunks[&range.chunk][from..from + range.length as usize]);
+            moves.push(RepackMove {
+                ino: range.ino,
+                offset: range.offset,
+                length: range.length,
+                source: source as u32,
+                source_offset: range.chunk_offset,
+                chunk: 0,
+                chunk_offset,
+            });
+        }
+        if packed.is_empty() {
+            return None;
+        }
+        let (id, length) = (chunk_id(&packed), packed.len() as u32);
+        self.chunks.insert(id, packed);
+        let chunks = vec![DestageChunk {
+            id,
+            length,
+            receipts: vec![receipt()],
+        }];
+        Some(Op::Repack {
+            sources,
+            chunks,
+            moves,
+        })
     }
 
     /// Frees what nobody refers to.

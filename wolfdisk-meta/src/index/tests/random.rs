@@ -21,6 +21,7 @@ enum Step {
     Fallocate(usize, u8, usize, usize),
     Copy(usize, usize, usize, usize, usize),
     Destage,
+    Repack(Option<(usize, usize, usize)>),
     DropGarbage,
     LetGo,
 }
@@ -45,6 +46,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (n.clone(), offset.clone(), n, offset, length)
             .prop_map(|(a, b, c, d, e)| Step::Copy(a, b, c, d, e)),
         1 => Just(Step::Destage),
+        1 => proptest::option::of((0usize..64, 0usize..4000, 1usize..1500)).prop_map(Step::Repack),
         1 => Just(Step::DropGarbage),
         1 => Just(Step::LetGo),
     ];
@@ -130,6 +132,16 @@ impl Pair {
                 });
             }
             Step::Destage => self.world.destage(),
+            Step::Repack(between) => {
+                let Some(op) = self.world.repack() else {
+                    return;
+                };
+                // A range that is written over between the look and the swap stays what it is then.
+                if let Some((at, offset, length)) = between {
+                    self.content(&Step::Write(at, offset, length, true), salt);
+                }
+                assert_eq!(self.world.own(op).answer.errno, 0);
+            }
             Step::DropGarbage => self.world.drop_garbage(),
             _ => self.content(step, salt),
         }
@@ -159,7 +171,8 @@ impl Pair {
         let file = |pair: &Pair, at| pair.pick(at, Some(Kind::File));
         match *step {
             Step::Write(at, offset, length, chunk) => {
-                let (ino, data) = (file(self, at), vec![salt | 1; length]);
+                let ino = file(self, at);
+                let data: Vec<u8> = (0..length).map(|at| salt.wrapping_add(at as u8)).collect();
                 self.model.now = self.world.now();
                 let outcome = match chunk {
                     true => self.world.write_chunk(ino, offset as u64, &data),
