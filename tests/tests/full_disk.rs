@@ -257,7 +257,6 @@ fn of_small_files() {
 }
 
 #[test]
-#[ignore = "room inside the checkpoint file is not counted as free yet"]
 fn of_metadata() {
     fills_and_heals(192 * MIB, Kind::Links);
 }

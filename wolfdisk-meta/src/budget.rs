@@ -20,7 +20,7 @@ pub struct Budget {
     pub undestaged_bytes: u64,
     /// So many unreferenced chunks are swept without waiting.
     pub sweep_chunks: u64,
-    /// Dead bytes in chunks that are worth packing anew while there is room.
+    /// Dead bytes that are worth it while there is room: in chunks to pack anew, in the checkpoint to copy.
     pub repack_bytes: u64,
 }
 
@@ -50,7 +50,8 @@ pub fn reserve_bytes(total_bytes: u64) -> u64 {
 }
 
 /// What must be free for a mutation that grows anything. Half of the reserve belongs to the index; a
-/// checkpoint copies every page that it changes, at worst all, and `checkpoint_bytes` says how much.
+/// checkpoint copies every page that it changes, at worst all, and its file is copied as a whole to give
+/// back what is dead in it: `checkpoint_bytes` says how much that is.
 pub fn kept_bytes(total_bytes: u64, checkpoint_bytes: u64) -> u64 {
     let reserve = reserve_bytes(total_bytes);
     reserve.max((reserve / 2).saturating_add(checkpoint_bytes))

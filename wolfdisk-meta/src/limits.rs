@@ -20,6 +20,17 @@ pub const CHECKPOINT_OVERLAY_BYTES: u64 = 64 * 1024 * 1024;
 /// start takes.
 pub const CHECKPOINT_LOG_BYTES: u64 = 200_000_000;
 
+/// A new checkpoint file is written by commits of so many bytes, which bounds what one keeps in memory.
+pub const CHECKPOINT_COPY_PART_BYTES: usize = 8 * 1024 * 1024;
+/// What an empty checkpoint file takes on disk, and what its allocator takes of a larger one.
+pub const CHECKPOINT_EMPTY_BYTES: u64 = 2 * 1024 * 1024;
+/// A checkpoint's file is copied to give back what is dead in it when it takes so many percent of what the
+/// copy may take at the most ..
+pub const CHECKPOINT_COPY_PERCENT: u64 = 200;
+/// .. and when the disk is short, or the index takes more of it than the reserve allows for, so many ..
+pub const CHECKPOINT_COPY_PERCENT_SHORT: u64 = 130;
+/// .. and at the most so often: each copy reads and writes the whole index.
+pub const CHECKPOINT_COPY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(3);
 /// Pages of the checkpoint kept in memory. The overlay and the kernel's page cache hold what is hot.
 pub const CHECKPOINT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 

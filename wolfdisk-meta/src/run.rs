@@ -19,7 +19,7 @@ use crate::index::table::{Applied, Table};
 use crate::index::{Genesis, Index};
 use crate::limits;
 use crate::service::{self, Core, Service, ServiceError, ServiceOptions, SpaceView};
-use crate::storage::{self, StorageOptions};
+use crate::storage::{self, Generations, StorageOptions};
 use crate::tasks::threads::{Surroundings, Threads};
 use crate::tasks::{checkpoint, expire, reap};
 
@@ -90,6 +90,12 @@ pub fn open(
         uid: nix::unistd::geteuid().as_raw(),
         gid: nix::unistd::getegid().as_raw(),
     };
+    let generations = Generations::new(
+        disk.clone(),
+        meta_dir.to_owned(),
+        storage.manifest.clone(),
+        &options,
+    );
     let mut log = storage.log;
     let mut index = Index::open(State::new(storage.table), &genesis)?;
     let from = index.version();
@@ -102,7 +108,7 @@ pub fn open(
         "the index is open"
     );
     let core = Core::new(index, Box::new(log), incarnation, clock.monotonic())?;
-    let options = ServiceOptions {
+    let told = ServiceOptions {
         node: identity.node.to_string(),
         number: identity.number,
         role: config.node.role.as_str().to_owned(),
@@ -111,7 +117,7 @@ pub fn open(
         chunk_size_bytes: config.replication.chunk_size_bytes,
         incarnation,
     };
-    Ok(Service::new(core, clock, space, options))
+    Ok(Service::new(core, clock, space, generations, told))
 }
 
 fn replay<T: Table>(

@@ -81,6 +81,83 @@ pub enum StorageError {
     },
 }
 
+/// Makes the next generation of the checkpoint's file.
+pub struct Generations {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    manifest: Manifest,
+    cache_bytes: usize,
+}
+
+impl Generations {
+    /// Of the index in `directory` that was opened with `manifest`.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        directory: PathBuf,
+        manifest: Manifest,
+        options: &StorageOptions,
+    ) -> Generations {
+        Generations {
+            disk,
+            directory,
+            manifest,
+            cache_bytes: options.checkpoint_cache_bytes,
+        }
+    }
+
+    /// Copies the checkpoint to a new file. The old one goes on to be current until [`Generations::switch`].
+    ///
+    /// # Errors
+    /// Nothing is left of the copy.
+    pub fn copy(&self, table: &RedbTable) -> Result<RedbTable, StorageError> {
+        let path = self.directory.join(self.next().checkpoint);
+        // One that an earlier attempt has left.
+        remove_if_there(&*self.disk, &path)?;
+        match table.copy(&self.disk, &path, self.cache_bytes) {
+            Ok(copy) => Ok(copy),
+            Err(error) => {
+                remove_if_there(&*self.disk, &path)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes the copy the current checkpoint, durably. Nothing may have been committed to the old one since.
+    ///
+    /// # Errors
+    /// Either may be current then: the daemon must end.
+    pub fn switch(&mut self) -> Result<(), StorageError> {
+        let next = self.next();
+        next.store(&*self.disk, &self.directory)?;
+        self.manifest = next;
+        Ok(())
+    }
+
+    /// Removes what is not current.
+    ///
+    /// # Errors
+    /// What was not removed is by the next start.
+    pub fn remove_old(&self) -> Result<(), StorageError> {
+        remove_leftovers(&*self.disk, &self.directory, Some(&self.manifest))
+    }
+
+    fn next(&self) -> Manifest {
+        let generation = self.manifest.generation + 1;
+        Manifest {
+            generation,
+            checkpoint: format!("{generation}{CHECKPOINT_ENDING}"),
+            ..self.manifest.clone()
+        }
+    }
+}
+
+fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io(path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the index in `directory`, or makes an empty one, and begins a new incarnation.
 ///
 /// # Errors

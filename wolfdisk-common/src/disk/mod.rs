@@ -98,6 +98,13 @@ pub trait DiskFile: Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn len(&self) -> io::Result<u64>;
+    /// What the file takes on disk; less than its length where nothing was ever written.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
     /// Makes content and length durable (`fdatasync`).
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,6 +104,12 @@ impl DiskFile for RealFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        // `stat` counts in these, whatever the file system's blocks are.
+        const STAT_UNIT_BYTES: u64 = 512;
+        Ok(self.0.metadata()?.blocks() * STAT_UNIT_BYTES)
     }
 
     fn sync_data(&self) -> io::Result<()> {

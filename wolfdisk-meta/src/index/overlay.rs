@@ -211,9 +211,24 @@ impl<T: Table> State<T> {
             .map_or(0, |frozen| frozen.overlay.bytes)
     }
 
+    /// Whether a checkpoint is under way, or was given up before the table was touched.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
     /// The table below.
     pub fn table(&self) -> &Arc<T> {
         &self.table
+    }
+
+    /// Puts another table with the same content below and gives the one that was there.
+    ///
+    /// # Panics
+    /// If it has not the same content, as far as can be told, or a checkpoint is under way.
+    pub fn replace_table(&mut self, table: Arc<T>) -> Arc<T> {
+        assert!(self.frozen.is_none(), "replaced during a checkpoint");
+        assert_eq!(self.table.applied(), table.applied(), "another state");
+        std::mem::replace(&mut self.table, table)
     }
 
     /// Freezes the active overlay and gives the job that commits it. None if nothing was applied since

@@ -74,4 +74,7 @@ pub trait Table: Send + Sync + 'static {
 
     /// Bytes on disk.
     fn size_bytes(&self) -> u64;
+
+    /// What a table with the same content takes on disk at the most, without anything dead in it.
+    fn live_bytes(&self) -> u64;
 }

@@ -3,6 +3,7 @@
 use crate::consensus::ReplicationError;
 use crate::index::ApplyError;
 use crate::index::table::TableError;
+use crate::storage::StorageError;
 
 /// After any of these what is in memory may differ from what is on disk: the daemon ends, and its next
 /// start recovers from what is durable.
@@ -17,6 +18,9 @@ pub enum ServiceError {
     /// The index could not be read.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The checkpoint's file could not be replaced.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The thread that syncs the log has ended.
     #[error("the log could not be synced; restart the daemon once the disk is well")]
     SyncFailed,

@@ -18,6 +18,7 @@ use super::error::ServiceError;
 use super::room::Rounds;
 use super::space::SpaceView;
 use crate::index::table::TableError;
+use crate::storage::Generations;
 
 /// What the service is told once.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Service {
     pub(super) space: SpaceView,
     pub(super) rounds: Rounds,
     abandoned: Mutex<BTreeSet<ChunkId>>,
+    /// Taken by whoever writes a checkpoint, before the core.
+    generations: Mutex<Generations>,
     pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
     pub(super) started: Duration,
 }
@@ -63,6 +66,7 @@ impl Service {
         core: Core,
         clock: Arc<dyn Clock>,
         space: SpaceView,
+        generations: Generations,
         options: ServiceOptions,
     ) -> Arc<Service> {
         let durable = core.log.durable();
@@ -78,6 +82,7 @@ impl Service {
             space,
             rounds: Rounds::default(),
             abandoned: Mutex::default(),
+            generations: Mutex::new(generations),
             failure: watch::Sender::new(None),
             started,
         })
@@ -86,6 +91,11 @@ impl Service {
     /// The core, for a short section without await.
     pub fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock()
+    }
+
+    /// The files of checkpoints. Whoever writes one holds this, and takes it before the core.
+    pub fn generations(&self) -> MutexGuard<'_, Generations> {
+        self.generations.lock()
     }
 
     /// Chunks that were put and that their writers will not name: the next sweep may take them.

@@ -144,12 +144,25 @@ impl SpaceView {
         repack_room(reserve_bytes, available_bytes)
     }
 
+    /// What the index may take for a while, all but a quarter of the reserve.
+    pub fn index_room(&self) -> u64 {
+        let known = self.known.lock();
+        let reserve = reserve_bytes(known.disk.total_bytes);
+        known.disk.available_bytes.saturating_sub(reserve / 4)
+    }
+
     /// Segments that wolfdisk-chunkd has given back in its life.
     pub fn segments_gone(&self) -> u64 {
         let known = self.known.lock();
         let told = known.chunkd.as_ref();
         let gone = told.and_then(|status| status.counters.get("compacted_segments"));
         gone.copied().unwrap_or(0)
+    }
+
+    /// Whether more is kept for the index than the reserve: then what dies in it is room for others.
+    pub fn is_index_heavy(&self) -> bool {
+        let known = self.known.lock();
+        known.kept_bytes > reserve_bytes(known.disk.total_bytes)
     }
 
     /// What wolfdisk-chunkd last said; none if it did not answer.
@@ -194,11 +207,10 @@ impl SpaceView {
     }
 }
 
-/// What the next checkpoint may add to the disk: each page that it changes is written anew before the old
-/// one is free.
+/// What the next checkpoint, or a new file for all of them, may add to the disk.
 fn checkpoint_bytes(core: &Core) -> u64 {
     let records = core.index.records();
-    records.table().size_bytes() + 2 * (records.overlay_bytes() + records.frozen_bytes())
+    records.table().live_bytes() + 2 * (records.overlay_bytes() + records.frozen_bytes())
 }
 
 impl Service {

@@ -12,7 +12,7 @@ use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::crash::CrashDisk;
 use wolfdisk_common::ids::{LogIndex, Version};
 
-use super::{Storage, StorageError, StorageOptions, open};
+use super::{Generations, Storage, StorageError, StorageOptions, open};
 use crate::consensus::Replication;
 use crate::index::checkpoint::RedbTable;
 use crate::index::overlay::State;
@@ -95,6 +95,21 @@ impl Node {
         Ok(())
     }
 
+    /// Moves the checkpoint to a new file.
+    fn rewrite(&mut self, disk: &CrashDisk) -> Result<(), Failure> {
+        let manifest = self.storage.manifest.clone();
+        let directory = Path::new(DIRECTORY).to_owned();
+        let mut generations =
+            Generations::new(Arc::new(disk.clone()), directory, manifest, &OPTIONS);
+        let copy = Arc::new(generations.copy(&self.storage.table)?);
+        generations.switch()?;
+        self.storage.manifest = generations.manifest.clone();
+        self.storage.table = copy.clone();
+        drop(self.state.replace_table(copy));
+        generations.remove_old()?;
+        Ok(())
+    }
+
     fn content(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Failure> {
         let mut all = BTreeMap::new();
         self.state.scan(&[], &[0xff, 0xff], &mut |key, value| {
@@ -127,6 +142,7 @@ enum Step {
     Entry(Entry),
     Sync,
     Checkpoint,
+    Rewrite,
     Restart,
     /// The power goes off at the n-th operation from here.
     CutAt(u64, u64),
@@ -139,6 +155,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => (0..20u8, value).prop_map(Step::Entry),
         3 => Just(Step::Sync),
         4 => Just(Step::Checkpoint),
+        2 => Just(Step::Rewrite),
         1 => Just(Step::Restart),
         2 => (1..60u64, any::<u64>()).prop_map(|(nth, seed)| Step::CutAt(nth, seed)),
         1 => any::<u64>().prop_map(Step::Crash),
@@ -177,6 +194,7 @@ fn run(steps: &[Step], lying: bool) -> Result<(), Failure> {
             }
             Step::Sync => node.storage.log.sync().map_err(Failure::from),
             Step::Checkpoint => node.checkpoint(),
+            Step::Rewrite => node.rewrite(&disk),
             Step::CutAt(nth, seed) => {
                 disk.power_off_at(*nth);
                 cut = *seed;
@@ -282,6 +300,16 @@ fn cut_everywhere(act: impl Fn(&CrashDisk, &mut Option<Node>) -> Result<(), Fail
 #[test]
 fn a_checkpoint_survives_a_cut_at_every_operation() {
     cut_everywhere(|_, node| node.as_mut().unwrap().checkpoint());
+}
+
+#[test]
+fn a_new_generation_survives_a_cut_at_every_operation() {
+    cut_everywhere(|disk, node| {
+        let node = node.as_mut().unwrap();
+        node.rewrite(disk)?;
+        // What the overlay holds goes into the new file.
+        node.checkpoint()
+    });
 }
 
 #[test]

@@ -1,13 +1,17 @@
-//! Checkpoints: the overlay is frozen, written into the table, dropped; then the log is cut.
+//! Checkpoints: the overlay is frozen, written into the table, dropped; then the log is cut. A file of which
+//! most is dead is copied to a new one.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wolfdisk_common::ids::LogIndex;
 
 use super::stop::Stop;
+use crate::index::checkpoint::RedbTable;
 use crate::index::table::Table;
 use crate::limits;
 use crate::service::{Service, ServiceError};
+use crate::storage::Generations;
 
 /// How often the thread looks whether a checkpoint is due.
 const LOOK: Duration = Duration::from_secs(1);
@@ -17,13 +21,18 @@ const LOOK_DURABLE: Duration = Duration::from_millis(2);
 /// The thread's life.
 pub fn run(service: &Service, stop: &Stop) {
     let mut last = Instant::now();
+    let mut copied = Instant::now();
     let mut log_bytes_then = service.core().log.log_bytes();
     let budget = *service.space().budget();
     while !stop.wait(LOOK) {
         if let Err(error) = cut(service) {
             return service.fail(error);
         }
-        let tight = service.space().is_tight();
+        if let Err(error) = give_back(service, &mut copied) {
+            return service.fail(error);
+        }
+        service.look_if_full();
+        let (tight, heavy) = (service.space().is_tight(), service.space().is_index_heavy());
         let due = {
             let core = service.core();
             let records = core.index.records();
@@ -36,6 +45,7 @@ pub fn run(service: &Service, stop: &Stop) {
                 || (tight
                     && grown >= budget.segment_bytes
                     && last.elapsed() >= limits::SWEEP_INTERVAL_FULL)
+                || (heavy && dirty && last.elapsed() >= limits::SWEEP_INTERVAL_FULL)
                 || (dirty && last.elapsed() >= limits::CHECKPOINT_INTERVAL)
         };
         if !due {
@@ -49,12 +59,99 @@ pub fn run(service: &Service, stop: &Stop) {
     }
 }
 
+/// Gives back what is dead in the file, if it is much, and the last time is not too short a while ago.
+///
+/// # Errors
+/// See [`copy`].
+fn give_back(service: &Service, last: &mut Instant) -> Result<(), ServiceError> {
+    if last.elapsed() < limits::CHECKPOINT_COPY_INTERVAL {
+        return Ok(());
+    }
+    let given = copy_if_worth(service);
+    *last = Instant::now();
+    given.map(drop)
+}
+
+/// The disk is, or the index takes more of it than it should.
+fn is_short(service: &Service) -> bool {
+    service.space().is_tight() || service.space().is_index_heavy()
+}
+
+/// Copies the checkpoint's file if it takes much more than what lives in it, and there is room for that.
+/// Says whether it did.
+///
+/// # Errors
+/// See [`copy`].
+pub fn copy_if_worth(service: &Service) -> Result<bool, ServiceError> {
+    let mut files = service.generations();
+    let worth = service.space().budget().repack_bytes;
+    let (percent, least) = match is_short(service) {
+        true => (limits::CHECKPOINT_COPY_PERCENT_SHORT, 0),
+        false => (limits::CHECKPOINT_COPY_PERCENT, worth),
+    };
+    let (table, frozen) = {
+        let core = service.core();
+        let records = core.index.records();
+        (records.table().clone(), records.is_frozen())
+    };
+    let (size, live) = (table.size_bytes(), table.live_bytes());
+    if frozen
+        || size.saturating_mul(100) < live.saturating_mul(percent)
+        || size < live.saturating_add(least)
+        || service.space().index_room() < live
+    {
+        return Ok(false);
+    }
+    copy(service, &mut files, table)?;
+    Ok(true)
+}
+
+/// Copies the checkpoint to a new file, which takes the old one's place.
+///
+/// # Errors
+/// The manifest could not be replaced, or the old file not removed.
+fn copy(
+    service: &Service,
+    files: &mut Generations,
+    table: Arc<RedbTable>,
+) -> Result<(), ServiceError> {
+    let began = Instant::now();
+    let copy = match files.copy(&table) {
+        Ok(copy) => copy,
+        Err(error) => {
+            // The old file is as good as before.
+            tracing::warn!(%error, "the checkpoint's file could not be copied");
+            return Ok(());
+        }
+    };
+    let (before, after) = (table.size_bytes(), copy.size_bytes());
+    files.switch()?;
+    let old = service
+        .core()
+        .index
+        .records_mut()
+        .replace_table(Arc::new(copy));
+    // Closing it takes a moment, which is not the core's.
+    drop(old);
+    drop(table);
+    files.remove_old()?;
+    tracing::info!(
+        before,
+        after,
+        took_ms = began.elapsed().as_millis(),
+        "the checkpoint has a new file"
+    );
+    Ok(())
+}
+
 /// Writes one checkpoint and cuts the log. With `stop`, gives up before the table is touched when it
 /// is time to end.
 ///
 /// # Errors
 /// The table or the log failed.
 pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> {
+    // One at a time, and none while the file is copied.
+    let _files = service.generations();
     let began = Instant::now();
     let job = {
         let mut core = service.core();

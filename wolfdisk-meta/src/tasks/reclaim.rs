@@ -250,14 +250,15 @@ impl Reclaim<'_> {
         Ok(reaping || in_log || self.garbage() > 0)
     }
 
-    /// Writes a checkpoint if that shortens the log by what is worth it. Says whether it did.
+    /// Writes a checkpoint if that shortens the log by what is worth it, and copies its file if much of it
+    /// is dead. Says whether it did.
     fn shrink_index(&self) -> Result<bool, ServiceError> {
         let worth = 3 * self.service.space().budget().segment_bytes;
         let before = self.service.core().log.log_bytes();
-        if before < worth {
-            return Ok(false);
+        if before >= worth {
+            checkpoint::once(self.service, Some(self.stop))?;
         }
-        checkpoint::once(self.service, Some(self.stop))?;
-        Ok(self.service.core().log.log_bytes() < before)
+        let cut = self.service.core().log.log_bytes() < before;
+        Ok(checkpoint::copy_if_worth(self.service)? || cut)
     }
 }

@@ -72,4 +72,8 @@ impl Table for MemTable {
     fn size_bytes(&self) -> u64 {
         self.content.read().bytes
     }
+
+    fn live_bytes(&self) -> u64 {
+        self.content.read().bytes
+    }
 }

@@ -7,6 +7,7 @@
 //! | `records` | a record's key | the record's value, then CRC32C (u32, little-endian) of key and value |
 //! | `state` | `applied` | index u64, term u64, version u64, little-endian, then CRC32C of those 24 bytes |
 //! | `state` | `format` | u32, little-endian: 1 |
+//! | `state` | `live` | u64, little-endian: the sum of [`footprint`] over `records`; then CRC32C of those 8 |
 //!
 //! redb verifies its own page checksums only after a crash, so every value carries one of ours: no
 //! damaged record is ever served. Commits are two-phase with the allocator's state saved, so that opening
@@ -27,6 +28,7 @@ use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::backend::Backend;
 use crate::index::table::{Applied, Change, Table, TableError};
+use crate::limits;
 
 type BytesTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -34,6 +36,9 @@ const RECORDS: BytesTable = TableDefinition::new("records");
 const STATE: BytesTable = TableDefinition::new("state");
 const APPLIED_KEY: &[u8] = b"applied";
 const FORMAT_KEY: &[u8] = b"format";
+const LIVE_KEY: &[u8] = b"live";
+/// redb's pages.
+const PAGE_BYTES: u64 = 4096;
 const FORMAT: u32 = 1;
 const CRC_BYTES: usize = 4;
 
@@ -50,6 +55,8 @@ pub struct RedbTable {
 struct View {
     records: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
     applied: Applied,
+    /// The sum of [`footprint`] over all records.
+    live: u64,
 }
 
 impl RedbTable {
@@ -66,7 +73,13 @@ impl RedbTable {
         let file = disk.open(path, OpenMode::CreateNew).map_err(io)?;
         let table = fenced(path, || {
             let database = database(path, &file, cache_bytes)?;
-            write(path, &database, Applied::default(), &mut std::iter::empty())?;
+            write(
+                path,
+                &database,
+                Applied::default(),
+                0,
+                &mut std::iter::empty(),
+            )?;
             RedbTable::over(path, file.clone(), database)
         })?;
         disk.sync_dir(path.parent().unwrap_or(Path::new(".")))
@@ -107,6 +120,44 @@ impl RedbTable {
             view,
             database,
         })
+    }
+
+    /// Makes a table with the same content in a new file at `path`, durably. It takes no more than
+    /// [`Table::live_bytes`]. Not while a commit is under way.
+    ///
+    /// # Errors
+    /// `Storage`, or a damaged record; a file may have been left.
+    pub fn copy(
+        &self,
+        disk: &Arc<dyn Disk>,
+        path: &Path,
+        cache_bytes: usize,
+    ) -> Result<RedbTable, TableError> {
+        let copy = RedbTable::create(disk, path, cache_bytes)?;
+        let (records, applied) = {
+            let view = self.view.read();
+            (view.records.clone(), view.applied)
+        };
+        let io = |error| storage(&self.path, error);
+        let mut range = fenced(&self.path, || records.range::<&[u8]>(..).map_err(io))?;
+        let mut end = false;
+        // By parts: a transaction keeps in memory which pages it has made.
+        while !end {
+            let (mut part, mut bytes): (Vec<Change>, usize) = (Vec::new(), 0);
+            while !end && bytes < limits::CHECKPOINT_COPY_PART_BYTES {
+                match fenced(&self.path, || range.next().transpose().map_err(io))? {
+                    Some((key, value)) => {
+                        let key = key.value().to_vec();
+                        let value = Bytes::copy_from_slice(checked(&key, value.value())?);
+                        bytes += key.len() + value.len();
+                        part.push((key, Some(value)));
+                    }
+                    None => end = true,
+                }
+            }
+            copy.commit(applied, &mut part.into_iter())?;
+        }
+        Ok(copy)
     }
 
     fn records(&self) -> Arc<ReadOnlyTable<&'static [u8], &'static [u8]>> {
@@ -157,7 +208,8 @@ impl Table for RedbTable {
         changes: &mut dyn Iterator<Item = Change>,
     ) -> Result<(), TableError> {
         let next = fenced(&self.path, || {
-            write(&self.path, &self.database, applied, changes)?;
+            let live = self.view.read().live;
+            write(&self.path, &self.database, applied, live, changes)?;
             view(&self.path, &self.database)
         })?;
         *self.view.write() = next;
@@ -169,8 +221,12 @@ impl Table for RedbTable {
     }
 
     fn size_bytes(&self) -> u64 {
-        // Only shown to people; a file whose length cannot be asked fails at the next real access.
-        self.file.len().unwrap_or(0)
+        // An estimate; a file that cannot be asked fails at the next real access.
+        self.file.allocated().unwrap_or(0)
+    }
+
+    fn live_bytes(&self) -> u64 {
+        self.view.read().live + limits::CHECKPOINT_EMPTY_BYTES
     }
 }
 
@@ -190,6 +246,7 @@ fn write(
     path: &Path,
     database: &Database,
     applied: Applied,
+    mut live: u64,
     changes: &mut dyn Iterator<Item = Change>,
 ) -> Result<(), TableError> {
     let failed = |error: redb::Error| storage(path, error);
@@ -203,27 +260,32 @@ fn write(
             .map_err(|error| failed(error.into()))?;
         let mut stored = Vec::new();
         for (key, value) in changes {
-            match value {
-                None => records.remove(key.as_slice()).map(drop),
+            let before = match &value {
+                None => records.remove(key.as_slice()),
                 Some(value) => {
                     stored.clear();
-                    stored.extend_from_slice(&value);
-                    stored.extend_from_slice(&checksum(&key, &value).to_le_bytes());
-                    records.insert(key.as_slice(), stored.as_slice()).map(drop)
+                    stored.extend_from_slice(value);
+                    stored.extend_from_slice(&checksum(&key, value).to_le_bytes());
+                    records.insert(key.as_slice(), stored.as_slice())
                 }
-            }
-            .map_err(|error| failed(error.into()))?;
+            };
+            let before = before.map_err(|error| failed(error.into()))?;
+            let before = before.map(|before| before.value().len().saturating_sub(CRC_BYTES));
+            let takes = |length: usize| footprint(key.len(), length);
+            live += value.as_ref().map_or(0, |value| takes(value.len()));
+            live = live.saturating_sub(before.map_or(0, takes));
         }
         let mut state = transaction
             .open_table(STATE)
             .map_err(|error| failed(error.into()))?;
-        let mut bytes = Vec::with_capacity(28);
-        for number in [applied.index.0, applied.term.0, applied.version.0] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        let applied = numbers(&[applied.index.0, applied.term.0, applied.version.0]);
+        let live = numbers(&[live]);
         let format = FORMAT.to_le_bytes();
-        for (key, value) in [(APPLIED_KEY, bytes.as_slice()), (FORMAT_KEY, &format)] {
+        for (key, value) in [
+            (APPLIED_KEY, applied.as_slice()),
+            (FORMAT_KEY, &format),
+            (LIVE_KEY, &live),
+        ] {
             state
                 .insert(key, value)
                 .map_err(|error| failed(error.into()))?;
@@ -251,31 +313,64 @@ fn view(path: &Path, database: &Database) -> Result<View, TableError> {
         None => return Err(storage(path, "it does not say its format")),
     }
     let stored = value(APPLIED_KEY)?.ok_or_else(|| storage(path, "it does not say its version"))?;
-    let applied = decode_applied(stored.value())
+    let [index, term, version] = read_numbers(stored.value())
         .ok_or_else(|| storage(path, "the checksum of its version is wrong"))?;
+    let stored =
+        value(LIVE_KEY)?.ok_or_else(|| storage(path, "it does not say how much it holds"))?;
+    let [live] = read_numbers(stored.value())
+        .ok_or_else(|| storage(path, "the checksum of its size is wrong"))?;
     let records = transaction
         .open_table(RECORDS)
         .map_err(|error| failed(error.into()))?;
     Ok(View {
         records: Arc::new(records),
-        applied,
+        applied: Applied {
+            index: LogIndex(index),
+            term: Term(term),
+            version: Version(version),
+        },
+        live,
     })
 }
 
-fn decode_applied(stored: &[u8]) -> Option<Applied> {
-    let (numbers, crc) = stored.split_last_chunk::<CRC_BYTES>()?;
-    if crc32c::crc32c(numbers) != u32::from_le_bytes(*crc) {
+/// What a record takes of the file at the most, whatever the order in which they came. A leaf is split in
+/// halves when it is full; a record of more than half a page has a leaf of its own, of a power of two of
+/// bytes; and each leaf has its place in a branch, half-filled too, and that one in another. (A file that
+/// is written in order has full leaves.)
+pub fn footprint(key_length: usize, value_length: usize) -> u64 {
+    /// Of a record in its leaf, and of the leaf: where keys and values end, counts.
+    const ENTRY_BYTES: u64 = 16;
+    /// Of a leaf in its branch: the number of its page and its checksum.
+    const CHILD_BYTES: u64 = 28;
+    let key = key_length as u64;
+    let entry = key + (value_length + CRC_BYTES) as u64 + ENTRY_BYTES;
+    let in_leaf = match 2 * entry > PAGE_BYTES {
+        true => entry.next_power_of_two().max(PAGE_BYTES),
+        false => 2 * entry,
+    };
+    in_leaf + (in_leaf * (key + CHILD_BYTES) * 5 / 2).div_ceil(PAGE_BYTES)
+}
+
+/// Numbers and their checksum.
+fn numbers(numbers: &[u64]) -> Vec<u8> {
+    let mut bytes: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// The numbers, if there are so many and their checksum is right.
+fn read_numbers<const N: usize>(stored: &[u8]) -> Option<[u64; N]> {
+    let (bytes, crc) = stored.split_last_chunk::<CRC_BYTES>()?;
+    if crc32c::crc32c(bytes) != u32::from_le_bytes(*crc) {
         return None;
     }
-    let (numbers, rest) = numbers.as_chunks::<8>();
-    match (numbers, rest) {
-        ([index, term, version], []) => Some(Applied {
-            index: LogIndex(u64::from_le_bytes(*index)),
-            term: Term(u64::from_le_bytes(*term)),
-            version: Version(u64::from_le_bytes(*version)),
-        }),
-        _ => None,
-    }
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    let numbers: &[[u8; 8]; N] = numbers.try_into().ok()?;
+    rest.is_empty().then(|| numbers.map(u64::from_le_bytes))
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {

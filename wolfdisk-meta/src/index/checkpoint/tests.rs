@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::crash::CrashDisk;
+use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::{MemTable, RedbTable};
@@ -124,6 +125,88 @@ fn a_reader_in_a_scan_sees_the_commit_it_began_with() {
         .unwrap();
     assert_eq!(seen, [(b"a".to_vec(), 1), (b"b".to_vec(), 1)]);
     assert_eq!(table.get(b"b").unwrap().unwrap()[0], 2);
+}
+
+/// A value that is not the same for any two numbers.
+fn filled(number: u32, length: usize) -> Bytes {
+    number
+        .to_be_bytes()
+        .into_iter()
+        .cycle()
+        .take(length)
+        .collect()
+}
+
+/// A table with records of these lengths of key and value, of which three of four were removed, and a copy.
+fn copied(directory: &Path, lengths: &[(usize, usize)]) {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let of = |number: u32| lengths[number as usize % lengths.len()];
+    // Keys in an order that is not that of the numbers.
+    let key = |number: u32| -> Vec<u8> {
+        let mut key = crc32c::crc32c(&number.to_be_bytes()).to_be_bytes().to_vec();
+        key.extend_from_slice(&number.to_be_bytes());
+        key.resize(of(number).0.max(8), 7);
+        key
+    };
+    let value = |number: u32| filled(number, of(number).1);
+    let sum: usize = lengths.iter().map(|(key, value)| key + value).sum();
+    let all: Vec<u32> = (0..5_000_000 * lengths.len() as u32 / (sum as u32)).collect();
+    let table = RedbTable::create(&disk, &directory.join("old"), CACHE_BYTES).unwrap();
+    for (at, part) in all.chunks(all.len() / 5 + 1).enumerate() {
+        let mut changes = part
+            .iter()
+            .map(|&number| (key(number), Some(value(number))));
+        table.commit(applied(at as u64 + 1), &mut changes).unwrap();
+    }
+    let grown = table.size_bytes();
+    let gone = all.iter().filter(|number| **number % 4 != 0);
+    table
+        .commit(applied(9), &mut gone.map(|&number| (key(number), None)))
+        .unwrap();
+    let copy = table
+        .copy(&disk, &directory.join("new"), CACHE_BYTES)
+        .unwrap();
+    assert_eq!(copy.applied(), applied(9));
+    assert_eq!(copy.live_bytes(), table.live_bytes());
+    let (took, may) = (copy.size_bytes(), copy.live_bytes());
+    println!("{lengths:?}: {took} of {may}, before {grown}");
+    assert!(took <= may, "{took} of {may} bytes, records of {lengths:?}");
+    assert!(
+        may < grown * 2 / 3,
+        "{may} of {grown} bytes, records of {lengths:?}"
+    );
+    drop(copy);
+    let copy = RedbTable::open(&disk, &directory.join("new"), CACHE_BYTES).unwrap();
+    for &number in &all {
+        let expected = (number % 4 == 0).then(|| value(number));
+        assert_eq!(copy.get(&key(number)).unwrap(), expected);
+    }
+    let rest = all.iter().filter(|number| **number % 4 == 0);
+    copy.commit(applied(10), &mut rest.map(|&number| (key(number), None)))
+        .unwrap();
+    assert_eq!(copy.live_bytes(), crate::limits::CHECKPOINT_EMPTY_BYTES);
+}
+
+#[test]
+fn a_copy_holds_the_same_and_takes_no_more_than_it_may() {
+    // Small records, long keys, some that fill half a page, those that are just too long for one, two,
+    // three, and mixtures.
+    let kinds: [&[(usize, usize)]; 10] = [
+        &[(17, 20)],
+        &[(41, 90)],
+        &[(264, 30)],
+        &[(9, 400)],
+        &[(9, 1400)],
+        &[(9, 2100)],
+        &[(9, 4100)],
+        &[(9, 8300)],
+        &[(9, 12_400)],
+        &[(9, 90), (9, 4100), (9, 200), (264, 700), (9, 1900)],
+    ];
+    for lengths in kinds {
+        let directory = tempfile::tempdir().unwrap();
+        copied(directory.path(), lengths);
+    }
 }
 
 #[test]
