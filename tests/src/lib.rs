@@ -31,7 +31,9 @@ pub use background::Background;
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
-pub use processes::{Stopped, descendants, is_alive, kill_hard, signal, vm_rss_bytes};
+pub use processes::{
+    Stopped, descendants, is_alive, kill_hard, open_descriptors, signal, vm_rss_bytes,
+};
 pub use programs::{program, public_programs, repository, tool};
 pub use random::{Random, is_long_run};
 pub use scratch::Scratch;

@@ -145,3 +145,9 @@ pub(crate) fn end_group(child: &mut Child) -> String {
         ),
     }
 }
+
+/// Descriptors that a process has open.
+pub fn open_descriptors(pid: u32) -> u64 {
+    let listed = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
+    listed.count() as u64
+}
