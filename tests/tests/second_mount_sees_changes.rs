@@ -5,10 +5,16 @@ use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
 use wolfdisk_tests::{Node, Random, SecondMount};
 
 const ROUNDS: usize = 100;
+/// Turns of a writer whose file is read under locks.
+const LOCKED_TURNS: u64 = 500;
+const PAGE: usize = 4096;
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Two {
     second: SecondMount,
@@ -292,4 +298,104 @@ fn a_lock_taken_here_is_held_there() {
         worker.join().expect("no failure");
     }
     assert_eq!(text(&two.node.path("lock")), "200");
+}
+
+/// What a writer wrote last, and up to which turn each of its readers has looked.
+struct Turns {
+    state: Mutex<Turn>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Turn {
+    number: u64,
+    length: usize,
+    seen: [u64; 2],
+}
+
+impl Turns {
+    fn change(&self, change: impl FnOnce(&mut Turn)) {
+        change(&mut self.state.lock().expect("nobody failed"));
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, is_so: impl Fn(&Turn) -> bool) -> Turn {
+        let state = self.state.lock().expect("nobody failed");
+        let waited = self
+            .changed
+            .wait_timeout_while(state, DEADLINE, |turn| !is_so(turn));
+        let (turn, late) = waited.expect("nobody failed");
+        assert!(!late.timed_out(), "the other one does not go on");
+        *turn
+    }
+}
+
+fn opened(path: &Path) -> fs::File {
+    let file = fs::File::options().read(true).write(true).open(path);
+    file.expect("opened")
+}
+
+/// Under an exclusive lock it fills the file with the number of the turn, at a length of its own.
+fn rewrite_in_turns(path: &Path, turns: &Turns) {
+    let mut random = Random::new();
+    let file = opened(path);
+    for number in 1..=LOCKED_TURNS {
+        file.lock().expect("locked");
+        let length = 1 + random.below(40 * PAGE as u64) as usize;
+        let bytes = number.to_le_bytes().repeat(length.div_ceil(8));
+        for (page, bytes) in bytes[..length].chunks(PAGE).enumerate() {
+            file.write_all_at(bytes, (page * PAGE) as u64)
+                .expect("written");
+        }
+        file.set_len(length as u64).expect("cut");
+        turns.change(|turn| (turn.number, turn.length) = (number, length));
+        file.unlock().expect("unlocked");
+        turns.wait(|turn| turn.seen == [number; 2]);
+    }
+}
+
+/// Under a shared lock it reads from some page on to the end, without asking where that is.
+fn read_in_turns(path: &Path, turns: &Turns, me: usize) {
+    let mut random = Random::new();
+    let (file, mut page) = (opened(path), [0; PAGE]);
+    for number in 1..=LOCKED_TURNS {
+        turns.wait(|turn| turn.number == number);
+        file.lock_shared().expect("locked");
+        let length = turns.wait(|_| true).length as u64;
+        let mut at = random.below(length) / PAGE as u64 * PAGE as u64;
+        loop {
+            let read = file.read_at(&mut page, at).expect("readable");
+            let mut words = page[..read].chunks_exact(8);
+            let same = words.all(|word| word == number.to_le_bytes());
+            assert!(
+                same,
+                "turn {number}, {length} bytes: other bytes behind {at}"
+            );
+            at += read as u64;
+            if read == 0 {
+                break;
+            }
+        }
+        assert_eq!(at, length, "turn {number}: the end");
+        file.unlock().expect("unlocked");
+        turns.change(|turn| turn.seen[me] = number);
+    }
+}
+
+#[test]
+fn what_was_written_under_a_lock_is_there_for_the_next_holders() {
+    let two = Two::start();
+    fs::write(two.node.path("file"), "").expect("written");
+    let turns = Turns {
+        state: Mutex::default(),
+        changed: Condvar::new(),
+    };
+    let (here, there) = (two.node.path("file"), two.second.mount().join("file"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| rewrite_in_turns(&here, &turns));
+        for me in 0..2 {
+            let (there, turns) = (&there, &turns);
+            scope.spawn(move || read_in_turns(there, turns, me));
+        }
+    });
 }

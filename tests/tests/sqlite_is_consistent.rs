@@ -106,7 +106,6 @@ fn rollback_journal() {
 }
 
 #[test]
-#[ignore = "in one of about fifteen runs the reader found the database malformed"]
 fn rollback_journal_and_a_reader_on_another_mount() {
     works("delete", true, &[]);
 }

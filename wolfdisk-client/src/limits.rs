@@ -10,6 +10,8 @@ pub const CALL_DEADLINE: Duration = Duration::from_millis(limits::RECONNECT_DEAD
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Taken off every lifetime given to the kernel, which starts counting later than we do.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(50);
+/// After the kernel was given attributes anew it has taken them over: a program was woken up for that.
+pub const KERNEL_SETTLES_WITHIN: Duration = Duration::from_millis(20);
 /// Beyond the heartbeat, before an unanswered feed call counts as lost.
 pub const FEED_SLACK: Duration = Duration::from_secs(2);
 /// Pauses between attempts to reach a daemon that went away: short, since a restart takes moments.

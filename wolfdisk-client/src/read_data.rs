@@ -1,5 +1,7 @@
 //! The answer to a read: slices of mapped segments, cached bytes and zeroes, kept alive until dropped.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::cache::node::Reading;
@@ -9,6 +11,31 @@ use crate::error::{Error, Result};
 /// Zeroes that stand for holes.
 static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
 
+/// Where the file ends, as seen from the range that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    /// At or beyond the last byte asked for: the answer is whole.
+    #[default]
+    Beyond,
+    /// Within the range or right before it: the answer shows the very end.
+    Within,
+    /// Before the range: the answer is empty and does not show where.
+    Before,
+}
+
+impl End {
+    /// For a file of `size` bytes and the range `[from, to)`.
+    pub(crate) fn of(size: u64, from: u64, to: u64) -> End {
+        if size >= to {
+            End::Beyond
+        } else if size >= from {
+            End::Within
+        } else {
+            End::Before
+        }
+    }
+}
+
 /// Bytes of a file, in order, in one or more parts. Mapped parts hold their mapping: the bytes
 /// stay as they are for as long as this value lives. Drop it only after the kernel has its answer:
 /// until then the volume counts the read as under way.
@@ -17,7 +44,8 @@ pub struct ReadData {
     parts: Vec<Part>,
     length: usize,
     ino: u64,
-    _reading: Option<Reading>,
+    end: End,
+    reading: Option<Reading>,
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +61,8 @@ impl ReadData {
             parts: Vec::new(),
             length: 0,
             ino,
-            _reading: Some(reading),
+            end: End::default(),
+            reading: Some(reading),
         }
     }
 
@@ -50,6 +79,32 @@ impl ReadData {
     pub(crate) fn push_chunk(&mut self, bytes: ChunkBytes) {
         self.length += bytes.len();
         self.parts.push(Part::Chunk(bytes));
+    }
+
+    /// Notes where the file ends.
+    pub(crate) fn ends(&mut self, end: End) {
+        self.end = end;
+    }
+
+    /// A cache that takes the place asked for as the end of the file would be wrong: the end is before it,
+    /// and no answer has shown where since the cache was last told to forget.
+    pub fn misleads(&self) -> bool {
+        let known = |reading: &Reading| reading.is_end_known();
+        self.end == End::Before && !self.reading.as_ref().is_none_or(known)
+    }
+
+    /// Waits until this answer does not mislead any more, at the most `deadline`.
+    pub fn wait_for_end(&self, deadline: Duration) {
+        if let Some(reading) = self.reading.as_ref().filter(|_| self.misleads()) {
+            reading.wait_end_known(deadline);
+        }
+    }
+
+    /// The kernel has taken the answer.
+    pub fn taken(self) {
+        if let Some(reading) = self.reading.filter(|_| self.end == End::Within) {
+            reading.shown();
+        }
     }
 
     /// Gives the parts up again, keeping the read under way.

@@ -22,10 +22,16 @@ pub const THREADS_MIN: usize = 8;
 /// And so many for each core.
 pub const THREADS_PER_CORE: usize = 2;
 
+/// How long an empty answer from beyond the end of a file is held back for one that shows the end: that
+/// one is asked for just before it, unless a program reads from beyond the end only.
+pub const BEYOND_END_DEADLINE: Duration = Duration::from_millis(100);
+/// Such answers that are held back at once; each has a thread of its own. Readahead makes a few.
+pub const BEYOND_END_MAX: usize = 64;
+
 /// Lock requests that may wait at once; each has a thread of its own. More get `ENOLCK`.
 pub const LOCK_WAITERS_MAX: usize = 1024;
 /// Stack of a waiting thread: it only makes framed calls.
-pub const LOCK_WAITER_STACK_BYTES: usize = 256 * 1024;
+pub const WAITER_STACK_BYTES: usize = 256 * 1024;
 /// How often it is looked at whether who waits for a lock was sent a signal. A killed waiter must be
 /// gone within a second.
 pub const INTERRUPT_CHECK: Duration = Duration::from_millis(100);

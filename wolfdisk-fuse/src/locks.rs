@@ -18,7 +18,7 @@ use wolfdisk_client::{Error, LockKind, LockRequest};
 use crate::adapter::Refuse;
 use crate::caller::Caller;
 use crate::errno;
-use crate::limits::{INTERRUPT_CHECK, LOCK_WAITER_STACK_BYTES, LOCK_WAITERS_MAX};
+use crate::limits::{INTERRUPT_CHECK, LOCK_WAITERS_MAX, WAITER_STACK_BYTES};
 
 /// The kernel's end of a lock that reaches to the end of the file, whatever that will be.
 const KERNEL_END: u64 = i64::MAX as u64;
@@ -86,7 +86,7 @@ impl Waiters {
         // The reply goes along; if there is no thread it is dropped, which answers with an error.
         let spawned = std::thread::Builder::new()
             .name("lock-waiter".to_owned())
-            .stack_size(LOCK_WAITER_STACK_BYTES)
+            .stack_size(WAITER_STACK_BYTES)
             .spawn(move || {
                 let _place = place;
                 work(reply);

@@ -47,7 +47,7 @@ pub const FEED_RESEND: std::time::Duration = std::time::Duration::from_millis(70
 pub const FEED_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// A right that is taken within this time of its grant counts as an exchange.
 pub const DAMPING_SHORT: std::time::Duration = std::time::Duration::from_millis(500);
-/// So many exchanges make an inode go uncached. A build or an editor's save makes fewer.
+/// So many exchanges make an inode go uncached (the content of a file never does). A build or an editor's save makes fewer.
 pub const DAMPING_HITS: u32 = 16;
 /// How long it stays uncached: short enough that nobody notices when the contest is over.
 pub const DAMPING_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);

@@ -34,6 +34,11 @@ pub(crate) struct LockOwners {
 }
 
 impl LockOwners {
+    /// Nobody holds locks or asks for one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
     /// `owner` took a lock through `handle`, or is about to.
     pub(crate) fn took(&mut self, owner: u64, handle: HandleId) {
         let through = &mut self.owners.entry(owner).or_default().through;

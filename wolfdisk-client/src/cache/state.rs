@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wolfdisk_common::time::Timestamp;
@@ -42,9 +42,21 @@ pub(crate) struct WriteFailures {
     pub(crate) errno: i32,
 }
 
+/// Whether the kernel can be trusted with attributes for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Settling {
+    /// It was told to forget them and has not been given new ones.
+    Told,
+    /// It was given new ones a moment ago and takes them over until then.
+    Until(Instant),
+    #[default]
+    Settled,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct NodeState {
+    settling: Settling,
     pub(crate) attr: Option<Attr>,
     rights: u32,
     epoch: u64,
@@ -81,6 +93,8 @@ pub(crate) struct NodeState {
     pub(crate) pages_doomed: bool,
     /// Who took locks through this volume.
     pub(crate) lock_owners: LockOwners,
+    /// The greatest version at which such a lock was granted: nothing older may be served any more.
+    pub(crate) locked_at: u64,
     /// Content version as an open without rights was told.
     pub(crate) opened_content: Option<u64>,
     /// When the right to buffer writes was last asked for.
@@ -91,6 +105,7 @@ impl NodeState {
     /// Nothing is known; nothing older than `floor` will be learned.
     pub(crate) fn new(floor: u64, window: u64) -> NodeState {
         NodeState {
+            settling: Settling::default(),
             attr: None,
             rights: 0,
             epoch: 0,
@@ -115,6 +130,7 @@ impl NodeState {
             lowest_read: None,
             pages_doomed: false,
             lock_owners: LockOwners::default(),
+            locked_at: 0,
             opened_content: None,
             asked_to_write: None,
         }
@@ -132,6 +148,26 @@ impl NodeState {
         } else {
             None
         }
+    }
+
+    /// The same for the kernel, with how long it may rely on them. For a moment after it was told to forget
+    /// them, not at all: it marks new ones as valid before it takes the size over, and another
+    /// program that asked at that instant would be shown the old size.
+    pub(crate) fn give_attr(&mut self, lease: &Lease) -> Option<(Attr, Duration)> {
+        let attr = self.valid_attr(lease)?;
+        let now = Instant::now();
+        match self.settling {
+            Settling::Settled => return Some((attr, lease.kernel_lifetime())),
+            Settling::Told => self.settling = Settling::Until(now + limits::KERNEL_SETTLES_WITHIN),
+            Settling::Until(when) if when <= now => self.settling = Settling::Settled,
+            Settling::Until(_) => {}
+        }
+        Some((attr, Duration::ZERO))
+    }
+
+    /// The kernel is told to forget the attributes.
+    pub(crate) fn kernel_told(&mut self) {
+        self.settling = Settling::Told;
     }
 
     /// Attributes as this process sees them: buffered writes included.
@@ -308,6 +344,22 @@ impl NodeState {
         self.drop_rights(WRITE);
     }
 
+    /// Somebody may hold a lock through this volume.
+    pub(crate) fn is_locked(&self) -> bool {
+        !self.lock_owners.is_empty()
+    }
+
+    /// The content version that is relied on now, by right.
+    pub(crate) fn current_content(&self, lease: &Lease) -> Option<u64> {
+        let attr = self.attr.as_ref().filter(|_| self.has(ATTR | DATA, lease));
+        attr.map(|attr| attr.content_version.0)
+    }
+
+    /// The kernel may hold pages of another content than `current`.
+    pub(crate) fn may_hold_others(&self, current: Option<u64>) -> bool {
+        self.lowest_read.is_some() && self.lowest_read != current
+    }
+
     /// The version below which nothing is learned.
     #[cfg(test)]
     pub(crate) fn floor(&self) -> u64 {
@@ -338,8 +390,6 @@ impl NodeState {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use wolfdisk_common::ids::{Ino, Version};
 
     use super::*;
@@ -400,6 +450,22 @@ mod tests {
             state.valid_attr(&lease).map(|attr| attr.attr_version.0),
             Some(12)
         );
+    }
+
+    #[test]
+    fn the_kernel_keeps_no_attributes_right_after_it_was_told_to_forget_them() {
+        let (lease, asked) = live();
+        let mut state = NodeState::new(0, 4096);
+        assert!(state.learn(attr(1), ATTR, 1, asked, &lease));
+        let given = |state: &mut NodeState| state.give_attr(&lease).expect("valid").1;
+        assert!(!given(&mut state).is_zero());
+        state.kernel_told();
+        assert!(given(&mut state).is_zero(), "the first");
+        state.settling = Settling::Until(Instant::now() + Duration::from_secs(60));
+        assert!(given(&mut state).is_zero(), "and those at the same time");
+        state.settling = Settling::Until(Instant::now());
+        assert!(given(&mut state).is_zero());
+        assert!(!given(&mut state).is_zero(), "later ones are kept");
     }
 
     #[test]

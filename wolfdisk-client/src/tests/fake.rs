@@ -46,6 +46,8 @@ pub struct World {
     pub refusal: Option<Result<i32, Failure>>,
     /// Answers about this inode are worked out, but kept back.
     pub held: Option<u64>,
+    /// Maps of this inode are worked out, but kept back.
+    pub held_map: Option<u64>,
     /// Such answers that are waiting.
     pub holding: usize,
     /// Before a write is answered, all up to this number must be dropped.
@@ -79,6 +81,7 @@ impl Fake {
             retry_puts: 0,
             refusal: None,
             held: None,
+            held_map: None,
             holding: 0,
             barrier: 0,
             notices: Vec::new(),
@@ -127,15 +130,18 @@ impl Fake {
 
     /// Sends an invalidation.
     pub fn notify(&self, number: u64, version: u64, kind: Kind, ino: u64) {
-        self.with(|world| {
-            world.notices.push(Invalidation {
-                number,
-                version,
-                kind: kind.into(),
-                ino,
-                name: Bytes::new(),
-            });
+        self.send(Invalidation {
+            number,
+            version,
+            kind: kind.into(),
+            ino,
+            ..Invalidation::default()
         });
+    }
+
+    /// Sends an invalidation that says anything.
+    pub fn send(&self, invalidation: Invalidation) {
+        self.with(|world| world.notices.push(invalidation));
     }
 
     pub fn asked(&self, method: u8) -> usize {
@@ -182,7 +188,9 @@ impl Fake {
             7 => {
                 let request: MapRequest = parse(body);
                 live(&world, request.session)?;
-                framed::encode(&map(&world, &request))
+                let reply = map(&world, &request);
+                self.wait_while(world, |world| world.held_map == Some(request.ino));
+                framed::encode(&reply)
             }
             13 => framed::encode(&self.mutate(world, parse(body))?),
             14 => framed::encode(&SyncReply {
@@ -277,10 +285,14 @@ impl Fake {
         Ok(reply)
     }
 
-    fn keep_back(&self, mut world: MutexGuard<'_, World>, ino: u64) {
+    fn keep_back(&self, world: MutexGuard<'_, World>, ino: u64) {
+        self.wait_while(world, |world| world.held == Some(ino));
+    }
+
+    fn wait_while(&self, mut world: MutexGuard<'_, World>, held: impl Fn(&World) -> bool) {
         world.holding += 1;
         self.world.1.notify_all();
-        while world.held == Some(ino) {
+        while held(&world) {
             self.world.1.wait(&mut world);
         }
         world.holding -= 1;
@@ -421,6 +433,12 @@ impl Kernel {
     pub fn stick(&self, stuck: bool) {
         self.state.lock().1 = stuck;
         self.changed.notify_all();
+    }
+
+    /// How often it was told of `ino`.
+    pub fn told(&self, ino: u64) -> usize {
+        let state = self.state.lock();
+        state.0.iter().filter(|told| **told == ino).count()
     }
 
     /// Waits until it was told of `ino`, be it stuck or not.

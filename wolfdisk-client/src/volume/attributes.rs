@@ -23,13 +23,13 @@ impl Volume {
     /// `ENOENT` (`ESTALE`) if it is gone.
     pub fn getattr(&self, ino: Ino) -> Result<(Attr, Duration)> {
         let lease = &self.session.lease;
-        if let Some(attr) = self
+        if let Some(given) = self
             .table
             .get(ino)
-            .and_then(|node| node.state.lock().valid_attr(lease))
+            .and_then(|node| node.state.lock().give_attr(lease))
         {
             self.counters.count(Counter::AttrHits);
-            return Ok((attr, lease.kernel_lifetime()));
+            return Ok(given);
         }
         match self.ask_attr(ino) {
             Err(Error::Refused(errno)) => self
@@ -126,12 +126,15 @@ impl Volume {
             state.pieces.truncate(size);
             state.content_moved(attr.content_version.0);
         }
+        if change.size.is_some() {
+            node.size_is_told();
+        }
         if matches!(change.mtime, Some(SetTime::At(_) | SetTime::Now)) {
             state.local_mtime = None;
         }
         state.learn_own(attr.clone(), rights, version, asked, lease);
-        match (state.valid_attr(lease), attr) {
-            (Some(valid), _) => Ok((valid, lease.kernel_lifetime())),
+        match (state.give_attr(lease), attr) {
+            (Some(given), _) => Ok(given),
             (None, Some(attr)) => Ok((state.localize(&attr), Duration::ZERO)),
             (None, None) => {
                 drop(state);

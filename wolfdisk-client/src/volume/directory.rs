@@ -98,11 +98,11 @@ impl Volume {
         let valid = lease.kernel_lifetime();
         let entries = page.into_iter().map(|(name, target)| {
             let node = attributes.then(|| self.table.get(target.ino)).flatten();
-            let attr = node.and_then(|node| node.state.lock().valid_attr(lease));
-            let entry = attr.map(|attr| Entry {
+            let given = node.and_then(|node| node.state.lock().give_attr(lease));
+            let entry = given.map(|(attr, attr_valid)| Entry {
                 attr,
                 entry_valid: valid,
-                attr_valid: valid,
+                attr_valid,
             });
             DirItem {
                 name,

@@ -1,5 +1,6 @@
 //! What the volume does when the daemon says that something changed elsewhere.
 
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::Volume;
 use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, WRITE};
+use crate::listener::CacheListener;
 use crate::session::feed::{Follower, Told};
 
 /// Follows for as long as the volume lives.
@@ -128,6 +130,7 @@ impl Volume {
         let ino = Ino(invalidation.ino);
         let told = match invalidation.kind() {
             Kind::Name => self.tell_entry(ino, &invalidation.name),
+            Kind::Attr if invalidation.runs_out => true,
             Kind::Attr => self.tell_inode(ino, false),
             Kind::Data => self.tell_inode(ino, true),
             Kind::WriteBack => true,
@@ -159,37 +162,39 @@ impl Volume {
             .is_ok()
     }
 
-    pub(super) fn tell_inode(&self, ino: Ino, data: bool) -> bool {
+    fn tell_inode(&self, ino: Ino, data: bool) -> bool {
         let listener = self.listener.read().clone();
-        let told = listener.map_or(Ok(()), |listener| listener.invalidate_inode(ino, data));
-        let told = told
-            .inspect_err(|error| tracing::warn!(%ino, %error, "the kernel kept an inode"))
-            .is_ok();
-        if told
-            && data
-            && let Some(node) = self.table.get(ino)
-        {
-            let mut state = node.state.lock();
-            node.pages_dropped(&mut state);
-        }
-        told
+        let told = listener.map_or(Ok(()), |listener| match self.table.get(ino) {
+            Some(node) => tell(listener.as_ref(), &node, data),
+            None => listener.invalidate_inode(ino, data),
+        });
+        told.inspect_err(|error| tracing::warn!(%ino, %error, "the kernel kept an inode"))
+            .is_ok()
     }
 
     /// What was read or written without a right gets into the kernel's pages all the same, and nobody
-    /// would tell when it changes: the pages go as soon as the request is answered.
+    /// would tell when it changes: the pages go as soon as the request is answered. Not while locks are
+    /// held on the file, since the kernel believes no answer about a file's size while it is told to drop
+    /// pages: the next lock, the next open or the end of the locks takes them then.
     pub(super) fn drop_pages_soon(&self, node: &Arc<Node>) {
         let Some(listener) = self.listener.read().clone() else {
             return;
         };
-        if std::mem::replace(&mut node.state.lock().pages_doomed, true) {
-            return;
+        {
+            let mut state = node.state.lock();
+            if state.is_locked() || std::mem::replace(&mut state.pages_doomed, true) {
+                return;
+            }
         }
         let node = node.clone();
         self.notices.queue(move || {
-            node.state.lock().pages_doomed = false;
-            match listener.invalidate_inode(node.ino, true) {
-                Ok(()) => node.pages_dropped(&mut node.state.lock()),
-                Err(error) => tracing::warn!(ino = %node.ino, %error, "the kernel kept pages"),
+            let locked = {
+                let mut state = node.state.lock();
+                state.pages_doomed = false;
+                state.is_locked()
+            };
+            if !locked && let Err(error) = tell(listener.as_ref(), &node, true) {
+                tracing::warn!(ino = %node.ino, %error, "the kernel kept pages");
             }
         });
     }
@@ -232,4 +237,17 @@ impl Volume {
         }));
         (dropped, releasing.clone())
     }
+}
+
+/// Tells the kernel to forget the attributes of an inode that is known here, and with `data` its pages.
+pub(super) fn tell(listener: &dyn CacheListener, node: &Node, data: bool) -> io::Result<()> {
+    let _telling = node.telling();
+    if data {
+        node.pages_dropping(&mut node.state.lock());
+    }
+    let told = listener.invalidate_inode(node.ino, data);
+    if data && told.is_err() {
+        Node::pages_kept(&mut node.state.lock());
+    }
+    told
 }

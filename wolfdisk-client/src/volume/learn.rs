@@ -37,8 +37,8 @@ impl Volume {
         let rights = self.acceptable(attr.ino, rights, asked);
         let mut state = node.state.lock();
         let kept = state.learn(attr.clone(), rights, version, asked, lease);
-        match state.valid_attr(lease) {
-            Some(valid) if kept => (valid, lease.kernel_lifetime()),
+        match state.give_attr(lease) {
+            Some(given) if kept => given,
             _ => (state.localize(&attr), Duration::ZERO),
         }
     }
@@ -133,12 +133,12 @@ impl Volume {
     pub(super) fn entry_of(&self, attr: Attr, entry_valid: Duration) -> Entry {
         let lease = &self.session.lease;
         let node = self.node(attr.ino);
-        let state = node.state.lock();
-        match state.valid_attr(lease) {
-            Some(valid) => Entry {
-                attr: valid,
+        let mut state = node.state.lock();
+        match state.give_attr(lease) {
+            Some((attr, attr_valid)) => Entry {
+                attr,
                 entry_valid,
-                attr_valid: lease.kernel_lifetime(),
+                attr_valid,
             },
             None => Entry {
                 attr: state.localize(&attr),

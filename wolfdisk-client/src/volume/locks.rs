@@ -9,9 +9,9 @@ use wolfdisk_proto::v1::GetLockRequest;
 use wolfdisk_proto::v1::mutate_request::Op;
 
 use super::Volume;
+use super::follow::tell;
 use super::handles::Handle;
 use crate::cache::node::Node;
-use crate::cache::state::{ATTR, DATA};
 use crate::convert;
 use crate::counters::Counter;
 use crate::error::{Error, Result};
@@ -40,8 +40,11 @@ impl Volume {
             self.send_lock(&handle, &lock, 0)?;
             return saved.map(|_| ());
         }
+        if lock.kind == LockKind::Read && node.state.lock().is_locked() {
+            // It may be an exclusive lock that is given up for a shared one.
+            self.save(&handle, false)?;
+        }
         self.enter(node, id, lock.owner)?;
-        let before = node.state.lock().pieces_version();
         let wait_ms = match wait {
             LockWait::Free => limits::LOCK_WAIT_MS,
             LockWait::No | LockWait::Closed => 0,
@@ -50,7 +53,7 @@ impl Volume {
         loop {
             let left = node.state.lock().lock_owners.left();
             let refused = match self.send_lock(&handle, &lock, wait_ms) {
-                Ok(()) => return self.revalidate(node, before),
+                Ok(()) => return self.revalidate(node),
                 Err(Error::Refused(libc::EAGAIN)) => Error::Refused(libc::EAGAIN),
                 Err(error) => return Err(error),
             };
@@ -96,47 +99,50 @@ impl Volume {
 
     fn send_lock(&self, handle: &Handle, lock: &LockRequest, wait_ms: u32) -> Result<()> {
         let op = Op::Lock(convert::set_lock(handle.node.ino, lock, wait_ms));
-        let (_, asked) = self.session.mutate(&op, Manner::default())?;
+        let (reply, asked) = self.session.mutate(&op, Manner::default())?;
         if lock.kind != LockKind::Unlock {
             handle.check_locks(asked.session)?;
             handle.locked(asked.session);
+            let mut state = handle.node.state.lock();
+            state.locked_at = state.locked_at.max(reply.version);
         }
         Ok(())
     }
 
-    /// Before the lock is anybody's to rely on, what was cached without a right is compared with what
-    /// the file holds now.
-    fn revalidate(&self, node: &Arc<Node>, before: u64) -> Result<()> {
-        let current = {
+    /// Before the lock is anybody's to rely on, the kernel drops what it may hold of another content than
+    /// the file has now. Here, not later: see [`Volume::drop_pages_soon`].
+    fn revalidate(&self, node: &Arc<Node>) -> Result<()> {
+        let lease = &self.session.lease;
+        let known = node.state.lock().current_content(lease);
+        let current = match known {
+            Some(_) => known,
+            None => Some(self.ask_attr(node.ino)?.0.content_version.0),
+        };
+        let stale = {
             let state = node.state.lock();
-            state.attr.is_some() && state.has(ATTR | DATA, &self.session.lease)
+            state.may_hold_others(current) || state.pages_doomed
         };
-        if current {
-            return Ok(());
-        }
-        let (attr, _) = self.ask_attr(node.ino)?;
-        let pages = node.state.lock().lowest_read;
-        let changed =
-            attr.content_version.0 != before || pages.is_some_and(|pages| pages != before);
-        if !changed {
-            return Ok(());
-        }
-        // Nobody holds a folio of this file while it asks for a lock, so waiting here is safe.
         let listener = self.listener.read().clone();
-        let Some(listener) = listener else {
+        let Some(listener) = listener.filter(|_| stale) else {
             return Ok(());
         };
+        // Nobody holds a folio of this file while it asks for a lock, so waiting here is safe.
         let told = node.clone();
         let dropped = Arc::new(AtomicBool::new(false));
         let outcome = dropped.clone();
         self.notices.run(limits::NOTIFY_DEADLINE, move || {
-            if let Err(error) = listener.invalidate_inode(told.ino, true) {
-                tracing::warn!(ino = told.ino.0, %error, "the kernel kept pages of a locked file");
-                return;
+            // Somebody who got a lock at the same time may have seen to it, and reads by now.
+            let stale = told.state.lock().may_hold_others(current);
+            let result = match stale {
+                true => tell(listener.as_ref(), &told, true),
+                false => Ok(()),
+            };
+            match result {
+                Ok(()) => outcome.store(true, Ordering::Release),
+                Err(error) => {
+                    tracing::warn!(ino = %told.ino, %error, "the kernel kept pages of a locked file");
+                }
             }
-            let mut state = told.state.lock();
-            told.pages_dropped(&mut state);
-            outcome.store(true, Ordering::Release);
         });
         if dropped.load(Ordering::Acquire) {
             Ok(())
@@ -147,10 +153,12 @@ impl Volume {
 
     /// A descriptor was closed: releases whatever `owner` holds on the file; no call if that is nothing.
     pub(super) fn unlock_closed(&self, id: HandleId, handle: &Handle, owner: u64) -> Result<()> {
-        match handle.node.state.lock().lock_owners.closed(owner, id) {
-            true => self.unlock_all(handle, owner),
-            false => Ok(()),
+        if !handle.node.state.lock().lock_owners.closed(owner, id) {
+            return Ok(());
         }
+        let unlocked = self.unlock_all(handle, owner);
+        self.drop_pages_read_under_locks(&handle.node);
+        unlocked
     }
 
     /// The handle is closed: releases the locks of those who took theirs through no other.
@@ -162,8 +170,17 @@ impl Volume {
             first = first.and(self.unlock_all(handle, owner));
             node.state.lock().lock_owners.gone(owner);
             node.changed.notify_all();
+            self.drop_pages_read_under_locks(node);
         }
         first
+    }
+
+    /// Locks on the file are gone: see [`Volume::drop_pages_soon`].
+    fn drop_pages_read_under_locks(&self, node: &Arc<Node>) {
+        let current = node.state.lock().current_content(&self.session.lease);
+        if node.state.lock().may_hold_others(current) {
+            self.drop_pages_soon(node);
+        }
     }
 
     fn unlock_all(&self, handle: &Handle, owner: u64) -> Result<()> {

@@ -107,7 +107,7 @@ impl Volume {
         };
         let keep = current.is_some() && state.lowest_read == current;
         if !keep {
-            node.pages_dropped(&mut state);
+            node.pages_dropping(&mut state);
         }
         keep
     }

@@ -136,14 +136,14 @@ impl Volume {
     ) -> Result<Option<u64>> {
         while at < size {
             let end = size.min(at.saturating_add(limits::MAP_AHEAD_BYTES));
-            let pieces = self.pieces_of(node, at, end)?;
-            for piece in &pieces {
+            let found = self.pieces_of(node, at, end)?;
+            for piece in &found.pieces {
                 let is_data = !matches!(piece.source, Source::Hole { .. });
                 if is_data == (wanted == Wanted::Data) {
                     return Ok(Some(piece.offset));
                 }
             }
-            match pieces.last() {
+            match found.pieces.last() {
                 Some(last) => at = last.offset + last.length,
                 None => break,
             }

@@ -17,9 +17,17 @@ use crate::counters::Counter;
 use crate::data::pieces::{Piece, PieceMap, Source};
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::read_data::ReadData;
+use crate::read_data::{End, ReadData};
 use crate::session::Identity;
 use crate::types::HandleId;
+
+/// Where the bytes of a range are.
+pub(super) struct Found {
+    /// In order; cut at the end of the file.
+    pub(super) pieces: Vec<Piece>,
+    /// Where that was.
+    pub(super) size: u64,
+}
 
 /// What the memory says of a range.
 enum Look {
@@ -43,9 +51,10 @@ impl Volume {
         let mut failed = None;
         // A chunk can be gone because the file was changed since its map was read: once more, then.
         for _ in 0..2 {
-            let pieces = self.pieces_of(node, offset, end)?;
-            match self.gather(&handle, &pieces, &mut data) {
+            let found = self.pieces_of(node, offset, end)?;
+            match self.gather(&handle, &found.pieces, &mut data) {
                 Ok(()) => {
+                    data.ends(End::of(found.size, offset, end));
                     self.counters.add(Counter::BytesRead, data.len() as u64);
                     handle.read_to.store(end, Ordering::Relaxed);
                     return Ok(data);
@@ -64,10 +73,10 @@ impl Volume {
     }
 
     /// Where the bytes of `[from, to)` are, up to the end of the file.
-    pub(super) fn pieces_of(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Vec<Piece>> {
+    pub(super) fn pieces_of(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Found> {
         for _ in 0..limits::READ_ATTEMPTS {
-            if let Some(pieces) = self.try_pieces(node, from, to)? {
-                return Ok(pieces);
+            if let Some(found) = self.try_pieces(node, from, to)? {
+                return Ok(found);
             }
         }
         // Own commits overtook every answer: stop them for a moment.
@@ -76,15 +85,15 @@ impl Volume {
             .ok_or(Error::Malformed("maps older than what was committed"))
     }
 
-    fn try_pieces(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Option<Vec<Piece>>> {
+    fn try_pieces(&self, node: &Arc<Node>, from: u64, to: u64) -> Result<Option<Found>> {
         let missing = {
             let mut state = node.state.lock();
             if state.attr.is_some() && state.has(ATTR | DATA, &self.session.lease) {
                 match look(&state, from, to) {
                     Look::Whole(pieces) => {
-                        let version = state.pieces_version();
+                        let (version, size) = (state.pieces_version(), seen_size(&state));
                         Node::pages_filled(&mut state, version);
-                        return Ok(Some(pieces));
+                        return Ok(Some(Found { pieces, size }));
                     }
                     Look::Missing(at) => at,
                 }
@@ -100,38 +109,46 @@ impl Volume {
             return Ok(None); // the right went meanwhile: ask for all of it
         }
         self.drop_pages_soon(node);
-        self.uncached(node, &reply, from, to)
+        self.uncached(node, reply, from, to)
     }
 
-    /// Answers from a map that may not be kept. None if it is older than what was committed here.
+    /// Answers from a map that may not be kept, asking for more of it as long as it ends too early. None
+    /// if it is older than what was committed here or than a lock that was granted meanwhile, or if it
+    /// changed on the way.
     fn uncached(
         &self,
         node: &Node,
-        reply: &MapReply,
+        mut reply: MapReply,
         from: u64,
         to: u64,
-    ) -> Result<Option<Vec<Piece>>> {
+    ) -> Result<Option<Found>> {
+        let (size, content) = (reply.size, reply.content_version);
         let mut map = PieceMap::default();
-        convert::pieces(reply)?
-            .into_iter()
-            .for_each(|piece| map.set(piece));
+        loop {
+            convert::pieces(&reply)?
+                .into_iter()
+                .for_each(|piece| map.set(piece));
+            let covered = reply.covered_to;
+            if covered >= to.min(size) {
+                break;
+            }
+            if covered <= reply.offset {
+                return Err(Error::Malformed("a map that ends where it begins"));
+            }
+            (reply, _) = self.ask_map(node, covered, to)?;
+            if reply.content_version != content {
+                return Ok(None);
+            }
+        }
+        map.truncate(size);
         let mut state = node.state.lock();
-        if reply.version < state.own_version {
+        if reply.version < state.own_version.max(state.locked_at) {
             return Ok(None);
         }
-        Node::pages_filled(&mut state, reply.content_version);
-        let size = reply.size.max(state.unsaved_end().unwrap_or(0));
-        let covered = if reply.covered_to >= reply.size {
-            u64::MAX
-        } else {
-            reply.covered_to
-        };
-        if covered == u64::MAX {
-            map.truncate(reply.size);
-        }
-        let to = to.min(size).min(covered);
-        match overlay(&state, &map, from, to) {
-            Look::Whole(pieces) => Ok(Some(pieces)),
+        Node::pages_filled(&mut state, content);
+        let size = size.max(state.unsaved_end().unwrap_or(0));
+        match overlay(&state, &map, from, to.min(size)) {
+            Look::Whole(pieces) => Ok(Some(Found { pieces, size })),
             Look::Missing(_) => Err(Error::Malformed("a map with gaps")),
         }
     }
@@ -253,9 +270,13 @@ fn chunk_ids(pieces: &[Piece]) -> Vec<ChunkId> {
 
 /// What is known of `[from, to)`, cut at the end of the file as it is seen here.
 fn look(state: &NodeState, from: u64, to: u64) -> Look {
+    overlay(state, &state.pieces, from, to.min(seen_size(state)))
+}
+
+/// The size with what is not committed.
+fn seen_size(state: &NodeState) -> u64 {
     let size = state.attr.as_ref().map_or(0, |attr| attr.size);
-    let to = to.min(size.max(state.unsaved_end().unwrap_or(0)));
-    overlay(state, &state.pieces, from, to)
+    size.max(state.unsaved_end().unwrap_or(0))
 }
 
 /// `map` with what is not committed over it.

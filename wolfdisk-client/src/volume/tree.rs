@@ -75,17 +75,16 @@ impl Volume {
                 });
             }
             Known::Leads(target) => {
-                let attr = self
+                let given = self
                     .table
                     .get(target.ino)
-                    .and_then(|node| node.state.lock().valid_attr(lease));
-                if let Some(attr) = attr {
+                    .and_then(|node| node.state.lock().give_attr(lease));
+                if let Some((attr, attr_valid)) = given {
                     self.counters.count(Counter::NameHits);
-                    let valid = lease.kernel_lifetime();
                     return Ok(Lookup::Found(Entry {
                         attr,
-                        entry_valid: valid,
-                        attr_valid: valid,
+                        entry_valid: lease.kernel_lifetime(),
+                        attr_valid,
                     }));
                 }
             }

@@ -1,10 +1,6 @@
-//! Open files: opening, reading, writing, seeking, copying.
+//! Open files: opening, writing, seeking, copying. Reading has a file of its own.
 
-use std::cell::RefCell;
-
-use fuser::{
-    Errno, FileHandle, FopenFlags, ReplyCreate, ReplyData, ReplyLseek, ReplyOpen, ReplyWrite,
-};
+use fuser::{Errno, FileHandle, FopenFlags, ReplyCreate, ReplyLseek, ReplyOpen, ReplyWrite};
 use wolfdisk_client::{Error, HandleId, NewNode, OpenFlags, Opened};
 use wolfdisk_common::ids::Ino;
 
@@ -13,12 +9,6 @@ use super::answer::{GENERATION, both, failed};
 use super::nodes::has_set_id;
 use crate::caller::Caller;
 use crate::limits::WRITE_MAX_BYTES;
-
-thread_local! {
-    /// Where a read that comes in several pieces is put together. Grows to the largest read, once for
-    /// each thread that answers requests.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// What a write request says besides its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +84,7 @@ impl Adapter {
     /// Appending bypasses the page cache: the index picks the place, and the kernel would put the bytes
     /// where it believes the end to be. Not for set-id files: there the kernel clears the bits itself,
     /// but only before a write through the cache.
-    fn may_bypass(&self, raw: i32) -> bool {
+    pub(super) fn may_bypass(&self, raw: i32) -> bool {
         let appends = raw & libc::O_APPEND != 0 && raw & libc::O_ACCMODE != libc::O_RDONLY;
         appends && self.granted.direct_mmap
     }
@@ -129,25 +119,6 @@ impl Adapter {
             }
             Err(error) => failed(reply, "create", parent.0, &error),
         }
-    }
-
-    pub(super) fn read_file(
-        &self,
-        ino: Ino,
-        handle: HandleId,
-        offset: u64,
-        size: u32,
-        reply: ReplyData,
-    ) {
-        self.times.read(handle);
-        let data = match self.volume.read(handle, offset, size as usize) {
-            Ok(data) => data,
-            Err(error) => return failed(reply, "read", ino.0, &error),
-        };
-        SCRATCH.with_borrow_mut(|scratch| match data.contiguous(scratch) {
-            Ok(bytes) => reply.data(bytes),
-            Err(error) => failed(reply, "read", ino.0, &error),
-        });
     }
 
     pub(super) fn write_file(

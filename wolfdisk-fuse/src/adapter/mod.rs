@@ -8,6 +8,7 @@ mod directories;
 mod files;
 mod locking;
 mod nodes;
+mod reading;
 mod xattrs;
 
 use std::ffi::OsStr;
@@ -28,6 +29,7 @@ use wolfdisk_client::{FileKind, HandleId, Volume};
 
 pub use self::answer::Refuse;
 use self::directories::BufferGuess;
+use self::reading::Beyond;
 use crate::access_time::AccessTimes;
 use crate::attributes::ino;
 use crate::caller::Caller;
@@ -43,6 +45,7 @@ pub struct Adapter {
     freshness: Arc<Freshness>,
     times: Arc<AccessTimes>,
     waiters: Waiters,
+    beyond: Beyond,
     granted: Granted,
     buffer: BufferGuess,
     /// Every file is opened as if with `O_SYNC`.
@@ -64,6 +67,7 @@ impl Adapter {
             freshness,
             times,
             waiters: Waiters::default(),
+            beyond: Beyond::default(),
             granted: Granted::default(),
             buffer: BufferGuess::default(),
             sync: options.sync,
@@ -238,11 +242,11 @@ impl Filesystem for Adapter {
         fh: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.read_file(ino(number), handle(fh), offset, size, reply);
+        self.read_file(ino(number), handle(fh), (offset, size), flags.0, reply);
     }
 
     fn write(

@@ -332,6 +332,8 @@ pub enum Effect {
     Name { parent: Ino, name: FileName },
     /// Attributes, xattrs or ACLs.
     Attr { ino: Ino },
+    /// The access time alone, and not even the change time: somebody read it, some time ago.
+    AccessTime { ino: Ino },
     /// Content (and with it attributes).
     Data { ino: Ino },
     /// An inode is gone for good, or nothing holds it any more.

@@ -197,7 +197,9 @@ impl Coherence {
             // With this right the session may open it without asking.
             marks |= RightSet::OPENED;
         }
-        let allowed = peer.lease.holds(now) && self.damping.allows(ino, now);
+        // See the module of damping for why content is not concerned.
+        let allowed =
+            peer.lease.holds(now) && (rights.has(RightSet::DATA) || self.damping.allows(ino, now));
         let granted = if allowed { rights } else { RightSet::NONE };
         let added = granted | marks;
         if added != RightSet::NONE {
@@ -277,6 +279,8 @@ impl Coherence {
             let (ino, concerned, taken) = match effect {
                 Effect::Name { parent, .. } => (*parent, RightSet::NAMES, RightSet::NONE),
                 Effect::Attr { ino } => (*ino, RightSet::ATTR, RightSet::ATTR),
+                // The right stays: the kernel may keep what it has, and must be told of the next change.
+                Effect::AccessTime { ino } => (*ino, RightSet::ATTR, RightSet::NONE),
                 Effect::Data { ino } => {
                     let both = RightSet::ATTR | RightSet::DATA;
                     (*ino, both, both)
@@ -291,7 +295,8 @@ impl Coherence {
                 .collect();
             for (other, _) in others {
                 let (had, granted) = self.rights.take(other, ino, taken);
-                if had != RightSet::NONE && !matches!(effect, Effect::Gone { .. }) {
+                let kept = had == RightSet::NONE || had.has(RightSet::DATA);
+                if !kept && !matches!(effect, Effect::Gone { .. }) {
                     self.damping.taken(ino, granted, now);
                 }
                 let notice = match effect {
@@ -300,6 +305,7 @@ impl Coherence {
                         name: name.clone(),
                     },
                     Effect::Attr { ino } => Notice::Attr(*ino),
+                    Effect::AccessTime { ino } => Notice::AccessTime(*ino),
                     Effect::Data { ino } | Effect::Gone { ino } => Notice::Data(*ino),
                     Effect::Lock { .. } => continue,
                 };
@@ -480,5 +486,72 @@ pub fn merge(waits: &mut Vec<Wait>, wait: Wait) {
             other.written |= wait.written;
         }
         None => waits.push(wait),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READER: SessionId = SessionId(1);
+    const WRITER: SessionId = SessionId(2);
+    const FILE: Ino = Ino(5);
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn two_sessions() -> Coherence {
+        let mut coherence = Coherence::new(0);
+        for session in [READER, WRITER] {
+            coherence.open(session, NOW);
+            coherence.heartbeat(session, 0, 0, NOW).expect("known");
+        }
+        coherence
+    }
+
+    fn changed(coherence: &mut Coherence, effect: Effect, version: u64) -> usize {
+        let waits = coherence.changed(Some(WRITER), Version(version), &[effect], NOW);
+        waits.len()
+    }
+
+    #[test]
+    fn content_is_cached_however_contested_it_is() {
+        let mut coherence = two_sessions();
+        let wanted = RightSet::ATTR | RightSet::DATA;
+        for version in 1..=4 * u64::from(limits::DAMPING_HITS) {
+            let granted = coherence.grant(READER, FILE, wanted, Version(version), NOW);
+            assert_eq!(granted, wanted);
+            assert_eq!(
+                changed(&mut coherence, Effect::Data { ino: FILE }, version),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn attributes_alone_go_uncached_when_they_are_contested() {
+        let mut coherence = two_sessions();
+        let mut grant = |version| {
+            let granted = coherence.grant(READER, FILE, RightSet::ATTR, Version(version), NOW);
+            changed(&mut coherence, Effect::Attr { ino: FILE }, version);
+            granted
+        };
+        for version in 1..=u64::from(limits::DAMPING_HITS) {
+            assert_eq!(grant(version), RightSet::ATTR);
+        }
+        assert_eq!(grant(100), RightSet::NONE);
+    }
+
+    #[test]
+    fn an_access_time_leaves_the_right_so_that_the_next_change_is_told() {
+        let mut coherence = two_sessions();
+        coherence.grant(READER, FILE, RightSet::ATTR, Version(1), NOW);
+        assert_eq!(
+            changed(&mut coherence, Effect::AccessTime { ino: FILE }, 2),
+            1
+        );
+        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 3), 1);
+        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 4), 0);
+        let notices = coherence.outgoing(READER, 10, NOW);
+        let notices: Vec<_> = notices.into_iter().map(|item| item.notice).collect();
+        assert_eq!(notices, [Notice::AccessTime(FILE), Notice::Attr(FILE)]);
     }
 }

@@ -3,6 +3,10 @@
 //! A right that is taken shortly after it was granted cost more than it gave. After
 //! [`limits::DAMPING_HITS`] such exchanges in a row an inode goes uncached for a while: no rights are
 //! granted on it, so its mutations wait for nobody.
+//!
+//! Content is exempt. The kernel caches what a file holds whether a right covers it or not, and to take
+//! that away again behind the reader's back costs more than the exchange and disturbs the reader: while
+//! the kernel drops pages it believes no answer about the size of the file.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -24,6 +24,8 @@ pub enum Notice {
     },
     /// Attributes and xattrs.
     Attr(Ino),
+    /// Attributes; the kernel may keep them until their lifetime ends.
+    AccessTime(Ino),
     /// Attributes and data.
     Data(Ino),
     /// Flush, then write through.

@@ -34,6 +34,7 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         Some(_) => content::file(tx, ino)?,
         None => names::existing(tx, ino)?,
     };
+    let before = inode.clone();
     if let Some(size) = size {
         resize(tx, ino, &mut inode, *size)?;
     }
@@ -58,16 +59,29 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         inode.mtime = content::time_of(tx, *mtime);
     }
     inode.ctime = content::time_of(tx, ctime.unwrap_or(SetTime::Now));
-    tx.store_inode(ino, &mut inode);
-    tx.effect(if size.is_some() {
+    let effect = if size.is_some() {
         Effect::Data { ino }
+    } else if only_read(&before, &inode) {
+        Effect::AccessTime { ino }
     } else {
         Effect::Attr { ino }
-    });
+    };
+    tx.store_inode(ino, &mut inode);
+    tx.effect(effect);
     Ok(Answer {
         inodes: vec![ino],
         ..Answer::default()
     })
+}
+
+/// Nothing differs but the access time: a front-end kept one lazily. Whoever sets it otherwise changes
+/// the change time too.
+fn only_read(before: &Inode, after: &Inode) -> bool {
+    let read = Inode {
+        atime: after.atime,
+        ..before.clone()
+    };
+    read == *after
 }
 
 fn resize<R: Records>(tx: &mut Tx<'_, R>, ino: Ino, inode: &mut Inode, size: u64) -> Done {

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use wolfdisk_common::hash::chunk_id;
 use wolfdisk_common::ids::{Ino, NodeNumber, PutEpoch, Sequence, SessionId};
+use wolfdisk_common::time::Timestamp;
 
 use super::harness::{World, create, name, receipt, truncate, unlink, write};
 use crate::index::acl;
-use crate::index::op::{Effect, Kind, LockMode, Op, Origin, Receipt, WriteSource};
+use crate::index::op::{Effect, Kind, LockMode, Op, Origin, Receipt, SetTime, WriteSource};
 
 #[test]
 fn huge_maps_are_deleted_in_steps() {
@@ -460,4 +461,35 @@ fn what_is_left_of_sparse_chunks_moves_and_nothing_else() {
     assert_eq!(files.map(|ino| world.content(ino)), before);
     world.check();
     world.check_replay(world.log.len() / 2);
+}
+
+#[test]
+fn an_access_time_alone_is_told_apart_from_a_change_that_somebody_made() {
+    let mut world = World::new();
+    let ino = world.create(Ino::ROOT, "f", Kind::File);
+    let ctime = world
+        .index
+        .inode(ino)
+        .expect("read")
+        .expect("an inode")
+        .ctime;
+    let set = |atime, ctime| Op::SetAttr {
+        ino,
+        permissions: None,
+        uid: None,
+        gid: None,
+        size: None,
+        atime: Some(atime),
+        mtime: None,
+        ctime,
+        kill_suid: false,
+    };
+    let later = SetTime::At(Timestamp {
+        seconds: ctime.seconds + 5,
+        ..ctime
+    });
+    let kept = world.run(set(later, Some(SetTime::At(ctime))));
+    assert_eq!(kept.effects, [Effect::AccessTime { ino }]);
+    let made = world.run(set(SetTime::Now, None));
+    assert_eq!(made.effects, [Effect::Attr { ino }]);
 }

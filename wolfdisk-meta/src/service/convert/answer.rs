@@ -78,9 +78,10 @@ pub fn piece(piece: MapPiece) -> v1::Piece {
 /// A notice. `Everything` is told by the reply that carries it; the item stands for its number, so that it
 /// can be confirmed, and names an inode that does not exist.
 pub fn invalidation(item: Numbered) -> v1::Invalidation {
+    let runs_out = matches!(item.notice, Notice::AccessTime(_));
     let (kind, ino, name) = match item.notice {
         Notice::Name { parent, name } => (Kind::Name, parent, name.as_bytes().to_vec().into()),
-        Notice::Attr(ino) => (Kind::Attr, ino, bytes::Bytes::new()),
+        Notice::Attr(ino) | Notice::AccessTime(ino) => (Kind::Attr, ino, bytes::Bytes::new()),
         Notice::Data(ino) => (Kind::Data, ino, bytes::Bytes::new()),
         Notice::WriteBack(ino) => (Kind::WriteBack, ino, bytes::Bytes::new()),
         Notice::Directory(ino) => (Kind::Directory, ino, bytes::Bytes::new()),
@@ -92,5 +93,6 @@ pub fn invalidation(item: Numbered) -> v1::Invalidation {
         kind: kind as i32,
         ino: ino.0,
         name,
+        runs_out,
     }
 }
