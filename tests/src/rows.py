@@ -1,6 +1,6 @@
 """Carries out rows of system calls below one directory and prints what each call gave.
 
-Usage: actor.py DIRECTORY < ROWS. A row begins with a line "# name"; what follows is Python that uses the
+Usage: rows.py DIRECTORY [SAME-DIRECTORY-BY-ANOTHER-MOUNT] < ROWS. A row begins with a line "# name"; what follows is Python that uses the
 names below. Each row runs in a directory of its own. Calls do not raise: they print their outcome and
 return it, a failure as `Failed`. What would differ between two file systems that behave alike (inode and
 descriptor numbers, sizes of directories, the time of day) is not printed.
@@ -25,7 +25,7 @@ ROOT, ANN, BOB = 0, 1001, 1002
 USERS = {0: "root", 1001: "ann", 1002: "bob"}
 KINDS = ["file", "dir", "full", "symlink", "dangling", "fifo", "socket", "char", "block"]
 KIB, MIB = 1 << 10, 1 << 20
-BASE = os.getcwd()
+ROOT_DIRECTORY, OTHER_ROOT = sys.argv[1], sys.argv[-1]
 
 
 class Failed(int):
@@ -85,6 +85,11 @@ for name in ["unlink", "rmdir", "mkdir", "mkfifo", "symlink", "link", "rename", 
     globals()[name] = logged(getattr(os, name))
 listdir = logged(lambda path=".": sorted(os.listdir(path)))
 listdir.__name__ = "listdir"
+
+
+def elsewhere(name="."):
+    """The path of a name in the working directory by another mount, if there is one."""
+    return os.path.join(OTHER_ROOT, os.path.relpath(os.getcwd(), ROOT_DIRECTORY), name)
 
 
 def path(name):
@@ -162,12 +167,6 @@ def xattr_size(name, attribute, room, list=False):
     if list:
         return raw(LIBC.listxattr(path(name), buffer, room))
     return raw(LIBC.getxattr(path(name), path(attribute), buffer, room))
-
-
-def statx_of(name, flags=AT_SYMLINK_NOFOLLOW, mask=0xfff):
-    buffer = ctypes.create_string_buffer(256)
-    raw(LIBC.statx(AT_FDCWD, path(name), flags, mask, buffer))
-    return struct.unpack_from("IIQIIIHxxQQQQ", buffer.raw)
 
 
 def children(work):
@@ -389,6 +388,15 @@ def acls(name):
     st(name)
 
 
+@logged
+def statx(name, flags=AT_SYMLINK_NOFOLLOW, mask=0x7ff):
+    """The fields that a file system answers for, but for times, sizes of directories and numbers."""
+    buffer = ctypes.create_string_buffer(256)
+    raw(LIBC.statx(AT_FDCWD, path(name), flags, mask, buffer))
+    told, _, _, links, uid, gid, mode = struct.unpack_from("<IIQIIIH", buffer.raw)
+    return f"mask={told & 0x7ff:x} links={links} {uid}:{gid} {stat.filemode(mode)} device={struct.unpack_from('<II', buffer.raw, 128)}"
+
+
 def holes(fd):
     """Data and holes, at the grain of 4 KiB."""
     at, end, words = 0, os.fstat(fd).st_size, []
@@ -404,16 +412,35 @@ def holes(fd):
     say("   ", ", ".join(words) or "empty", f"of {end}")
 
 
+LIBC.opendir.restype = LIBC.readdir.restype = ctypes.c_void_p
+LIBC.telldir.restype, LIBC.seekdir.argtypes = ctypes.c_long, [ctypes.c_void_p, ctypes.c_long]
+for each in [LIBC.readdir, LIBC.telldir, LIBC.rewinddir, LIBC.closedir]:
+    each.argtypes = [ctypes.c_void_p]
+
+
+def one(stream):
+    """The next name of a directory stream of the C library; none at the end."""
+    entry = LIBC.readdir(stream)
+    return ctypes.string_at(entry + 19) if entry else None
+
+
+def getdents(fd, room=4096):
+    """Name, inode number, position and type of every entry."""
+    number, buffer = 217 if os.uname().machine == "x86_64" else 61, ctypes.create_string_buffer(room)
+    while count := raw(LIBC.syscall(number, fd, buffer, room)):
+        at = 0
+        while at < count:
+            ino, position, length, kind = struct.unpack_from("<QqHB", buffer.raw, at)
+            yield buffer.raw[at + 19:at + length].split(b"\0")[0], ino, position, kind
+            at += length
+
+
 def main():
-    global print
-    root, rows, number = sys.argv[1], sys.stdin.read(), 0
     os.umask(0o022)
-    for block in rows.split("\n# ")[1:]:
+    for number, block in enumerate(("\n" + sys.stdin.read()).split("\n# ")[1:], 1):
         name, _, body = block.partition("\n")
-        number += 1
-        where = os.path.join(root, f"row-{number}")
-        os.mkdir(where)
-        os.chmod(where, 0o755)
+        where = os.path.join(ROOT_DIRECTORY, f"row-{number}")
+        os.makedirs(where, 0o755, exist_ok=True)
         os.chdir(where)
         say(f"# {name}")
         exec(compile(body, name, "exec"), dict(globals()))

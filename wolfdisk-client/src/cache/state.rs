@@ -175,6 +175,11 @@ impl NodeState {
         let mut attr = attr.clone();
         if let Some(end) = self.unsaved_end() {
             attr.size = attr.size.max(end);
+            // Room that is written already, as with the delayed allocation of local file systems. What is
+            // overwritten is not told apart, so that only a file with holes can seem to take more.
+            let pending: usize = self.pending.iter().map(|pending| pending.length).sum();
+            let unsaved = (self.dirty.bytes() + pending) as u64;
+            attr.allocated = (attr.allocated + unsaved).min(attr.allocated.max(attr.size));
         }
         if let Some(mtime) = self.local_mtime {
             attr.mtime = mtime;
