@@ -12,6 +12,7 @@
 )]
 
 mod background;
+mod cell;
 mod command;
 mod mounts;
 mod node;
@@ -28,13 +29,14 @@ mod wait;
 mod watchdog;
 
 pub use background::Background;
+pub use cell::Cell;
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
 pub use processes::{
     Stopped, descendants, is_alive, kill_hard, open_descriptors, signal, vm_rss_bytes,
 };
-pub use programs::{program, public_programs, repository, tool};
+pub use programs::{installed, program, public_programs, repository, tool};
 pub use random::{Random, is_long_run};
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;

@@ -35,6 +35,22 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// A program of the machine by its path, also where ordinary users' `PATH` does not lead.
+pub fn installed(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    folders.extend(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    // Debian keeps the programs of each version of PostgreSQL apart.
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    folders.extend(versions.flatten().map(|version| version.path().join("bin")));
+    let mut found = folders.iter().map(|folder| folder.join(name));
+    found
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is not installed; run `cargo xtask test` once"))
+}
+
 /// All programs in a directory that every user may enter, which the target directory may not be.
 pub fn public_programs(scratch: &Scratch) -> PathBuf {
     let directory = scratch.directory("bin");

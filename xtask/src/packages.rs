@@ -1,11 +1,11 @@
 //! The programs that tests use, and the packages of the system that bring them.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::run::{Failure, output, succeeds};
 
-/// A program and the package that holds it, in Debian and in Fedora.
+/// A program, or a file below a library folder, and the package that holds it, in Debian and in Fedora.
 #[derive(Debug)]
 struct Need {
     program: &'static str,
@@ -34,6 +34,21 @@ const NEEDS: &[Need] = &[
     need("python3", "python3", "python3"),
     need("setpriv", "util-linux", "util-linux"),
     need("qemu-img", "qemu-utils", "qemu-img"),
+    need("rsync", "rsync", "rsync"),
+    need("initdb", "postgresql", "postgresql-server"),
+    need("pgbench", "postgresql", "postgresql-contrib"),
+    need("ip", "iproute2", "iproute"),
+    need("smbd", "samba", "samba"),
+    need("smbclient", "smbclient", "samba-client"),
+    need("samba/vfs/streams_xattr.so", "samba-vfs-modules", "samba"),
+    need("rpcbind", "rpcbind", "rpcbind"),
+    need("ganesha.nfsd", "nfs-ganesha", "nfs-ganesha"),
+    need(
+        "ganesha/libfsalvfs.so",
+        "nfs-ganesha-vfs",
+        "nfs-ganesha-vfs",
+    ),
+    need("nfs-cp", "libnfs-utils", "libnfs-utils"),
 ];
 
 /// For the tests of a mounted node alone: file-system suites of others.
@@ -127,9 +142,20 @@ fn as_root(program: &str) -> Result<Command, Failure> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Ordinary users often lack the last two, where some of the programs are.
-    let usual = ["/usr/sbin", "/sbin"].map(Into::into);
+    // Ordinary users often lack the first two, where some of the programs are.
+    let usual = ["/usr/sbin", "/sbin", "/usr/lib64"].map(PathBuf::from);
+    // Debian: libraries by architecture, PostgreSQL by version.
+    let libraries = folders_in("/usr/lib");
+    let versions = folders_in("/usr/lib/postgresql").map(|version| version.join("bin"));
     std::env::split_paths(&path)
         .chain(usual)
-        .any(|folder| Path::new(&folder).join(program).exists())
+        .chain(libraries)
+        .chain(versions)
+        .any(|folder| folder.join(program).exists())
+}
+
+/// What is in a folder; nothing if there is no such folder.
+fn folders_in(folder: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
 }
