@@ -70,6 +70,11 @@ impl Node {
         Telling(self)
     }
 
+    /// The kernel is being told to drop something right now, and may hold it still.
+    pub(crate) fn is_being_told(&self) -> bool {
+        self.tellings.load(Ordering::SeqCst) % 2 == 1
+    }
+
     /// The kernel learns the size from the answer to its own change of it.
     pub(crate) fn size_is_told(&self) {
         let now = self.tellings.load(Ordering::SeqCst);

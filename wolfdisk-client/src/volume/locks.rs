@@ -120,7 +120,7 @@ impl Volume {
         };
         let stale = {
             let state = node.state.lock();
-            state.may_hold_others(current) || state.pages_doomed
+            state.may_hold_others(current) || state.pages_doomed || node.is_being_told()
         };
         let listener = self.listener.read().clone();
         let Some(listener) = listener.filter(|_| stale) else {
