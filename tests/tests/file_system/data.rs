@@ -136,6 +136,10 @@ fn sparse_files_have_holes_up_to_the_largest_offset() {
     file.set_len(largest).expect("grown");
     file.write_all_at(b"!", largest - 1).expect("written");
     assert_eq!(file.metadata().expect("attributes").len(), largest);
+    // A hole of 8 EiB is crossed at once.
+    let last = (largest - 1) / 4096 * 4096;
+    assert_eq!(seek(hole, Whence::SeekData), Ok(last));
+    assert_eq!(seek(last, Whence::SeekHole), Ok(largest));
 
     fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 8192).expect("reserved");
     fallocate(&file, FallocateFlags::FALLOC_FL_ZERO_RANGE, data as i64, 2).expect("zeroed");

@@ -8,8 +8,9 @@ use wolfdisk_proto::v1::{CopyRange, Fallocate, MutateReply};
 
 use super::Volume;
 use crate::cache::node::Node;
+use crate::convert;
 use crate::data::blocks::{self, Wanted};
-use crate::data::pieces::Source;
+use crate::data::pieces::{Piece, Source};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::session::{Identity, Manner};
@@ -126,7 +127,8 @@ impl Volume {
         }
     }
 
-    /// The first byte from `at` on that is what is wanted; none if there is none before `size`.
+    /// The first byte from `at` on that is what is wanted; none if there is none before `size`. Looked
+    /// for in what is known of the next stretch, then in maps of all the rest: a hole can be long.
     fn find(
         &self,
         node: &Arc<Node>,
@@ -134,20 +136,28 @@ impl Volume {
         size: u64,
         wanted: Wanted,
     ) -> Result<Option<u64>> {
-        while at < size {
-            let end = size.min(at.saturating_add(limits::MAP_AHEAD_BYTES));
-            let found = self.pieces_of(node, at, end)?;
-            for piece in &found.pieces {
-                let is_data = !matches!(piece.source, Source::Hole { .. });
-                if is_data == (wanted == Wanted::Data) {
-                    return Ok(Some(piece.offset));
-                }
+        let is_wanted = |piece: &&Piece| {
+            let is_data = !matches!(piece.source, Source::Hole { .. });
+            is_data == (wanted == Wanted::Data)
+        };
+        let end = size.min(at.saturating_add(limits::MAP_AHEAD_BYTES));
+        let mut pieces = self.pieces_of(node, at, end)?.pieces;
+        loop {
+            if let Some(found) = pieces.iter().find(is_wanted) {
+                return Ok(Some(found.offset));
             }
-            match found.pieces.last() {
-                Some(last) => at = last.offset + last.length,
-                None => break,
+            let Some(last) = pieces.last() else {
+                return Ok(None);
+            };
+            let next = last.offset.saturating_add(last.length);
+            if next <= at {
+                return Err(Error::Malformed("a map that does not go on"));
             }
+            at = next;
+            if at >= size {
+                return Ok(None);
+            }
+            pieces = convert::pieces(&self.ask_map(node, at, size)?.0)?;
         }
-        Ok(None)
     }
 }

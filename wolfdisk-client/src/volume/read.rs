@@ -153,7 +153,7 @@ impl Volume {
         }
     }
 
-    fn ask_map(&self, node: &Node, from: u64, to: u64) -> Result<(MapReply, Identity)> {
+    pub(super) fn ask_map(&self, node: &Node, from: u64, to: u64) -> Result<(MapReply, Identity)> {
         let length = to.saturating_sub(from).max(limits::MAP_AHEAD_BYTES);
         let request = |session| MapRequest {
             session,
