@@ -80,6 +80,7 @@ impl Beyond {
                 count.fetch_sub(1, Ordering::AcqRel);
             });
         if let Err(error) = spawned {
+            self.count.fetch_sub(1, Ordering::AcqRel);
             tracing::warn!(%error, "no thread for an answer that has to wait");
         }
     }
