@@ -30,8 +30,12 @@ def wish(kind):
 
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# A handler in Python runs between two of its instructions: too late for a signal that comes just before
+# `select` sleeps. The wake-up descriptor is written to by the handler in C.
 reader, writer = os.pipe()
-signal.signal(signal.SIGTERM, lambda *_: os.write(writer, b"x"))
+os.set_blocking(writer, False)
+signal.set_wakeup_fd(writer)
+signal.signal(signal.SIGTERM, lambda *_: None)
 if wish("deaf") is not None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 journal(f"start {os.getpid()} {os.getpgrp()} {' '.join(sys.argv[1:])}")
