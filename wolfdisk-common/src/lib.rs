@@ -4,6 +4,7 @@
 //! all daemons agree on, the content hash, file names that have been checked, and the plumbing that
 //! every daemon starts and stops with.
 
+pub mod access;
 pub mod config;
 pub mod disk;
 pub mod exit;

@@ -31,6 +31,11 @@ impl Paths {
         Paths { data_dir, run_dir }
     }
 
+    /// The same with the sockets in another directory: for daemons that only their starter speaks to.
+    pub fn with_sockets_in(self, run_dir: PathBuf) -> Paths {
+        Paths { run_dir, ..self }
+    }
+
     /// The data directory itself.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir

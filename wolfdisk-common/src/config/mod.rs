@@ -18,5 +18,5 @@ pub use arguments::Arguments;
 pub use error::ConfigError;
 pub use example::example;
 pub use nearest::nearest;
-pub use settings::{Admin, Cache, Cluster, Config, Log, Mount, Node, Replication, S3};
+pub use settings::{Admin, Cache, Cluster, Config, Log, Mount, Node, Replication, S3, Scrub};
 pub use values::{Discovery, Election, Mode, Peer, Role, Secret};

@@ -69,6 +69,10 @@ pub(super) const SECTIONS: &[Section] = &[
         about: "Where the files appear on this machine.",
     },
     Section {
+        name: "scrub",
+        about: "Reading everything that is stored, to find damage before somebody needs the data.",
+    },
+    Section {
         name: "s3",
         about: "The S3 endpoint.",
     },
@@ -137,6 +141,14 @@ fields! {
     MOUNT_PATH: "mount" "path" = Preset::Depends("\"/mnt/wolfdisk\"", "this for root, ~/wolfdisk for others"), PATH;
     /// Whether other users than the one who mounts may enter; their rights are checked as anywhere.
     ALLOW_OTHER: "mount" "allow_other" = Preset::Is("true"), BOOL;
+
+    /// Whether wolfdisk-chunkd does it.
+    SCRUB_ENABLED: "scrub" "enabled" = Preset::Is("true"), BOOL;
+    /// How much of the disk it takes. At the default a terabyte takes 18 hours.
+    SCRUB_BYTES_PER_SECOND: "scrub" "bytes_per_second" = Preset::Is("16777216"),
+        "a whole number from 65536 to 10737418240";
+    /// From the beginning of one pass to that of the next; 0: one after the other.
+    SCRUB_INTERVAL_HOURS: "scrub" "interval_hours" = Preset::Is("336"), "a whole number from 0 to 8760";
 
     /// Whether this node answers S3.
     S3_ENABLED: "s3" "enabled" = Preset::Is("false"), BOOL;

@@ -28,6 +28,8 @@ pub struct Config {
     pub cache: Cache,
     /// `[mount]`.
     pub mount: Mount,
+    /// `[scrub]`.
+    pub scrub: Scrub,
     /// `[s3]`.
     pub s3: S3,
     /// `[admin]`.
@@ -98,6 +100,17 @@ pub struct Mount {
     pub path: PathBuf,
     /// Whether other users may enter.
     pub allow_other: bool,
+}
+
+/// Reading everything that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scrub {
+    /// Whether it is done.
+    pub enabled: bool,
+    /// At the most.
+    pub bytes_per_second: u64,
+    /// From the beginning of one pass to that of the next.
+    pub interval: Duration,
 }
 
 /// The S3 endpoint.
@@ -173,6 +186,7 @@ impl Config {
                 )?,
             },
             mount: mount(file, arguments.mount.as_deref())?,
+            scrub: scrub(file)?,
             s3: s3(file)?,
             admin: admin(file)?,
             log: Log {
@@ -249,6 +263,16 @@ fn mount(file: &File, argument: Option<&Path>) -> Result<Mount, ConfigError> {
             }
         },
         allow_other: file.required(&schema::ALLOW_OTHER, Value::as_bool)?,
+    })
+}
+
+fn scrub(file: &File) -> Result<Scrub, ConfigError> {
+    let bytes = values::number(64 << 10..=10 << 30);
+    let hours = file.required(&schema::SCRUB_INTERVAL_HOURS, values::number(0..=8760))?;
+    Ok(Scrub {
+        enabled: file.required(&schema::SCRUB_ENABLED, Value::as_bool)?,
+        bytes_per_second: file.required(&schema::SCRUB_BYTES_PER_SECOND, bytes)?,
+        interval: Duration::from_secs(hours * 3600),
     })
 }
 

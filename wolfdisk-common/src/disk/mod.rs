@@ -2,10 +2,12 @@
 //!
 //! [`real::RealDisk`] is the file system of this machine. [`crash::CrashDisk`] keeps everything in
 //! memory and can lose whatever was not synced, in any combination a power cut could produce; it also
-//! fails the n-th operation on request. Both pass one test suite.
+//! fails the n-th operation on request. [`shadow::ShadowDisk`] shows another disk and keeps what is written
+//! to itself. All pass one test suite.
 
 pub mod crash;
 pub mod real;
+pub mod shadow;
 
 use std::ffi::OsString;
 use std::io;
@@ -112,6 +114,10 @@ pub trait DiskFile: Send + Sync + 'static {
     fn sync_data(&self) -> io::Result<()>;
     /// The descriptor, where there is one: for mapping and for handing over.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Drops a range from the system's memory where nobody else uses it, so that the next read comes from
+    /// the medium. Only a hint: what is not dropped is read from memory.
+    fn forget(&self, _offset: u64, _length: u64) {}
 
     /// Reads exactly `room.len()` bytes.
     ///

@@ -119,4 +119,17 @@ impl DiskFile for RealFile {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.0.as_fd())
     }
+
+    fn forget(&self, offset: u64, length: u64) {
+        let (Ok(offset), Ok(length)) = (offset.try_into(), length.try_into()) else {
+            return;
+        };
+        // A hint that is refused changes nothing.
+        let _ = nix::fcntl::posix_fadvise(
+            &self.0,
+            offset,
+            length,
+            nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED,
+        );
+    }
 }

@@ -1,20 +1,23 @@
-//! One suite that both disks pass, and proof that the crash disk loses exactly what it may.
+//! One suite that all disks pass, and proof that the crash disk loses exactly what it may.
 
 use std::path::{Path, PathBuf};
 
 use super::crash::{CrashDisk, Operation};
 use super::real::RealDisk;
+use super::shadow::ShadowDisk;
 use super::*;
 
-fn on_both(test: impl Fn(&dyn Disk, &Path)) {
+fn on_all(test: impl Fn(&dyn Disk, &Path)) {
     let directory = tempfile::tempdir().unwrap();
     test(&RealDisk, &directory.path().join("d"));
     test(&CrashDisk::new(), Path::new("/d"));
+    let below = std::sync::Arc::new(CrashDisk::new());
+    test(&ShadowDisk::over(below), Path::new("/d"));
 }
 
 #[test]
 fn files_are_created_written_read_and_listed() {
-    on_both(|disk, d| {
+    on_all(|disk, d| {
         disk.create_dir_all(&d.join("a/b")).unwrap();
         disk.create_dir_all(&d.join("a/b")).unwrap();
         let path = d.join("f");
@@ -49,7 +52,7 @@ fn files_are_created_written_read_and_listed() {
 
 #[test]
 fn names_move_and_go_while_handles_stay() {
-    on_both(|disk, d| {
+    on_all(|disk, d| {
         disk.create_dir_all(d).unwrap();
         let (one, two) = (d.join("one"), d.join("two"));
         disk.open(&one, OpenMode::CreateNew)
@@ -79,7 +82,7 @@ fn names_move_and_go_while_handles_stay() {
 
 #[test]
 fn a_file_is_replaced_as_a_whole() {
-    on_both(|disk, d| {
+    on_all(|disk, d| {
         disk.create_dir_all(d).unwrap();
         let path = d.join("f");
         for text in [&b"first"[..], b"2", b"the third"] {
