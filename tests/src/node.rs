@@ -171,6 +171,11 @@ impl Node {
         self.up();
     }
 
+    /// What the next start is to go by.
+    pub fn plan(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// The root of the mount.
     pub fn mount(&self) -> &Path {
         &self.mount
@@ -224,6 +229,19 @@ impl Node {
         wait_within(DEADLINE, "a killed daemon is started again", || {
             !is_alive(pid) && self.pid(daemon) != pid
         });
+    }
+
+    /// `kill -9` of everything at once. The mount is taken off; [`Node::up`] starts it again.
+    pub fn crash(&mut self) {
+        let mut up = self.up.take().expect("the node runs");
+        let below = descendants(up.id());
+        kill_hard(up.id());
+        below.iter().for_each(|(pid, _)| kill_hard(*pid));
+        up.wait().expect("it was killed");
+        wait_until("all daemons are dead", || {
+            below.iter().all(|(pid, _)| !is_alive(*pid))
+        });
+        detach_below(self.scratch.path());
     }
 
     /// Another mount of the same node.

@@ -79,3 +79,18 @@ pub const REASONS_MAX: usize = 16;
 
 /// Descriptors asked of the system: one for each segment and connection.
 pub const DESCRIPTORS_WANTED: u64 = 1 << 20;
+
+/// Scrubbing reads about so much before it looks whether it is to stop or to pause.
+pub const SCRUB_STEP_BYTES: u64 = 4 * 1024 * 1024;
+/// How often the scrubbing thread looks whether there is something to do.
+pub const SCRUB_LOOK: Duration = Duration::from_millis(500);
+/// How much scrubbing a crash may make undone.
+pub const SCRUB_SAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// A pass that a tool asked for ends when the tool has not asked about it for so long.
+pub const SCRUB_RUN_FORSAKEN: Duration = Duration::from_secs(30);
+/// Damaged chunks that the scrub file names; further ones are found again.
+pub const SCRUB_FILE_CHUNKS_MAX: usize = 65_536;
+/// A longer scrub file is damaged.
+pub const SCRUB_FILE_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Damaged chunks in one answer.
+pub const DAMAGED_MAX: usize = 1024;

@@ -9,7 +9,7 @@ use wolfdisk_chunkd::cli::Cli;
 use wolfdisk_common::exit::{self, Exit};
 
 fn main() -> ExitCode {
-    let outcome = wolfdisk_chunkd::run::run(Cli::parse().into());
+    let outcome = wolfdisk_chunkd::run::run(&Cli::parse());
     // The error itself, not anyhow's wrapping of it: the exit code goes by its type.
     let outcome = outcome
         .map(|()| Exit::Ok)

@@ -8,8 +8,8 @@ use anyhow::Context;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use wolfdisk_common::config::{Arguments, Config};
-use wolfdisk_common::disk::real::RealDisk;
+use wolfdisk_common::access::Access;
+use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::one_line;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
@@ -20,11 +20,13 @@ use wolfdisk_proto::server::{self, Admission, Setup};
 use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
 use wolfdisk_proto::v1::{ChunkFramed, ChunkOverGrpc};
 
+use crate::cli::Cli;
 use crate::limits;
 use crate::pool::Pool;
 use crate::service::ChunkServer;
 use crate::store::{Options, Store};
-use crate::tasks::{OnFatal, Tasks};
+use crate::tasks::scrub::{Plan, Scrubber};
+use crate::tasks::{OnFatal, Tasks, Upkeep};
 
 /// Connections that wait for the gRPC server to take them.
 const GRPC_BACKLOG: usize = 16;
@@ -35,20 +37,21 @@ const EXIT_FAILED: i32 = 1;
 ///
 /// # Errors
 /// Why it could not start, or what broke.
-pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config = Config::load(&arguments)?;
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = Config::load(&cli.arguments())?;
+    let access = cli.access();
     telemetry::init(config.log.level);
     memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
-    let paths = config.paths();
+    let paths = access.paths(config.paths());
     let _lock = Lock::acquire(&paths.chunkd_lock())?;
     let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
     raise_descriptor_limit();
     let page_size = page_size()?;
     let volume = identity.volume.into_bytes();
     let store = Arc::new(Store::open(Options {
-        disk: Arc::new(RealDisk),
+        disk: access.disk(),
         dir: paths.chunks_dir(),
         volume,
         page_size,
@@ -59,10 +62,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         tracing::error!(error = one_line(error), "the chunk store ends");
         std::process::exit(EXIT_FAILED);
     });
-    let tasks = Tasks::start(store.clone(), fatal).context("cannot start threads")?;
+    let upkeep = match access.serves() {
+        true => Upkeep::All,
+        false => Upkeep::None,
+    };
+    let scrubber = Arc::new(Scrubber::new(&store, plan(&config, &access)));
+    let tasks = Tasks::start(store.clone(), scrubber.clone(), upkeep, fatal)
+        .context("cannot start threads")?;
     let pool = Pool::start().context("cannot start threads")?;
     let server = Arc::new(ChunkServer::new(
         store.clone(),
+        scrubber,
         pool,
         identity.number,
         volume,
@@ -86,6 +96,15 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     store.sync_to(store.end())?;
     store.checkpoint()?;
     served
+}
+
+/// A store that is inspected is read when the tool says so.
+fn plan(config: &Config, access: &Access) -> Plan {
+    let scrub = config.scrub;
+    Plan {
+        interval: (scrub.enabled && access.serves()).then_some(scrub.interval),
+        bytes_per_second: scrub.bytes_per_second,
+    }
 }
 
 async fn serve(path: &Path, service: Arc<ChunkServer>, shutdown: &Shutdown) -> anyhow::Result<()> {

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use wolfdisk_chunkd::pool::Pool;
 use wolfdisk_chunkd::service::ChunkServer;
 use wolfdisk_chunkd::store::{Options as StoreOptions, Store};
-use wolfdisk_chunkd::tasks::Tasks;
+use wolfdisk_chunkd::tasks::scrub::{Plan, Scrubber};
+use wolfdisk_chunkd::tasks::{Tasks, Upkeep};
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::hash::chunk_id;
 use wolfdisk_common::ids::NodeNumber;
@@ -46,9 +47,17 @@ impl Daemon {
         });
         let store = Arc::new(store.expect("a store"));
         let fatal = Arc::new(|error: &wolfdisk_chunkd::store::StoreError| panic!("{error}"));
-        let tasks = Tasks::start(store.clone(), fatal).expect("threads");
+        let plan = Plan {
+            interval: None,
+            bytes_per_second: 0,
+        };
+        let scrubber = Arc::new(Scrubber::new(&store, plan));
+        let tasks = Tasks::start(store.clone(), scrubber.clone(), Upkeep::All, fatal);
+        let tasks = tasks.expect("threads");
         let pool = Pool::start().expect("threads");
-        let server = Arc::new(ChunkServer::new(store, pool, NodeNumber(1), [1; 16], 4096));
+        let number = NodeNumber(1);
+        let server = ChunkServer::new(store, scrubber, pool, number, [1; 16], 4096);
+        let server = Arc::new(server);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -23,6 +23,10 @@ pub const GROUPS: &[Group] = &[
         about: "formatting, lints, dependencies, unit and property tests, models",
     },
     Group {
+        name: "crash",
+        about: "damage, kills and full disks: nothing is lost that was promised, and it is named",
+    },
+    Group {
         name: MOUNTED,
         about: "a mounted node as applications see it",
     },
@@ -89,6 +93,7 @@ mod tests {
     #[test]
     fn a_file_belongs_to_the_group_it_is_named_for() {
         assert_eq!(group_of("posix_locks"), "posix");
+        assert_eq!(group_of("crash_damage"), "crash");
         assert_eq!(group_of("second_mount"), "posix");
         // The unit group runs no file of that folder: none may be lost in it.
         assert_eq!(group_of("unit_of_measure"), "posix");

@@ -139,6 +139,18 @@ impl ChunkService for Toy {
         refused()
     }
 
+    async fn scrub(&self, _: &mut Call, _: v1::ScrubRequest) -> Result<v1::ScrubReply, Failure> {
+        refused()
+    }
+
+    async fn damaged(
+        &self,
+        _: &mut Call,
+        _: v1::DamagedRequest,
+    ) -> Result<v1::DamagedReply, Failure> {
+        refused()
+    }
+
     async fn status(&self, _: &mut Call, _: v1::Empty) -> Result<v1::ChunkStatus, Failure> {
         Err(Failure::Unavailable("still starting".into()))
     }

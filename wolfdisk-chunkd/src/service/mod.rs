@@ -8,6 +8,7 @@ mod failure;
 mod put;
 mod reading;
 mod reclaim;
+mod scrub;
 mod status;
 
 use std::sync::Arc;
@@ -24,10 +25,12 @@ pub use areas::Areas;
 use crate::limits;
 use crate::pool::Pool;
 use crate::store::Store;
+use crate::tasks::scrub::Scrubber;
 
 /// What answers; one for the process.
 pub struct ChunkServer {
     store: Arc<Store>,
+    scrubber: Arc<Scrubber>,
     pool: Pool,
     areas: Areas,
     in_flight: Arc<Semaphore>,
@@ -41,6 +44,7 @@ impl ChunkServer {
     /// A server for `store`.
     pub fn new(
         store: Arc<Store>,
+        scrubber: Arc<Scrubber>,
         pool: Pool,
         node: NodeNumber,
         volume: [u8; 16],
@@ -48,6 +52,7 @@ impl ChunkServer {
     ) -> Self {
         ChunkServer {
             store,
+            scrubber,
             pool,
             areas: Areas::default(),
             in_flight: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX_BYTES)),
@@ -175,5 +180,21 @@ impl v1::ChunkService for ChunkServer {
         _request: v1::Empty,
     ) -> Result<v1::CompactReply, Failure> {
         self.compact_now().await
+    }
+
+    async fn scrub(
+        &self,
+        _call: &mut Call,
+        request: v1::ScrubRequest,
+    ) -> Result<v1::ScrubReply, Failure> {
+        self.scrub_all(request)
+    }
+
+    async fn damaged(
+        &self,
+        _call: &mut Call,
+        request: v1::DamagedRequest,
+    ) -> Result<v1::DamagedReply, Failure> {
+        self.list_damaged(request)
     }
 }

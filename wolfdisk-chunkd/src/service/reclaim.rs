@@ -38,7 +38,8 @@ impl ChunkServer {
             .blocking(move |store| store.inventory(after, max, stamp_above, stamp_at_most))
             .await?;
         Ok(v1::InventoryReply {
-            ids: ids.iter().map(id_bytes).collect(),
+            ids: ids.iter().map(|(id, _)| id_bytes(id)).collect(),
+            lengths: ids.iter().map(|(_, length)| *length).collect(),
             end,
         })
     }

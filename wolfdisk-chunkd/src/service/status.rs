@@ -41,6 +41,9 @@ impl ChunkServer {
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
             reasons: summary.reasons,
+            scrub: Some(self.scrub_status()),
+            damaged_chunks: summary.damaged_chunks,
+            damage_revision: self.store.damage_revision(),
             release: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         })

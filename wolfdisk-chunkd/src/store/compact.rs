@@ -17,12 +17,13 @@ use wolfdisk_common::segment::{FILE_HEADER_BYTES, RecordHeader};
 use super::Store;
 use super::catalog::{Entry, prefix};
 use super::checkpoint::{self, Checkpoint, SegmentRow};
+use super::damage::Damage;
 use super::error::StoreError;
 use super::place::{Place, Position};
 use super::put::Admission;
 use super::scan::{Found, Scanner};
-use super::segment::{RecordFault, Segment};
-use super::state::{SegmentState, State, record_bytes};
+use super::segment::{Segment, Verdict};
+use super::state::{SegmentState, State, place_of, record_bytes};
 use crate::limits;
 
 /// What is known about earlier maintenance.
@@ -68,8 +69,12 @@ impl Store {
         // All or nothing: copies of half a segment would take room and free none.
         self.admit(self.live_bytes(segment.id), Admission::Compaction)?;
         let copies = self.copy_live(&segment, pace)?;
-        if let Some((_, last)) = copies.last() {
-            self.sync_to(Position::new(last.segment, last.end()))?;
+        let copied = copies
+            .last()
+            .map(|(_, last)| Position::new(last.segment, last.end()));
+        let superseded = self.superseded_until();
+        if let Some(last) = copied.into_iter().chain(superseded).max() {
+            self.sync_to(last)?;
         }
         let copied_bytes = copies.iter().map(|(_, to)| record_bytes(to)).sum();
         let mut state = self.state.lock();
@@ -87,13 +92,15 @@ impl Store {
                 .get(&segment.id)
                 .is_some_and(|segment| segment.damaged)
         {
+            // Until its damaged chunks are healed or freed.
+            let explained = state.damage.is_in(segment.id);
             if let Some(kept) = state.segments.get_mut(&segment.id) {
-                kept.damaged = true;
+                kept.damaged |= !explained;
             }
-            state.note(format!(
-                "segment {} holds damaged chunks and is kept",
-                segment.id
-            ));
+            tracing::warn!(
+                segment = segment.id.0,
+                "a segment holds damaged chunks and is kept"
+            );
             return Ok(None);
         }
         let gone = state.segments.remove(&segment.id);
@@ -155,12 +162,21 @@ impl Store {
             .iter()
             .filter(|(id, segment)| {
                 let closed = **id != highest && !tail.is_open(**id);
-                closed && !segment.damaged && Position::new(**id, segment.end) <= durable
+                let whole = !segment.damaged && !state.damage.is_in(**id);
+                closed && whole && Position::new(**id, segment.end) <= durable
             })
             .map(|(_, segment)| (live_percent(segment), segment))
             .filter(|(live, segment)| *live < percent || (many_short && segment.end < short))
             .min_by_key(|(live, _)| *live)
             .map(|(_, segment)| segment.segment.clone())
+    }
+
+    /// Forgets what is superseded by durable records; the position where the rest will be.
+    fn superseded_until(&self) -> Option<Position> {
+        let durable = self.watermark.durable().position;
+        let mut state = self.state.lock();
+        state.superseded.retain(|pair| pair.until() > durable);
+        state.superseded.iter().map(|pair| pair.until()).max()
     }
 
     fn live_bytes(&self, segment: SegmentId) -> u64 {
@@ -190,22 +206,26 @@ impl Store {
             let Found::Record(header) = found else {
                 continue;
             };
-            let Some(entry) = live_entry(&self.state.lock(), &header) else {
+            if live_entry(&self.state.lock(), &header).is_none() {
                 continue;
-            };
-            match segment.read_verified(&header) {
-                Ok((digest, bytes)) => {
+            }
+            match segment.inspect(&header) {
+                Verdict::Intact(digest, bytes) | Verdict::Salvageable(digest, bytes) => {
                     let (room, copy) = self.append(&digest, &[Bytes::from(bytes)])?;
                     self.finish(&room);
                     copies.push((header, copy));
                     pace(record_bytes(&copy));
                 }
-                Err(RecordFault::Damaged) => {
-                    if self.state.lock().quarantine(&entry, "found by compaction") {
+                Verdict::Damaged(ranges) => {
+                    let damage = Damage {
+                        id: header.id,
+                        length: header.length,
+                        ranges,
+                    };
+                    if self.state.lock().mark_damaged(&header, damage) {
                         self.counters.damaged_chunks.add(1);
                     }
                 }
-                Err(RecordFault::Io(error)) => return Err(StoreError::io(&segment.path)(error)),
             }
         }
         Ok(copies)
@@ -230,6 +250,7 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         let mut maintenance = self.maintenance.lock();
         let put_bytes = self.counters.put_bytes.get();
+        self.superseded_until();
         let position = self.tail.lock().settled();
         let (mut image, late) = snapshot(&self.state.lock(), position);
         self.sync_to(position)?;
@@ -255,11 +276,11 @@ type Late = Vec<(Entry, Arc<Segment>)>;
 
 /// The catalog as of `position`, and the chunks in it that were appended after.
 fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
-    let (chunks, late): (Vec<Entry>, Vec<Entry>) = state
+    let (mut chunks, late): (Vec<Entry>, Vec<Entry>) = state
         .catalog
         .iter()
         .partition(|entry| entry.place.position() < position);
-    let segments = state
+    let mut segments: Vec<SegmentRow> = state
         .segments
         .iter()
         .map(|(id, segment)| SegmentRow {
@@ -269,6 +290,20 @@ fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
             live_chunks: segment.live_chunks,
         })
         .collect();
+    // A start that does not find the later record needs the earlier one.
+    for pair in &state.superseded {
+        let old = place_of(&pair.old);
+        let between = old.position() < position && place_of(&pair.new).position() >= position;
+        if between && let Some(row) = segments.iter_mut().find(|row| row.id == old.segment) {
+            row.live_bytes += record_bytes(&pair.old);
+            row.live_chunks += 1;
+            chunks.push(Entry {
+                prefix: prefix(&pair.old.id),
+                place: old,
+                stamp: 0,
+            });
+        }
+    }
     let late = late
         .into_iter()
         .filter_map(|entry| {
@@ -287,7 +322,7 @@ fn snapshot(state: &State, position: Position) -> (Checkpoint, Late) {
     )
 }
 
-fn live_entry(state: &State, header: &RecordHeader) -> Option<Entry> {
+pub(super) fn live_entry(state: &State, header: &RecordHeader) -> Option<Entry> {
     let place = Place {
         segment: header.segment,
         offset: header.record_offset,
@@ -305,5 +340,52 @@ fn live_percent(segment: &SegmentState) -> u64 {
         0
     } else {
         (segment.live_bytes * 100 / size).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use wolfdisk_common::disk::crash::CrashDisk;
+
+    use super::super::{Admission, Options};
+    use super::*;
+    use crate::digest::Digest;
+
+    #[test]
+    fn a_checkpoint_names_what_was_superseded_until_the_new_record_is_durable() {
+        let disk = CrashDisk::new();
+        let open = || {
+            let store = Store::open(Options {
+                disk: Arc::new(disk.clone()),
+                dir: PathBuf::from("/c"),
+                volume: [1; 16],
+                page_size: 4096,
+                segment_bytes: None,
+            });
+            store.expect("a store")
+        };
+        let store = open();
+        let bytes = [5; 10_000];
+        let digest = Digest::of(&bytes);
+        let pieces = [Bytes::copy_from_slice(&bytes)];
+        let put = store.put(&digest, &pieces, Admission::Ordinary);
+        store.sync_to(put.expect("a put").position).expect("synced");
+        let old = store.find(&digest.id).expect("found").expect("it is here");
+        // A put that has entered its record but is not finished: a checkpoint ends before it.
+        let (_room, new) = store.append(&digest, &pieces).expect("appended");
+        assert!(store.state.lock().heal(&old.header, &new));
+        store.checkpoint().expect("a checkpoint");
+        drop(store);
+        // Nothing of it was synced.
+        for path in disk.files() {
+            if path.to_string_lossy().ends_with("00000001.seg") {
+                let cut = |bytes: &mut Vec<u8>| bytes.truncate(old.header.end() as usize);
+                disk.corrupt(&path, cut).expect("a segment");
+            }
+        }
+        let found = open().read(&digest.id, 0, 10_000).expect("the old record");
+        assert_eq!(found, bytes);
     }
 }

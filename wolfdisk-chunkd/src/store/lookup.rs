@@ -9,7 +9,8 @@ use wolfdisk_common::segment::RecordHeader;
 use super::Store;
 use super::error::StoreError;
 use super::segment::RecordFault;
-use super::state::Candidate;
+use super::state::{Candidate, place_of};
+use super::verify::Checked;
 
 /// Where a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +40,20 @@ pub(super) struct Hit {
 }
 
 impl Store {
-    /// Where a chunk is; none if it is not here.
+    /// Where a chunk is; none if it is not here, or nothing of it can be served.
     ///
     /// # Errors
     /// What the system says.
     pub fn locate(&self, id: &ChunkId) -> Result<Option<Location>, StoreError> {
-        Ok(self.find(id)?.map(|Hit { header, .. }| Location {
+        let Some(Hit { header, .. }) = self.find(id)? else {
+            return Ok(None);
+        };
+        let total = {
+            let state = self.state.lock();
+            let damage = state.damage.get(place_of(&header));
+            damage.is_some_and(super::damage::Damage::is_total)
+        };
+        Ok((!total).then_some(Location {
             segment: header.segment,
             record_offset: header.record_offset,
             payload_offset: header.payload_offset,
@@ -55,27 +64,42 @@ impl Store {
     /// Reads a range of a chunk and verifies the blocks it touches. Reads from the disk.
     ///
     /// # Errors
-    /// `NotFound`, `Range`, `Damaged` (the chunk is then no longer found), or what the system says.
+    /// `NotFound`, `Range`, `Damaged` (other ranges of the chunk may still be read), or what the system says.
     pub fn read(&self, id: &ChunkId, offset: u32, length: u32) -> Result<Vec<u8>, StoreError> {
-        let Some(Hit { candidate, header }) = self.find(id)? else {
-            return Err(StoreError::NotFound(*id));
-        };
-        if offset
-            .checked_add(length)
-            .is_none_or(|end| end > header.length)
-        {
-            return Err(StoreError::Range {
-                offset,
-                length,
-                size: header.length,
-            });
-        }
-        match candidate.segment.read(&header, offset, length) {
-            Ok(bytes) => Ok(bytes),
-            Err(RecordFault::Io(error)) => Err(StoreError::io(&candidate.segment.path)(error)),
-            Err(RecordFault::Damaged) => {
-                self.quarantine(&candidate, "a block does not match its checksum");
-                Err(StoreError::Damaged(*id))
+        loop {
+            let Some(hit) = self.find(id)? else {
+                return Err(StoreError::NotFound(*id));
+            };
+            let header = &hit.header;
+            if offset
+                .checked_add(length)
+                .is_none_or(|end| end > header.length)
+            {
+                return Err(StoreError::Range {
+                    offset,
+                    length,
+                    size: header.length,
+                });
+            }
+            let known = {
+                let state = self.state.lock();
+                let damage = state.damage.get(place_of(header));
+                damage.is_some_and(|damage| damage.touches(offset, length))
+            };
+            if known {
+                return Err(StoreError::Damaged(*id));
+            }
+            match hit.candidate.segment.read(header, offset, length) {
+                Ok(bytes) => return Ok(bytes),
+                Err(fault) => {
+                    tracing::debug!(%id, offset, %fault, "a read met damage");
+                    // What can be rebuilt is, and is then read where it is now.
+                    match self.verify(&hit) {
+                        Ok(Checked::Healed) => {}
+                        Err(error) if error.is_fatal() => return Err(error),
+                        Ok(_) | Err(_) => return Err(StoreError::Damaged(*id)),
+                    }
+                }
             }
         }
     }

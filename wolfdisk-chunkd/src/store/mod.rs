@@ -2,7 +2,8 @@
 //!
 //! Promises, to be kept over every crash:
 //! * what [`Store::put`] returned is intact once the durable position has passed the receipt's;
-//! * a chunk is never served unless its checksums match;
+//! * no byte is served unless its checksum matches; of a damaged chunk the other bytes still are, and a put of
+//!   its content heals it;
 //! * [`Store::free`] takes only chunks whose last put was at or before the swept epoch;
 //! * bytes of a segment that were ever named by [`Store::locate`] never change.
 //!
@@ -20,12 +21,14 @@ mod append;
 pub mod catalog;
 pub mod checkpoint;
 mod compact;
+pub mod damage;
 pub mod epoch;
 mod error;
 mod load;
 mod lookup;
 mod open;
 pub mod place;
+pub mod progress;
 mod put;
 mod reclaim;
 pub mod scan;
@@ -34,6 +37,7 @@ mod space;
 mod state;
 mod status;
 mod sync;
+mod verify;
 mod watermark;
 
 use std::path::PathBuf;
@@ -51,6 +55,7 @@ pub use space::Room;
 use state::State;
 pub use status::{Counters, Summary};
 pub use sync::Flushed;
+pub use verify::{Checked, Pass};
 pub use watermark::{Durable, Watermark};
 
 /// What a store needs to know before it is opened.

@@ -12,6 +12,7 @@ use super::lookup::Hit;
 use super::place::Position;
 use super::segment::RecordFault;
 use super::state::State;
+use super::verify::Checked;
 use crate::digest::Digest;
 
 /// How much of the disk a put may use.
@@ -38,6 +39,16 @@ pub struct Receipt {
     pub deduplicated: bool,
 }
 
+/// What the store knows of a chunk that is put.
+enum Known {
+    /// It is here, and stamped anew.
+    Here(Receipt),
+    /// It is here with bytes that are lost.
+    Damaged(Hit),
+    /// It is not here.
+    Absent,
+}
+
 impl Store {
     /// Stores a chunk, or finds that it is here. `pieces` are its bytes and `digest` was computed from them.
     /// Visible to all when it returns, durable when the durable position passes the receipt's.
@@ -53,7 +64,7 @@ impl Store {
         if self.watermark.durable().failed {
             return Err(StoreError::Failed);
         }
-        if let Some(receipt) = self.refresh(&digest.id)? {
+        if let Known::Here(receipt) = self.refresh(&digest.id)? {
             self.counters.deduplicated.add(1);
             return Ok(receipt);
         }
@@ -84,29 +95,31 @@ impl Store {
     }
 
     /// Stamps a chunk that is here with the current epoch: from now on no sweep of an earlier one takes it.
-    /// One whose bytes are not what they were is not here: the bytes at hand take its place.
-    fn refresh(&self, id: &ChunkId) -> Result<Option<Receipt>, StoreError> {
+    /// One whose bytes are not what they were is not here: the bytes at hand are to take its place.
+    fn refresh(&self, id: &ChunkId) -> Result<Known, StoreError> {
         loop {
             let hit = match self.find(id) {
                 Ok(Some(hit)) => hit,
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(Known::Absent),
                 // A bad sector: the bytes at hand are better than those on the disk.
                 Err(StoreError::Io { .. }) => {
                     self.drop_unreadable(id);
-                    return Ok(None);
+                    return Ok(Known::Absent);
                 }
                 Err(error) => return Err(error),
             };
-            if let Err(fault) = hit
+            let read = hit
                 .candidate
                 .segment
-                .read(&hit.header, 0, hit.header.length)
-            {
-                self.quarantine(&hit.candidate, &fault.to_string());
-                continue;
+                .read(&hit.header, 0, hit.header.length);
+            if read.is_err() {
+                match self.verify(&hit)? {
+                    Checked::Damaged => return Ok(Known::Damaged(hit)),
+                    Checked::Intact | Checked::Healed | Checked::Gone => continue,
+                }
             }
             if let Some(receipt) = stamp(&mut self.state.lock(), &hit) {
-                return Ok(Some(receipt));
+                return Ok(Known::Here(receipt));
             }
             // Freed or moved in between: look again.
         }
@@ -115,35 +128,39 @@ impl Store {
     /// Makes a new record the one that its chunk is found by, unless another put was faster: then that one
     /// counts and this one is garbage from the start.
     fn enter(&self, header: &RecordHeader, room: &Reservation) -> Result<Receipt, StoreError> {
+        let receipt = |epoch| Receipt {
+            id: header.id,
+            position: room.end(),
+            epoch,
+            deduplicated: false,
+        };
         loop {
             let mut state = self.state.lock();
             let rivals = state.catalog.candidates(prefix(&header.id)).count();
             if rivals == 0 {
                 state.insert(header);
-                let epoch = state.epoch;
-                return Ok(Receipt {
-                    id: header.id,
-                    position: room.end(),
-                    epoch,
-                    deduplicated: false,
-                });
+                return Ok(receipt(state.epoch));
             }
             drop(state);
-            if let Some(receipt) = self.refresh(&header.id)? {
-                return Ok(receipt);
-            }
+            let known = self.refresh(&header.id)?;
             let mut state = self.state.lock();
-            // Another chunk with the same first 8 bytes of its id; as long as none has come or gone, this
-            // one is not among them.
-            if state.catalog.candidates(prefix(&header.id)).count() == rivals {
-                state.insert(header);
-                let epoch = state.epoch;
-                return Ok(Receipt {
-                    id: header.id,
-                    position: room.end(),
-                    epoch,
-                    deduplicated: false,
-                });
+            match known {
+                Known::Here(receipt) => return Ok(receipt),
+                Known::Damaged(hit) => {
+                    if state.heal(&hit.header, header) {
+                        tracing::info!(id = %header.id, "a damaged chunk was put again and is whole");
+                        self.counters.healed_chunks.add(1);
+                        return Ok(receipt(state.epoch));
+                    }
+                }
+                // Another chunk with the same first 8 bytes of its id; as long as none has come or gone,
+                // this one is not among them.
+                Known::Absent => {
+                    if state.catalog.candidates(prefix(&header.id)).count() == rivals {
+                        state.insert(header);
+                        return Ok(receipt(state.epoch));
+                    }
+                }
             }
         }
     }

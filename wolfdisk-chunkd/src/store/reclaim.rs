@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// Up to `max` ids greater than `after`, ascending, of chunks stamped above `stamp_above` and at most
-    /// `stamp_at_most`; and whether these are the last. Reads a header for each.
+    /// `stamp_at_most`, with their lengths; and whether these are the last. Reads a header for each.
     ///
     /// # Errors
     /// What the system says.
@@ -54,14 +54,14 @@ impl Store {
         max: usize,
         stamp_above: u64,
         stamp_at_most: u64,
-    ) -> Result<(Vec<ChunkId>, bool), StoreError> {
+    ) -> Result<(Vec<(ChunkId, u32)>, bool), StoreError> {
         let stamps = (stamp_above, stamp_at_most);
         let mut from = after.as_ref().map_or(0, prefix);
         let mut ids = Vec::new();
         loop {
             let (candidates, next) = self.listed(from, max, stamps);
             for candidate in candidates {
-                ids.extend(self.id_of(&candidate)?.filter(|id| Some(*id) > after));
+                ids.extend(self.id_of(&candidate)?.filter(|(id, _)| Some(*id) > after));
             }
             let end = next.is_none();
             if end || ids.len() >= max {
@@ -98,9 +98,9 @@ impl Store {
         (candidates, next)
     }
 
-    fn id_of(&self, candidate: &Candidate) -> Result<Option<ChunkId>, StoreError> {
+    fn id_of(&self, candidate: &Candidate) -> Result<Option<(ChunkId, u32)>, StoreError> {
         match candidate.segment.header(candidate.entry.place.offset) {
-            Ok(header) => Ok(Some(header.id)),
+            Ok(header) => Ok(Some((header.id, header.length))),
             Err(RecordFault::Damaged) => {
                 self.quarantine(candidate, "its header does not match its checksum");
                 Ok(None)

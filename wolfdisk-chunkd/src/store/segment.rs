@@ -4,14 +4,16 @@
 //! holds it open or mapped.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
 use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::limits::BLOCK_SIZE_BYTES;
-use wolfdisk_common::segment::{FileHeader, RECORD_HEADER_BYTES, RecordHeader};
+use wolfdisk_common::segment::{FileHeader, RECORD_HEADER_BYTES, RecordHeader, blocks};
 
+use super::damage::ranges_of;
 use super::error::StoreError;
 use crate::digest::Digest;
 
@@ -34,6 +36,17 @@ pub enum RecordFault {
     /// What was read does not match its checksums, or is another record.
     #[error("checksum mismatch")]
     Damaged,
+}
+
+/// What a whole record turned out to be.
+#[derive(Debug)]
+pub enum Verdict {
+    /// All of it is what it was.
+    Intact(Digest, Vec<u8>),
+    /// The payload is, by its hash; the checksums beside it are not, and it must be stored anew.
+    Salvageable(Digest, Vec<u8>),
+    /// These ranges of the payload are lost.
+    Damaged(Vec<Range<u32>>),
 }
 
 /// The file name of a segment.
@@ -128,6 +141,41 @@ impl Segment {
             Ok((digest, bytes))
         } else {
             Err(RecordFault::Damaged)
+        }
+    }
+
+    /// Reads all of a record and tells what is left of it. A sector that cannot be read is damage like any
+    /// other.
+    pub fn inspect(&self, header: &RecordHeader) -> Verdict {
+        let payload = self.bytes(header.payload_offset, header.length as usize);
+        let lead = self.bytes(header.record_offset, header.tables_range().end);
+        let tables = lead.as_ref().ok().and_then(|lead| header.tables(lead).ok());
+        if let Ok(bytes) = payload {
+            let digest = Digest::of(&bytes);
+            if digest.id == header.id {
+                let whole = tables.is_some_and(|tables| tables.check(0, &bytes).is_ok());
+                return match whole {
+                    true => Verdict::Intact(digest, bytes),
+                    false => Verdict::Salvageable(digest, bytes),
+                };
+            }
+        }
+        let all = 0..header.length;
+        let Some(tables) = tables else {
+            return Verdict::Damaged(vec![all]);
+        };
+        let bad: Vec<usize> = (0..blocks(header.length))
+            .filter(|block| {
+                let start = block * BLOCK_SIZE_BYTES;
+                let count = BLOCK_SIZE_BYTES.min(header.length as usize - start);
+                let bytes = self.bytes(header.payload_offset + start as u64, count);
+                bytes.is_err() || bytes.is_ok_and(|bytes| tables.check(*block, &bytes).is_err())
+            })
+            .collect();
+        // The hash is wrong but no checksum is: then nothing tells which bytes to believe.
+        match bad.is_empty() {
+            true => Verdict::Damaged(vec![all]),
+            false => Verdict::Damaged(ranges_of(&bad, BLOCK_SIZE_BYTES, header.length)),
         }
     }
 

@@ -10,7 +10,8 @@ use wolfdisk_common::ids::{ChunkId, SegmentId};
 use wolfdisk_common::segment::RecordHeader;
 
 use super::catalog::{Catalog, Entry, STAMP_MAX, prefix};
-use super::place::Place;
+use super::damage::{Damage, DamageTable};
+use super::place::{Place, Position};
 use super::segment::Segment;
 use crate::limits;
 
@@ -24,7 +25,8 @@ pub struct SegmentState {
     pub live_bytes: u64,
     /// Live chunks.
     pub live_chunks: u64,
-    /// A chunk in it was found damaged: it is kept for whoever repairs, and not compacted.
+    /// Something in it is lost that no chunk of the catalog tells of: it is kept for whoever may still make
+    /// something of it, and not compacted.
     pub damaged: bool,
 }
 
@@ -32,6 +34,10 @@ pub struct SegmentState {
 pub struct State {
     pub catalog: Catalog,
     pub segments: BTreeMap<SegmentId, SegmentState>,
+    /// What of the catalog's chunks cannot be served.
+    pub damage: DamageTable,
+    /// Records whose chunks were stored anew by a record that may not be durable yet.
+    pub superseded: Vec<Superseded>,
     /// Every put answer carries it.
     pub epoch: u64,
     /// Epoch of the stamp 0.
@@ -40,11 +46,36 @@ pub struct State {
     pub reasons: Vec<String>,
 }
 
+/// A record that a later one of the same chunk has replaced. Until that one is durable, this one is what a
+/// crash would leave: a checkpoint that does not cover the later one names this one, and its segment stays.
+#[derive(Clone, Copy)]
+pub struct Superseded {
+    /// The record that was.
+    pub old: RecordHeader,
+    /// The one that is.
+    pub new: RecordHeader,
+}
+
+impl Superseded {
+    /// The old record is of no use once everything before this is durable.
+    pub fn until(&self) -> Position {
+        Position::new(self.new.segment, self.new.end())
+    }
+}
+
 /// A chunk in the catalog and its file.
 #[derive(Clone)]
 pub struct Candidate {
     pub entry: Entry,
     pub segment: Arc<Segment>,
+}
+
+/// Where a record is.
+pub fn place_of(header: &RecordHeader) -> Place {
+    Place {
+        segment: header.segment,
+        offset: header.record_offset,
+    }
 }
 
 /// Bytes that a record takes in its segment.
@@ -71,6 +102,8 @@ impl State {
         State {
             catalog: Catalog::for_chunks(chunks),
             segments: BTreeMap::new(),
+            damage: DamageTable::default(),
+            superseded: Vec::new(),
             epoch,
             stamp_base: epoch,
             reasons: Vec::new(),
@@ -116,13 +149,9 @@ impl State {
 
     /// Adds a chunk with the current stamp.
     pub fn insert(&mut self, header: &RecordHeader) {
-        let place = Place {
-            segment: header.segment,
-            offset: header.record_offset,
-        };
         self.catalog.insert(Entry {
             prefix: prefix(&header.id),
-            place,
+            place: place_of(header),
             stamp: self.stamp_now(),
         });
         self.count(header, 1);
@@ -130,12 +159,10 @@ impl State {
 
     /// Removes the chunk of this record; false if it has gone or moved.
     pub fn remove(&mut self, header: &RecordHeader) -> bool {
-        let place = Place {
-            segment: header.segment,
-            offset: header.record_offset,
-        };
+        let place = place_of(header);
         let removed = self.catalog.remove(prefix(&header.id), place).is_some();
         if removed {
+            self.damage.remove(place);
             self.count(header, -1);
         }
         removed
@@ -143,25 +170,75 @@ impl State {
 
     /// Moves a chunk from one record to another of the same id; false if it has gone or moved.
     pub fn relocate(&mut self, from: &RecordHeader, to: &RecordHeader) -> bool {
-        let place = |header: &RecordHeader| Place {
-            segment: header.segment,
-            offset: header.record_offset,
-        };
         let moved = self
             .catalog
-            .relocate(prefix(&from.id), place(from), place(to));
+            .relocate(prefix(&from.id), place_of(from), place_of(to));
         if moved {
+            self.damage.remove(place_of(from));
             self.count(from, -1);
             self.count(to, 1);
         }
         moved
     }
 
-    /// Takes a chunk out that cannot be served; its segment is kept as it is.
+    /// Puts a new record in the place of a damaged one of the same chunk; false if that has gone or moved. The
+    /// new one need not be durable yet, but its reservation must still be open.
+    pub fn supersede(&mut self, from: &RecordHeader, to: &RecordHeader) -> bool {
+        let moved = self.relocate(from, to);
+        if moved {
+            self.superseded.push(Superseded {
+                old: *from,
+                new: *to,
+            });
+        }
+        moved
+    }
+
+    /// As [`State::supersede`], with the stamp of a put.
+    pub fn heal(&mut self, from: &RecordHeader, to: &RecordHeader) -> bool {
+        let healed = self.supersede(from, to);
+        if healed {
+            let stamp = self.stamp_now();
+            self.catalog.stamp(prefix(&to.id), place_of(to), stamp);
+        }
+        healed
+    }
+
+    /// Notes which bytes of a chunk cannot be served; false if that was known, or the chunk has gone.
+    pub fn mark_damaged(&mut self, header: &RecordHeader, damage: Damage) -> bool {
+        let place = place_of(header);
+        let there = self
+            .catalog
+            .candidates(prefix(&header.id))
+            .any(|entry| entry.place == place);
+        let bytes = damage.bytes();
+        let news = there && self.damage.insert(place, damage);
+        if news {
+            let RecordHeader { id, segment, .. } = header;
+            tracing::warn!(%id, segment = segment.0, offset = place.offset, bytes, "a chunk is damaged");
+        }
+        news
+    }
+
+    /// The chunks in a range of a segment, by place.
+    pub fn entries_in(&self, segment: SegmentId, range: std::ops::Range<u64>) -> Vec<Candidate> {
+        let within = |place: Place| place.segment == segment && range.contains(&place.offset);
+        let mut found: Vec<Candidate> = self
+            .catalog
+            .iter()
+            .filter(|entry| within(entry.place))
+            .filter_map(|entry| self.candidate(entry))
+            .collect();
+        found.sort_by_key(|candidate| candidate.entry.place);
+        found
+    }
+
+    /// Takes a chunk out whose record says no more what it was; its segment is kept as it is.
     pub fn quarantine(&mut self, entry: &Entry, why: &str) -> bool {
         if self.catalog.remove(entry.prefix, entry.place).is_none() {
             return false;
         }
+        self.damage.remove(entry.place);
         if let Some(state) = self.segments.get_mut(&entry.place.segment) {
             state.damaged = true;
             state.live_chunks = state.live_chunks.saturating_sub(1);

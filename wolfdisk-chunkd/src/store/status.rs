@@ -57,8 +57,14 @@ counters! {
     compacted_bytes,
     /// Checkpoints written.
     checkpoints,
-    /// Chunks taken out because they are damaged.
+    /// Chunks found damaged.
     damaged_chunks,
+    /// Chunks that were damaged and are whole again: put anew, or stored anew from an intact payload.
+    healed_chunks,
+    /// Chunks that scrubbing and checks have read and compared with their id.
+    verified_chunks,
+    /// Bytes of them.
+    verified_bytes,
     /// Bytes cut off at the start: appends that a crash tore.
     torn_bytes,
     /// Bytes between records that are none.
@@ -82,6 +88,8 @@ pub struct Summary {
     pub epoch: u64,
     /// Everything appended before survives a power cut.
     pub durable: Position,
+    /// Chunks known to be damaged.
+    pub damaged_chunks: u64,
     /// What an operator should know.
     pub reasons: Vec<String>,
 }
@@ -94,7 +102,16 @@ impl Store {
         if self.full.load(Ordering::Relaxed) {
             reasons.push("the disk is full up to its reserve: new data is refused".to_owned());
         }
+        let damaged_chunks = state.damage.len() as u64;
+        if damaged_chunks > 0 {
+            let bytes: u64 = state.damage.iter().map(|(_, damage)| damage.bytes()).sum();
+            reasons.push(format!(
+                "{damaged_chunks} chunks are damaged, {bytes} bytes of them cannot be read; \
+                 see: wolfdiskctl check"
+            ));
+        }
         Summary {
+            damaged_chunks,
             chunks: state.catalog.len() as u64,
             live_bytes: state
                 .segments

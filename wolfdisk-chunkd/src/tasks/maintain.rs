@@ -23,7 +23,7 @@ impl Stop {
     }
 
     /// Waits, at most for `pause`. True if it is time to end.
-    fn wait(&self, pause: Duration) -> bool {
+    pub(super) fn wait(&self, pause: Duration) -> bool {
         let mut stopped = self.stopped.lock();
         if !*stopped {
             self.wake.wait_for(&mut stopped, pause);

@@ -308,7 +308,8 @@ impl World {
         let mut count = 0;
         loop {
             let listed = self.store().inventory(after, 3, 0, u64::MAX);
-            let (ids, end) = listed.map_err(|error| error.to_string())?;
+            let (listed, end) = listed.map_err(|error| error.to_string())?;
+            let ids: Vec<ChunkId> = listed.into_iter().map(|(id, _)| id).collect();
             if !ids.is_sorted()
                 || ids
                     .first()

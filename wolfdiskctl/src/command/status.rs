@@ -10,7 +10,7 @@ use wolfdisk_common::mounts;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::blocking::Pool;
 use wolfdisk_proto::call::Options;
-use wolfdisk_proto::v1::{Empty, MetaClient, MetaStatus};
+use wolfdisk_proto::v1::{Empty, MetaClient, MetaStatus, ScrubStatus};
 
 use crate::cli::Global;
 use crate::error::CtlError;
@@ -27,6 +27,7 @@ struct Status {
     nodes: Vec<Server>,
     mounts: Vec<Mount>,
     chunks: Chunks,
+    scrub: Option<Scrub>,
     capacity: Option<Capacity>,
     config: Option<String>,
     data_dir: String,
@@ -72,6 +73,26 @@ struct Mount {
 #[derive(Debug, Serialize)]
 struct Chunks {
     by_copies: std::collections::BTreeMap<String, u64>,
+    damaged: u64,
+}
+
+/// How scrubbing goes; times are seconds since 1970.
+#[derive(Debug, Serialize)]
+struct Scrub {
+    enabled: bool,
+    bytes_per_second: u64,
+    due_s: u64,
+    running: Option<ScrubPass>,
+    last: Option<ScrubPass>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScrubPass {
+    began_s: u64,
+    ended_s: Option<u64>,
+    bytes: u64,
+    damaged: Option<u64>,
+    healed: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,7 +155,14 @@ impl Status {
             (None, Err(error)) => reasons.push(error.to_string()),
             (None, Ok(_)) => reasons.push("no daemon runs".to_owned()),
             (Some(answer), _) => match &answer.chunkd {
-                Some(chunkd) => reasons.extend(chunkd.reasons.clone()),
+                // wolfdisk-meta passes on what it has heard itself.
+                Some(chunkd) => {
+                    let new = chunkd
+                        .reasons
+                        .iter()
+                        .filter(|it| !answer.reasons.contains(it));
+                    reasons.extend(new.cloned());
+                }
                 None => reasons.push("wolfdisk-chunkd does not answer".to_owned()),
             },
         }
@@ -165,7 +193,11 @@ impl Status {
                     .map(|chunkd| ("1".to_owned(), chunkd.chunks))
                     .into_iter()
                     .collect(),
+                damaged: chunkd.map_or(0, |chunkd| chunkd.damaged_chunks),
             },
+            scrub: chunkd
+                .and_then(|chunkd| chunkd.scrub.as_ref())
+                .map(Scrub::of),
             capacity: chunkd.map(|chunkd| Capacity {
                 total: chunkd.disk_total_bytes,
                 used: chunkd.segment_bytes,
@@ -210,6 +242,9 @@ impl Status {
                 bytes(capacity.total)
             ));
         }
+        if let Some(scrub) = &self.scrub {
+            lines.push(format!("scrub     {}", scrub.for_people()));
+        }
         lines.push(format!("data      {}", self.data_dir));
         lines.push(format!(
             "config    {}",
@@ -227,6 +262,66 @@ impl Status {
         }
         lines.push(String::new());
         lines.join("\n")
+    }
+}
+
+impl Scrub {
+    fn of(status: &ScrubStatus) -> Scrub {
+        Scrub {
+            enabled: status.enabled,
+            bytes_per_second: status.bytes_per_second,
+            due_s: status.due_s,
+            running: status.running.then_some(ScrubPass {
+                began_s: status.began_s,
+                ended_s: None,
+                bytes: status.done_bytes,
+                damaged: None,
+                healed: None,
+            }),
+            last: (status.last_ended_s > 0).then_some(ScrubPass {
+                began_s: status.last_began_s,
+                ended_s: Some(status.last_ended_s),
+                bytes: status.last_bytes,
+                damaged: Some(status.last_damaged),
+                healed: Some(status.last_healed),
+            }),
+        }
+    }
+
+    fn for_people(&self) -> String {
+        let now = match (&self.running, self.enabled) {
+            (Some(pass), _) => format!("under way, {} read", bytes(pass.bytes)),
+            (None, true) => format!("next {}", when(self.due_s)),
+            (None, false) => "off".to_owned(),
+        };
+        match &self.last {
+            None => format!("{now}; none has ended yet"),
+            Some(last) => format!(
+                "{now}; the last ended {}, {} read, {} chunks damaged",
+                when(last.ended_s.unwrap_or_default()),
+                bytes(last.bytes),
+                last.damaged.unwrap_or_default()
+            ),
+        }
+    }
+}
+
+/// A time, as a distance from now.
+fn when(time_s: u64) -> String {
+    const HOUR_S: u64 = 3600;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let distance = now.abs_diff(time_s);
+    let amount = match distance {
+        0..60 => format!("{distance} s"),
+        60..HOUR_S => format!("{} min", distance / 60),
+        _ if distance < 48 * HOUR_S => format!("{} h", distance / HOUR_S),
+        _ => format!("{} days", distance / (24 * HOUR_S)),
+    };
+    match time_s > now {
+        true => format!("in {amount}"),
+        false => format!("{amount} ago"),
     }
 }
 

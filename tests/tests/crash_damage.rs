@@ -1,0 +1,138 @@
+//! Damaged bytes of chunks, at rest and under a running node: exactly they are refused, also after a
+//! restart; they are found without anybody reading them; writing the same content once more heals them.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use wolfdisk_tests::{Node, Plan, Random, program, wait_until};
+
+const BLOCK: usize = 4096;
+const FILE_BYTES: usize = 1 << 20;
+
+/// Where a block of content lies in the segments of a node.
+fn place_of(node: &Node, block: &[u8]) -> (PathBuf, u64) {
+    let folder = node.data().join("chunks");
+    for entry in fs::read_dir(&folder).expect("the chunks") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|end| end == "seg") {
+            let bytes = fs::read(&path).expect("a segment");
+            let found = bytes
+                .windows(block.len())
+                .position(|window| window == block);
+            if let Some(at) = found {
+                return (path, at as u64);
+            }
+        }
+    }
+    panic!("the content is in no segment");
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .expect("a segment");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("read");
+    file.write_all_at(&[byte[0] ^ 16], at).expect("written");
+    file.sync_all().expect("synced");
+}
+
+/// Damages these blocks of a file's content.
+fn damage(node: &Node, content: &[u8], blocks: &[usize]) {
+    for block in blocks {
+        let (path, at) = place_of(node, &content[block * BLOCK..(block + 1) * BLOCK]);
+        flip(&path, at + 99);
+    }
+}
+
+/// A node with one file, whose content nobody has in memory.
+fn with_file(plan: Plan) -> (Node, Vec<u8>) {
+    let mut node = Node::start_as(plan);
+    let content = Random::new().bytes(FILE_BYTES);
+    write(&node.path("file"), &content);
+    node.restart();
+    (node, content)
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::write(path, content).expect("written");
+    let file = fs::File::open(path).expect("opened");
+    file.sync_all().expect("synced");
+}
+
+/// Reads a file block by block: which are refused, all with `EIO`. The others are right.
+fn refused(path: &Path, content: &[u8]) -> Vec<usize> {
+    let file = fs::File::open(path).expect("opened");
+    let blocks = content.chunks(BLOCK).enumerate();
+    let mut refused = Vec::new();
+    for (number, expected) in blocks {
+        let mut found = vec![0; expected.len()];
+        match file.read_exact_at(&mut found, (number * BLOCK) as u64) {
+            Ok(()) => assert!(found == expected, "block {number} has wrong bytes"),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(libc::EIO), "block {number}");
+                refused.push(number);
+            }
+        }
+    }
+    refused
+}
+
+fn status(node: &Node) -> (i32, serde_json::Value) {
+    let output = std::process::Command::new(program("wolfdiskctl"))
+        .args(["status", "--json", "--data-dir"])
+        .arg(node.data())
+        .output()
+        .expect("wolfdiskctl");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let value = serde_json::from_str(&text).expect("JSON");
+    (output.status.code().unwrap_or(-1), value)
+}
+
+#[test]
+fn exactly_the_damaged_blocks_are_refused_and_writing_the_content_again_heals() {
+    let (mut node, content) = with_file(Plan::default());
+    let path = node.path("file");
+    let bad = [3, 100, 101, 255];
+    damage(&node, &content, &bad);
+    assert_eq!(refused(&path, &content), bad);
+    wait_until("the damage is in the status", || {
+        let (code, status) = status(&node);
+        code == 4 && status["chunks"]["damaged"] == 1
+    });
+    node.restart();
+    assert_eq!(status(&node).1["chunks"]["damaged"], 1);
+    assert_eq!(refused(&path, &content), bad);
+
+    write(&node.path("again"), &content);
+    node.restart();
+    assert_eq!(refused(&path, &content), [0; 0]);
+    assert_eq!(refused(&node.path("again"), &content), [0; 0]);
+    wait_until("all is well", || status(&node).0 == 0);
+}
+
+#[test]
+fn scrubbing_finds_what_nobody_reads() {
+    let (mut node, content) = with_file(Plan::default());
+    node.stop();
+    damage(&node, &content, &[77]);
+    let config = node.scratch().path().join("config.toml");
+    fs::write(
+        &config,
+        "[scrub]\ninterval_hours = 0\nbytes_per_second = 1073741824\n",
+    )
+    .expect("written");
+    node.plan().arguments = vec!["--config".into(), config.into()];
+    node.up();
+    wait_until("scrubbing finds the damage", || {
+        status(&node).1["chunks"]["damaged"] == 1
+    });
+    wait_until("a pass ends", || {
+        let scrub = &status(&node).1["scrub"];
+        scrub["last"]["damaged"] == 1 && scrub["last"]["bytes"].as_u64() >= Some(FILE_BYTES as u64)
+    });
+    assert_eq!(refused(&node.path("file"), &content), [77]);
+}
