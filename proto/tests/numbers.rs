@@ -22,6 +22,7 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "sync",
         "status",
         "make_room",
+        "check",
     ];
     let chunk = [
         "hello",

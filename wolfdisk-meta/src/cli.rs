@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use wolfdisk_common::access::Access;
 use wolfdisk_common::config::Arguments;
 
 /// The WolfDisk index daemon.
@@ -16,14 +17,32 @@ pub struct Cli {
     /// Data directory, instead of the configured one.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Serve for a check at a socket in this directory and leave the data as it is. For wolfdiskctl.
+    #[arg(long, value_name = "DIR")]
+    inspect: Option<PathBuf>,
+    /// With --inspect: what is asked for may be repaired.
+    #[arg(long, requires = "inspect")]
+    repair: bool,
 }
 
-impl From<Cli> for Arguments {
-    fn from(cli: Cli) -> Arguments {
+impl Cli {
+    /// What the command line says about the configuration.
+    pub fn arguments(&self) -> Arguments {
         Arguments {
-            config: cli.config,
-            data_dir: cli.data_dir,
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
             ..Arguments::default()
+        }
+    }
+
+    /// How the data is opened.
+    pub fn access(&self) -> Access {
+        match &self.inspect {
+            None => Access::Serve,
+            Some(sockets) => Access::Inspect {
+                sockets: sockets.clone(),
+                repair: self.repair,
+            },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The index of a WolfDisk volume: a versioned state machine over a log, and the daemon that serves it.
 
 pub mod budget;
+pub mod check;
 pub mod cli;
 pub mod consensus;
 pub mod index;

@@ -158,3 +158,22 @@ pub const FREE_AT_ONCE: usize = 1024;
 pub const REAP_STEP_EXTENTS: u32 = 1024;
 /// How long a stop waits for answers under way.
 pub const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Repairs of one check; further ones are found by the next. Each takes about 200 bytes of memory.
+pub const REPAIRS_MAX: usize = 100_000;
+/// Findings that a check keeps; further ones are counted.
+pub const FINDINGS_MAX: usize = 10_000;
+/// Findings in one answer.
+pub const FINDINGS_AT_ONCE: usize = 256;
+/// A check that nobody asked about for so long ends.
+pub const CHECK_FORSAKEN: std::time::Duration = std::time::Duration::from_secs(30);
+/// After so many records a check says how far it is, and looks whether it is to end.
+pub const CHECK_STEP_RECORDS: u64 = 1024;
+/// How long a check waits for the checkpoint that it reads.
+pub const CHECK_CHECKPOINT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+/// Damaged chunks asked for in one call.
+pub const DAMAGED_AT_ONCE: u32 = 1024;
+/// Chunks compared with the index in one call: the store reads a header for each, at worst from a cold disk.
+pub const INVENTORY_AT_ONCE: u32 = 256;
+/// Files that the status names when they cannot be read whole.
+pub const DAMAGED_FILES_SHOWN: usize = 8;

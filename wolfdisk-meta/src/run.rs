@@ -4,15 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use wolfdisk_common::config::{Arguments, Config};
+use wolfdisk_common::access::Access;
+use wolfdisk_common::config::Config;
 use wolfdisk_common::disk::Disk;
-use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
 use wolfdisk_common::{memory, notify, telemetry};
 
+use crate::cli::Cli;
 use crate::consensus::Replication;
 use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
@@ -27,16 +28,17 @@ use crate::tasks::{checkpoint, expire, reap};
 ///
 /// # Errors
 /// Why it could not start, or what broke.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(arguments)?;
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
+    let config = Config::load(&cli.arguments())?;
+    let access = cli.access();
     telemetry::init(config.log.level);
     memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
-    let paths = config.paths();
+    let paths = access.paths(config.paths());
     let _lock = Lock::acquire(&paths.meta_lock())?;
     let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let disk = access.disk();
     let service = open(&disk, &paths.meta_dir(), &identity, &config)?;
     paths
         .create_run_dir()
@@ -44,12 +46,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let socket = paths.meta_socket();
     let around = Surroundings {
         chunkd_socket: paths.chunkd_socket(),
+        upkeep: access.serves(),
     };
     let threads = Threads::start(&service, &around).context("cannot start threads")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(&service, &socket, &shutdown, &threads));
+    let served = runtime.block_on(serve(&service, &socket, &shutdown, &threads, &access));
     notify::stopping();
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::debug!(%error, "the socket was gone");
@@ -147,19 +150,21 @@ async fn serve(
     socket: &Path,
     shutdown: &Shutdown,
     threads: &Threads,
+    access: &Access,
 ) -> anyhow::Result<()> {
     let ready = || {
         tracing::info!(socket = %socket.display(), "ready");
         notify::ready();
     };
-    let beside = async {
-        tokio::join!(
-            service.run_timer(),
-            service.run_durable(),
-            expire::run(service),
-            reap::run(service),
-        )
+    let upkeep = async {
+        match access.serves() {
+            true => {
+                tokio::join!(expire::run(service), reap::run(service));
+            }
+            false => std::future::pending().await,
+        }
     };
+    let beside = async { tokio::join!(service.run_timer(), service.run_durable(), upkeep) };
     tokio::select! {
         cause = shutdown.requested() => tracing::info!(?cause, "stopping"),
         error = service.failed() => return Err(anyhow::anyhow!("{error}")),

@@ -46,6 +46,8 @@ pub enum Command {
     Unmount(Unmount),
     /// Say how the node is
     Status,
+    /// Check all that is stored, and repair what can be
+    Check(Check),
     /// List what there is
     #[command(subcommand)]
     List(List),
@@ -89,6 +91,23 @@ pub struct Unmount {
     /// Take it off the tree although it is in use; it ends when nobody uses it any more
     #[arg(long)]
     pub lazy: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Check the data of a node that does not run; changes nothing without --repair
+    #[arg(long)]
+    pub offline: bool,
+    /// Put right what can be without guessing
+    #[arg(long)]
+    pub repair: bool,
+    /// Do not read the content of all chunks
+    #[arg(long)]
+    pub quick: bool,
+    /// Read at most so many bytes of content a second [default: as fast as it goes]
+    #[arg(long, value_name = "BYTES")]
+    pub bytes_per_second: Option<u64>,
 }
 
 /// `list`.

@@ -51,6 +51,31 @@ pub enum CtlError {
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
     NotRunning(PathBuf),
+    /// No daemon answers, and its data is to be checked.
+    #[error(
+        "no node runs on {}, or not all of it; check its data as it is: wolfdiskctl check --offline -d {}",
+        .0.display(),
+        .0.display()
+    )]
+    NotRunningToCheck(PathBuf),
+    /// The data is in use.
+    #[error("a node runs on {}: check it as it runs, without --offline, or stop it", .0.display())]
+    Running(PathBuf),
+    /// A daemon ended, or was started anew, while it was asked.
+    #[error("a daemon was started anew while it was checked; run the check again")]
+    CheckBrokenOff,
+    /// A check without repairs is under way.
+    #[error("a check that only looks is under way; wait for it, then repair")]
+    CheckRuns,
+    /// Somebody wants it to end.
+    #[error("the check was broken off")]
+    CheckStopped,
+    /// A daemon could not finish its part.
+    #[error("the check could not be finished: {0}")]
+    CheckFailed(String),
+    /// The answer to a check is none.
+    #[error("a daemon does not answer as it should")]
+    AskCheck(#[source] Failure),
     /// The daemon's answer is none.
     #[error("wolfdisk-meta does not answer as it should")]
     Ask(#[source] Failure),
@@ -99,10 +124,16 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     }
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
-        Some(CtlError::NotRunning(_)) => Exit::NotRunning.into(),
+        Some(CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_)) => Exit::NotRunning.into(),
         Some(CtlError::NotInRelease(..) | CtlError::NotMounted(_)) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }
+            | CtlError::Running(_)
+            | CtlError::CheckBrokenOff
+            | CtlError::CheckRuns
+            | CtlError::CheckStopped
+            | CtlError::CheckFailed(_)
+            | CtlError::AskCheck(_)
             | CtlError::Unmount { .. }
             | CtlError::StillWriting { .. }
             | CtlError::Create { .. }

@@ -79,8 +79,8 @@ fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> io::Result<Option<(Pro
 
 fn encode(volume: [u8; 16], progress: &Progress, rows: &[(Place, Damage)]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let flags = u32::from(progress.running.is_some()) * RUNNING
-        | u32::from(progress.last.is_some()) * ENDED;
+    let running = u32::from(progress.running.is_some()) * RUNNING;
+    let flags = running | (u32::from(progress.last.is_some()) * ENDED);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&FORMAT.to_le_bytes());
     bytes.extend_from_slice(&(rows.len() as u32).to_le_bytes());

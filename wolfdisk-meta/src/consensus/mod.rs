@@ -116,6 +116,12 @@ pub trait Replication: Send + 'static {
     /// `NoEntry`, or what reading gave.
     fn read(&self, index: LogIndex, offset: u32, length: u32) -> Result<Bytes, ReplicationError>;
 
+    /// Reads a whole entry that the log still holds and verifies it, with what ties it to the one before.
+    ///
+    /// # Errors
+    /// `NoEntry`, `Damaged`, or what reading gave.
+    fn check(&self, index: LogIndex) -> Result<(), ReplicationError>;
+
     /// Entries below `index` will not be asked for any more; their space may be used again.
     ///
     /// # Errors

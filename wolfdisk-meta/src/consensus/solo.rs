@@ -139,6 +139,10 @@ impl Replication for SoloLog {
         self.log.read(index, offset, length)
     }
 
+    fn check(&self, index: LogIndex) -> Result<(), ReplicationError> {
+        self.log.read_entry(index).map(drop)
+    }
+
     fn truncate_before(&mut self, index: LogIndex) -> Result<(), ReplicationError> {
         self.log.truncate_before(index)
     }

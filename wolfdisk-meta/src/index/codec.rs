@@ -142,6 +142,25 @@ pub fn decode<T: Wire>(input: Bytes) -> Result<T, DecodeError> {
     Ok(value)
 }
 
+/// The same value with another stamp, which is the first field of every record.
+///
+/// # Errors
+/// It is no value of a record.
+pub fn restamp(value: Bytes, stamp: Version) -> Result<Bytes, DecodeError> {
+    let mut reader = Reader::new(value);
+    match reader.byte()? {
+        FORMAT => {}
+        other => return Err(DecodeError::Format(other)),
+    }
+    Version::take(&mut reader)?;
+    let rest = reader.rest();
+    let mut to = Vec::with_capacity(rest.len() + 11);
+    to.push(FORMAT);
+    stamp.put(&mut to);
+    to.extend_from_slice(&rest);
+    Ok(Bytes::from(to))
+}
+
 /// Where `part`, a slice of `whole`, begins in it.
 ///
 /// # Errors

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::codec::{DecodeError, decode, encode_sized, wire_enum, wire_struct};
 use super::codec::{Reader, Wire};
 use super::op::{
-    DestageChunk, DestageMove, Entry, LockMode, Op, Origin, Receipt, RepackMove, SetTime,
-    WritePiece, WriteSource,
+    DestageChunk, DestageMove, Entry, LockMode, Op, Origin, Receipt, RepackMove, RepairCounters,
+    RepairRecord, RepairUsage, SetTime, WritePiece, WriteSource,
 };
 
 impl Entry {
@@ -141,6 +141,22 @@ wire_struct!(RepackMove {
     chunk,
     chunk_offset
 });
+wire_struct!(RepairRecord {
+    key,
+    expected,
+    value
+});
+wire_struct!(RepairCounters {
+    next_ino,
+    chunks,
+    garbage,
+    undestaged_bytes
+});
+wire_struct!(RepairUsage {
+    project,
+    bytes,
+    inodes
+});
 wire_enum!(Op {
     1 => OpenSession { frontend, place, pid, read_only },
     2 => CloseSession { session, expired },
@@ -166,6 +182,7 @@ wire_enum!(Op {
     20 => Reap { ino, extents },
     21 => FeatureLevel { level },
     22 => Repack { sources, chunks, moves },
+    23 => Repair { records, counters, usage },
 });
 
 #[cfg(test)]

@@ -305,9 +305,59 @@ pub fn inodes() -> KeyRange {
     kind(INODE)
 }
 
-/// Every key of all kinds.
-pub fn everything() -> KeyRange {
-    (vec![0], vec![u8::MAX])
+/// Every name.
+pub fn dirents() -> KeyRange {
+    kind(DIRENT)
+}
+
+/// The names in a directory.
+pub fn dirents_of(parent: Ino) -> KeyRange {
+    under(DIRENT, parent.0)
+}
+
+/// The cookies of all directories.
+pub fn all_cookies() -> KeyRange {
+    kind(COOKIE)
+}
+
+/// The link records of all inodes.
+pub fn all_links() -> KeyRange {
+    kind(LINK)
+}
+
+/// The extents of all inodes.
+pub fn all_extents() -> KeyRange {
+    kind(EXTENT)
+}
+
+/// The extended attributes of all inodes.
+pub fn all_xattrs() -> KeyRange {
+    kind(XATTR)
+}
+
+/// The usage of all projects.
+pub fn usages() -> KeyRange {
+    kind(USAGE)
+}
+
+/// The kept answers of all sessions.
+pub fn all_answers() -> KeyRange {
+    kind(ANSWER)
+}
+
+/// All locks.
+pub fn all_locks() -> KeyRange {
+    kind(LOCK)
+}
+
+/// What all sessions have locks on.
+pub fn all_session_locks() -> KeyRange {
+    kind(SESSION_LOCK)
+}
+
+/// All inodes without links that are held open, by inode and by session.
+pub fn all_orphans() -> KeyRange {
+    (vec![ORPHAN], vec![SESSION_ORPHAN + 1])
 }
 
 /// Names of a directory with a cookie above `after`.

@@ -301,6 +301,48 @@ pub enum Op {
     FeatureLevel {
         level: u32,
     },
+    /// Puts right what a check has counted anew: all records or, if one of them is not what it was then,
+    /// none.
+    Repair {
+        records: Vec<RepairRecord>,
+        counters: RepairCounters,
+        usage: Vec<RepairUsage>,
+    },
+}
+
+/// A record that is to change if it is still what it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepairRecord {
+    /// Its key.
+    pub key: Bytes,
+    /// Its value then.
+    pub expected: Option<Bytes>,
+    /// What it is to be; its stamp becomes the version of the repair.
+    pub value: Option<Bytes>,
+}
+
+/// By how much counters are wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairCounters {
+    /// The next inode's number is to be this at least.
+    pub next_ino: Ino,
+    /// Chunk records.
+    pub chunks: i64,
+    /// Those without references.
+    pub garbage: i64,
+    /// Bytes in the log.
+    pub undestaged_bytes: i64,
+}
+
+/// By how much the usage of a project is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RepairUsage {
+    /// The project.
+    pub project: u32,
+    /// Bytes.
+    pub bytes: i64,
+    /// Inodes.
+    pub inodes: i64,
 }
 
 /// What the caller is told. Deterministic, and kept for a repeat of the same mutation.

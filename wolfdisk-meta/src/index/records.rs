@@ -88,6 +88,27 @@ pub trait Read {
         failed.map_or(Ok(()), Err)
     }
 
+    /// As [`Read::each`], past records that are damaged.
+    ///
+    /// # Errors
+    /// Storage failed.
+    fn each_readable<T: Wire>(
+        &self,
+        range: &KeyRange,
+        mut visit: impl FnMut(Key, T) -> bool,
+    ) -> Result<(), TableError> {
+        let (mut from, to) = range.clone();
+        loop {
+            match self.each(&(from, to.clone()), &mut visit) {
+                Err(TableError::Record { mut key, .. }) => {
+                    key.push(0);
+                    from = key;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// The first record of a range.
     ///
     /// # Errors

@@ -115,6 +115,11 @@ impl<'a, R: Records> Tx<'a, R> {
         self.changes.insert(key.encode(), None);
     }
 
+    /// Writes or removes a record that is encoded already.
+    pub fn put(&mut self, key: &Key, value: Option<Bytes>) {
+        self.changes.insert(key.encode(), value);
+    }
+
     /// Says what changed, for other sessions' caches.
     pub fn effect(&mut self, effect: Effect) {
         if !self.effects.contains(&effect) {

@@ -111,7 +111,9 @@ impl Touched {
             | Op::Sweep { .. }
             | Op::DropChunks { .. }
             | Op::Reap { .. }
-            | Op::FeatureLevel { .. } => true,
+            | Op::FeatureLevel { .. }
+            // It makes no name mean another inode and takes no lock.
+            | Op::Repair { .. } => true,
         }
     }
 }

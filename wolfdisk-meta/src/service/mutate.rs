@@ -198,6 +198,7 @@ fn grows(op: &Op) -> bool {
         | Op::Sweep { .. }
         | Op::DropChunks { .. }
         | Op::Reap { .. }
-        | Op::FeatureLevel { .. } => false,
+        | Op::FeatureLevel { .. }
+        | Op::Repair { .. } => false,
     }
 }

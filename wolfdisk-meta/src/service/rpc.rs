@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -17,6 +18,7 @@ use super::core::Core;
 use super::error::ServiceError;
 use super::room::Rounds;
 use super::space::SpaceView;
+use crate::check::job::Jobs;
 use crate::index::table::TableError;
 use crate::storage::Generations;
 
@@ -58,6 +60,10 @@ pub struct Service {
     generations: Mutex<Generations>,
     pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
     pub(super) started: Duration,
+    checks: Jobs,
+    /// Files that cannot be read whole, for people.
+    damaged_files: Mutex<Vec<String>>,
+    checkpoint_wanted: AtomicBool,
 }
 
 impl Service {
@@ -85,6 +91,9 @@ impl Service {
             generations: Mutex::new(generations),
             failure: watch::Sender::new(None),
             started,
+            checks: Jobs::default(),
+            damaged_files: Mutex::default(),
+            checkpoint_wanted: AtomicBool::new(false),
         })
     }
 
@@ -111,6 +120,38 @@ impl Service {
     /// What is known of the room on disk.
     pub fn space(&self) -> &SpaceView {
         &self.space
+    }
+
+    /// Checks that tools ask for.
+    pub fn checks(&self) -> &Jobs {
+        &self.checks
+    }
+
+    /// A checkpoint is to be written soon, whether it is due or not.
+    pub fn want_checkpoint(&self) {
+        self.checkpoint_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody wants one; from then on nobody does.
+    pub fn take_wanted_checkpoint(&self) -> bool {
+        self.checkpoint_wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Says which files cannot be read whole.
+    pub fn set_damaged_files(&self, lines: Vec<String>) {
+        *self.damaged_files.lock() = lines;
+    }
+
+    pub(super) fn damaged_files(&self) -> Vec<String> {
+        self.damaged_files.lock().clone()
+    }
+
+    fn check(
+        &self,
+        _call: &mut Call,
+        request: v1::CheckRequest,
+    ) -> Result<v1::CheckReply, Failure> {
+        self.checks.ask(&request)
     }
 
     /// The daemon cannot go on.
@@ -201,4 +242,5 @@ answers! {
     sync(SyncRequest) -> SyncReply waits;
     status(Empty) -> MetaStatus inline;
     make_room(MakeRoomRequest) -> MakeRoomReply waits;
+    check(CheckRequest) -> CheckReply inline;
 }

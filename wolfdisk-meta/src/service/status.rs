@@ -66,6 +66,7 @@ impl Service {
         if self.space.is_full() {
             reasons.push("the disk is full: only deleting is possible".into());
         }
+        reasons.extend(self.damaged_files());
         if let Some(error) = &*self.failure.borrow() {
             reasons.push(error.to_string());
         }

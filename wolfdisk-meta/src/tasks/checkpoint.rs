@@ -18,8 +18,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks whether the log has been synced.
 const LOOK_DURABLE: Duration = Duration::from_millis(2);
 
-/// The thread's life.
-pub fn run(service: &Service, stop: &Stop) {
+/// The thread's life. Without `upkeep` the file is left as it is, however much of it is dead.
+pub fn run(service: &Service, stop: &Stop, upkeep: bool) {
     let mut last = Instant::now();
     let mut copied = Instant::now();
     let mut log_bytes_then = service.core().log.log_bytes();
@@ -28,11 +28,12 @@ pub fn run(service: &Service, stop: &Stop) {
         if let Err(error) = cut(service) {
             return service.fail(error);
         }
-        if let Err(error) = give_back(service, &mut copied) {
+        if upkeep && let Err(error) = give_back(service, &mut copied) {
             return service.fail(error);
         }
         service.look_if_full();
         let (tight, heavy) = (service.space().is_tight(), service.space().is_index_heavy());
+        let wanted = service.take_wanted_checkpoint();
         let due = {
             let core = service.core();
             let records = core.index.records();
@@ -41,6 +42,7 @@ pub fn run(service: &Service, stop: &Stop) {
             log_bytes_then = log_bytes_then.min(core.log.log_bytes());
             let grown = core.log.log_bytes() - log_bytes_then;
             records.overlay_bytes() >= budget.overlay_bytes
+                || (wanted && dirty)
                 || grown >= budget.log_bytes
                 || (tight
                     && grown >= budget.segment_bytes

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use super::stop::Stop;
 use super::{checkpoint, chunkd, destage, reclaim, watch};
+use crate::check;
 use crate::service::Service;
 
 /// See the module.
@@ -20,6 +21,8 @@ pub struct Threads {
 pub struct Surroundings {
     /// Where wolfdisk-chunkd listens.
     pub chunkd_socket: PathBuf,
+    /// Whether content is to be destaged and garbage swept.
+    pub upkeep: bool,
 }
 
 impl Threads {
@@ -38,6 +41,17 @@ impl Threads {
             watch::run(service, &chunkd::connect(socket), stop);
         })?;
         let socket = around.chunkd_socket.clone();
+        threads.spawn("check", service, move |service, stop| {
+            check::run::run(service, &chunkd::connect(socket), stop);
+        })?;
+        let upkeep = around.upkeep;
+        threads.spawn("checkpoint", service, move |service, stop| {
+            checkpoint::run(service, stop, upkeep);
+        })?;
+        if !upkeep {
+            return Ok(threads);
+        }
+        let socket = around.chunkd_socket.clone();
         threads.spawn("destage", service, move |service, stop| {
             destage::run(service, &chunkd::connect(socket), stop);
         })?;
@@ -45,7 +59,6 @@ impl Threads {
         threads.spawn("reclaim", service, move |service, stop| {
             reclaim::run(service, &chunkd::connect(socket), stop);
         })?;
-        threads.spawn("checkpoint", service, checkpoint::run)?;
         Ok(threads)
     }
 

@@ -1,6 +1,7 @@
 //! One file for each group of commands.
 
 mod background;
+mod check;
 mod config;
 mod init;
 mod list;
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Mount(options) => mount::run(global, options),
         Command::Unmount(options) => unmount::run(options),
         Command::Status => status::run(global),
+        Command::Check(options) => check::run(global, options),
         Command::List(what) => list::run(global, what),
         Command::Stats(options) => stats::run(global, options),
         Command::Up(options) => up::run(global, options),

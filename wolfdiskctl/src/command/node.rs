@@ -112,6 +112,7 @@ impl Node {
             arguments,
             may_end: false,
             mount: None,
+            log: None,
         })
     }
 
@@ -155,7 +156,7 @@ fn refuse_unbuilt(config: &Config) -> Result<(), CtlError> {
 }
 
 /// Where the other programs are: beside this one.
-fn own_folder() -> Result<PathBuf, CtlError> {
+pub(super) fn own_folder() -> Result<PathBuf, CtlError> {
     let failed = |source| CtlError::Io {
         verb: "find",
         path: "/proc/self/exe".into(),

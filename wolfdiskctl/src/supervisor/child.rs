@@ -38,18 +38,23 @@ impl Child {
         let _own = lifeline.lend_reader().map_err(system(pipe))?;
         let lent: Result<Vec<_>, _> = needs.iter().map(|needed| needed.lend_writer()).collect();
         let _lent = lent.map_err(system(pipe))?;
-        let process = Command::new(&daemon.program)
+        let mut command = Command::new(&daemon.program);
+        command
             .args(&daemon.arguments)
             .env(LIFELINE_VARIABLE, lifeline.number().to_string())
             .env("NOTIFY_SOCKET", readiness.path())
             .stdin(Stdio::null())
             // Our standard output is read by programs; what a daemon says is for people.
-            .stdout(std::io::stderr())
-            .spawn()
-            .map_err(|source| SupervisorError::Spawn {
-                program: daemon.program.clone(),
-                source,
-            })?;
+            .stdout(std::io::stderr());
+        if let Some(path) = &daemon.log {
+            let log = std::fs::File::create(path).map_err(system("cannot make a log"))?;
+            let copy = log.try_clone().map_err(system("cannot make a log"))?;
+            command.stdout(log).stderr(copy);
+        }
+        let process = command.spawn().map_err(|source| SupervisorError::Spawn {
+            program: daemon.program.clone(),
+            source,
+        })?;
         Ok(Child {
             process,
             readiness,

@@ -16,4 +16,6 @@ pub struct Daemon {
     pub may_end: bool,
     /// The mount point that is dead once this daemon was killed.
     pub mount: Option<PathBuf>,
+    /// Where what it says goes; `None`: to our standard error.
+    pub log: Option<PathBuf>,
 }

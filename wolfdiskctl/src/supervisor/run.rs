@@ -134,6 +134,20 @@ impl Supervisor {
         }
     }
 
+    /// Looks after the daemons for a moment; true if somebody wants them to stop.
+    ///
+    /// # Errors
+    /// A daemon cannot be kept running.
+    pub fn pause(&mut self, pause: Duration) -> Result<bool, SupervisorError> {
+        self.turn(Some(pause))?;
+        Ok(self.stop_requests > 0)
+    }
+
+    /// Forgets the daemon that was started last: it has ended.
+    pub fn forget_last(&mut self) {
+        self.slots.pop();
+    }
+
     /// Stops all daemons, the last started first. One that does not stop in time, or while somebody
     /// asks a second time, is killed.
     ///

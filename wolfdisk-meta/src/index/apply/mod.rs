@@ -17,6 +17,7 @@ mod orphans;
 mod reap;
 mod remove;
 mod rename;
+mod repair;
 mod run;
 mod sessions;
 mod write;

@@ -5,8 +5,8 @@ use wolfdisk_common::ids::SessionId;
 
 use super::fail::{Done, Fail};
 use super::{
-    attributes, chunks, copy, create, destage, fallocate, locks, reap, remove, rename, sessions,
-    write, xattrs,
+    attributes, chunks, copy, create, destage, fallocate, locks, reap, remove, rename, repair,
+    sessions, write, xattrs,
 };
 use crate::index::op::{Answer, Entry, Op};
 use crate::index::records::Records;
@@ -65,6 +65,11 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
             tx.counters.feature_level = tx.counters.feature_level.max(*level);
             Ok(Answer::default())
         }
+        Op::Repair {
+            records,
+            counters,
+            usage,
+        } => repair::repair(tx, records, counters, usage),
     }
 }
 

@@ -7,4 +7,4 @@ mod redb_table;
 mod tests;
 
 pub use memory::MemTable;
-pub use redb_table::{RedbTable, footprint};
+pub use redb_table::{RedbTable, Snapshot, footprint};

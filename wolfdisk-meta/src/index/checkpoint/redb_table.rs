@@ -22,11 +22,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
-use redb::{Builder, Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use redb::{
+    Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, TableDefinition,
+};
 use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::backend::Backend;
+use crate::index::key::KeyRange;
+use crate::index::records::Read;
 use crate::index::table::{Applied, Change, Table, TableError};
 use crate::limits;
 
@@ -165,18 +169,96 @@ impl RedbTable {
     }
 }
 
+/// The state of one commit, kept as it is: pages that it reads are not used again before it is dropped, and
+/// the file stays open when another one takes its place.
+pub struct Snapshot {
+    /// Dropped before `table`, as in it.
+    records: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    applied: Applied,
+    table: Arc<RedbTable>,
+}
+
+impl RedbTable {
+    /// The state of the last finished commit.
+    pub fn snapshot(self: &Arc<Self>) -> Snapshot {
+        let view = self.view.read();
+        Snapshot {
+            records: view.records.clone(),
+            applied: view.applied,
+            table: self.clone(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// How far it has come.
+    pub fn applied(&self) -> Applied {
+        self.applied
+    }
+
+    /// Records in it.
+    ///
+    /// # Errors
+    /// Storage failed.
+    pub fn count(&self) -> Result<u64, TableError> {
+        let path = &self.table.path;
+        fenced(path, || {
+            self.records.len().map_err(|error| storage(path, error))
+        })
+    }
+}
+
+impl Read for Snapshot {
+    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+        get(&self.table.path, &self.records, key)
+    }
+
+    fn range(
+        &self,
+        (from, to): &KeyRange,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), TableError> {
+        scan(&self.table.path, &self.records, from, to, visit)
+    }
+}
+
+type RecordsTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+fn get(path: &Path, records: &RecordsTable, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+    fenced(path, || {
+        let found = records.get(key).map_err(|error| storage(path, error))?;
+        found
+            .map(|found| checked(key, found.value()).map(Bytes::copy_from_slice))
+            .transpose()
+    })
+}
+
+fn scan(
+    path: &Path,
+    records: &RecordsTable,
+    from: &[u8],
+    to: &[u8],
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), TableError> {
+    if from >= to {
+        return Ok(());
+    }
+    let io = |error| storage(path, error);
+    let mut range = fenced(path, || records.range(from..to).map_err(io))?;
+    // `visit` runs outside the fence: a panic in it is not the table's.
+    while let Some(entry) = fenced(path, || range.next().transpose().map_err(io))? {
+        let (key, value) = (entry.0.value(), entry.1.value());
+        if !visit(key, checked(key, value)?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Table for RedbTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
         let view = self.view.read();
-        fenced(&self.path, || {
-            let found = view
-                .records
-                .get(key)
-                .map_err(|error| storage(&self.path, error))?;
-            found
-                .map(|found| checked(key, found.value()).map(Bytes::copy_from_slice))
-                .transpose()
-        })
+        get(&self.path, &view.records, key)
     }
 
     fn scan(
@@ -185,21 +267,8 @@ impl Table for RedbTable {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), TableError> {
-        if from >= to {
-            return Ok(());
-        }
         // Not under the lock: `visit` may take long, and may read the table itself.
-        let records = self.records();
-        let io = |error| storage(&self.path, error);
-        let mut range = fenced(&self.path, || records.range(from..to).map_err(io))?;
-        // `visit` runs outside the fence: a panic in it is not the table's.
-        while let Some(entry) = fenced(&self.path, || range.next().transpose().map_err(io))? {
-            let (key, value) = (entry.0.value(), entry.1.value());
-            if !visit(key, checked(key, value)?) {
-                break;
-            }
-        }
-        Ok(())
+        scan(&self.path, &self.records(), from, to, visit)
     }
 
     fn commit(

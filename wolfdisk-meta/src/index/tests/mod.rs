@@ -4,3 +4,4 @@ mod directed;
 mod harness;
 mod model;
 mod random;
+mod repair;

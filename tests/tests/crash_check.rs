@@ -1,0 +1,334 @@
+//! `wolfdiskctl check`, on a node that runs and on one that does not: what is whole is called so, what is
+//! damaged is named with its files, a check changes nothing, and a repair is what it says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wolfdisk_tests::{Node, Outcome, Random, program, run, sh, wait_until};
+
+const BLOCK: u64 = 4096;
+const FILE_BYTES: usize = 400_000;
+
+/// What `check --json` answered, and the exit code.
+struct Answer {
+    code: i32,
+    json: serde_json::Value,
+    said: String,
+}
+
+fn check(data: &Path, arguments: &[&str]) -> Answer {
+    let Outcome {
+        code,
+        stdout,
+        stderr,
+    } = run(Command::new(program("wolfdiskctl"))
+        .args(["check", "--json", "--data-dir"])
+        .arg(data)
+        .args(arguments));
+    Answer {
+        code: code.expect("no signal"),
+        json: serde_json::from_str(&stdout).unwrap_or_default(),
+        said: stderr,
+    }
+}
+
+impl Answer {
+    /// The exit code, and the state that it stands for.
+    fn assert(&self, code: i32, state: &str) {
+        let found = (self.code, self.json["state"].as_str().unwrap_or("none"));
+        assert_eq!(found, (code, state), "{:#}\n{}", self.json, self.said);
+    }
+
+    fn findings(&self) -> Vec<serde_json::Value> {
+        self.json["findings"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// What is lost of the file at `path`.
+    fn lost(&self, path: &str) -> Vec<(u64, u64)> {
+        let findings = self.findings();
+        let of_file = findings
+            .iter()
+            .filter(|finding| finding["severity"] == "lost" && finding["path"] == path);
+        of_file
+            .flat_map(|finding| {
+                let ranges = finding["ranges"].as_array().expect("ranges").iter();
+                ranges
+                    .map(|range| {
+                        (
+                            range[0].as_u64().expect("from"),
+                            range[1].as_u64().expect("to"),
+                        )
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// A node with files in chunks, in the log, with several names, with attributes; and their content.
+fn filled() -> (Node, Files) {
+    let mut node = Node::start();
+    let mut random = Random::new();
+    let mut files = Files::new();
+    fs::create_dir_all(node.path("a/deep/tree")).expect("made");
+    for (name, length) in [
+        ("a/large", FILE_BYTES),
+        ("a/deep/tree/other", FILE_BYTES),
+        ("a/deep/small", 3000),
+        ("tiny", 20),
+        ("empty", 0),
+    ] {
+        let content = random.bytes(length);
+        fs::write(node.path(name), &content).expect("written");
+        files.insert(PathBuf::from(name), content);
+    }
+    fs::hard_link(node.path("tiny"), node.path("a/second name")).expect("linked");
+    files.insert("a/second name".into(), files[Path::new("tiny")].clone());
+    fs::remove_file(node.path("empty")).expect("removed");
+    files.remove(Path::new("empty"));
+    node.restart();
+    (node, files)
+}
+
+fn write_at(path: &Path, bytes: &[u8], at: u64) {
+    let file = fs::File::options().write(true).open(path).expect("opened");
+    file.write_all_at(bytes, at).expect("written");
+}
+
+/// Where content lies in the segments.
+fn place_of(data: &Path, content: &[u8]) -> (PathBuf, u64) {
+    for entry in fs::read_dir(data.join("chunks")).expect("the chunks") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|end| end == "seg") {
+            let bytes = fs::read(&path).expect("a segment");
+            if let Some(at) = bytes
+                .windows(content.len())
+                .position(|part| part == content)
+            {
+                return (path, at as u64);
+            }
+        }
+    }
+    panic!("the content is in no segment");
+}
+
+/// Damages one block of a file's content.
+fn damage(data: &Path, content: &[u8], block: u64) {
+    let start = (block * BLOCK) as usize;
+    let (path, at) = place_of(data, &content[start..start + BLOCK as usize]);
+    write_at(&path, b"damage", at + 7);
+}
+
+/// Every file under a directory with its content, but for locks, which name their holders.
+fn tree(data: &Path) -> Files {
+    let listed = sh(data, "find . -type f ! -name lock");
+    let paths = listed.lines().map(PathBuf::from);
+    paths
+        .map(|path| {
+            let content = fs::read(data.join(&path)).expect("readable");
+            (path, content)
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_node_is_clean_online_and_offline_and_no_byte_of_it_changes() {
+    let (mut node, files) = filled();
+    check(node.data(), &[]).assert(0, "clean");
+    check(node.data(), &["--repair"]).assert(0, "clean");
+    let refused = check(node.data(), &["--offline"]);
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.said.contains("without --offline"),
+        "{}",
+        refused.said
+    );
+    // `kill -9` of all leaves work for the next start: a check must do it beside the data.
+    let last = Random::new().bytes(30_000);
+    fs::write(node.path("last"), &last).expect("written");
+    node.crash();
+    let stopped = check(node.data(), &[]);
+    assert_eq!(stopped.code, 3);
+    assert!(stopped.said.contains("--offline"), "{}", stopped.said);
+    let before = tree(node.data());
+    let answer = check(node.data(), &["--offline"]);
+    answer.assert(0, "clean");
+    assert!(answer.json["chunks_read"].as_u64() > Some(0));
+    check(node.data(), &["--offline", "--quick"]).assert(0, "clean");
+    let after = tree(node.data());
+    assert!(before.keys().eq(after.keys()), "files came or went");
+    for (path, content) in before {
+        assert!(after[&path] == content, "{} was changed", path.display());
+    }
+    node.up();
+    for (path, content) in files {
+        assert!(fs::read(node.path(&path)).expect("readable") == content);
+    }
+    assert!(fs::read(node.path("last")).expect("readable") == last);
+    check(node.data(), &[]).assert(0, "clean");
+}
+
+#[test]
+fn damaged_content_is_named_with_its_files_and_bytes() {
+    let (mut node, files) = filled();
+    let large = &files[Path::new("a/large")];
+    damage(node.data(), large, 3);
+    damage(node.data(), large, 4);
+    damage(node.data(), large, 9);
+    // The file shares its chunk's bytes with a copy of a part of it.
+    sh(
+        node.mount(),
+        "python3 - <<'E'\nimport os\na=os.open('a/large',0)\nb=os.open('copy',os.O_CREAT|os.O_WRONLY,0o600)\n\
+         os.copy_file_range(a,b,20000,8192,0)\nE",
+    );
+    let online = check(node.data(), &[]);
+    online.assert(5, "at risk");
+    let lost = vec![(3 * BLOCK, 5 * BLOCK), (9 * BLOCK, 10 * BLOCK)];
+    assert_eq!(online.lost("/a/large"), lost);
+    assert_eq!(online.lost("/copy"), [(BLOCK, 3 * BLOCK)]);
+    assert_eq!(online.lost("/a/deep/tree/other"), []);
+    wait_until("the damage is in the status", || {
+        let status = run(Command::new(program("wolfdiskctl"))
+            .args(["status", "--data-dir"])
+            .arg(node.data()));
+        status.code == Some(4)
+    });
+    node.stop();
+    let offline = check(node.data(), &["--offline", "--repair"]);
+    offline.assert(5, "at risk");
+    assert_eq!(offline.lost("/a/large"), lost);
+    node.up();
+    fs::write(node.path("the same"), large).expect("written");
+    check(node.data(), &[]).assert(0, "clean");
+    node.restart();
+    assert!(fs::read(node.path("a/large")).expect("readable") == *large);
+}
+
+#[test]
+fn a_lost_segment_is_named_with_its_files() {
+    let (mut node, files) = filled();
+    node.stop();
+    let (path, _) = place_of(node.data(), &files[Path::new("a/large")][..4096]);
+    fs::remove_file(path).expect("removed");
+    let answer = check(node.data(), &["--offline"]);
+    answer.assert(5, "at risk");
+    assert_eq!(answer.lost("/a/large"), [(0, FILE_BYTES as u64)]);
+}
+
+#[test]
+fn what_stands_beside_intact_bytes_is_repaired() {
+    let (mut node, files) = filled();
+    node.stop();
+    let large = &files[Path::new("a/large")];
+    let (path, at) = place_of(node.data(), &large[..4096]);
+    // The tables end where the payload, or the gap before it, begins: CRCs of 98 blocks and 7 hashes.
+    let tables = 98 * 4 + 7 * 32;
+    let record = fs::read(&path).expect("a segment")[..at as usize]
+        .windows(4)
+        .rposition(|magic| magic == b"WDCR")
+        .expect("a record") as u64;
+    assert!(record + 96 + tables <= at);
+    write_at(&path, &[0x55; 3], record + 96 + 8);
+    let looked = check(node.data(), &["--offline"]);
+    looked.assert(4, "repairable");
+    let repaired = check(node.data(), &["--offline", "--repair"]);
+    repaired.assert(4, "repaired");
+    check(node.data(), &["--offline"]).assert(0, "clean");
+    node.up();
+    assert!(fs::read(node.path("a/large")).expect("readable") == *large);
+}
+
+/// What is done to a file.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    FlipBit,
+    ZeroPage,
+    Truncate,
+    Delete,
+}
+
+impl Harm {
+    const ALL: [Harm; 4] = [Harm::FlipBit, Harm::ZeroPage, Harm::Truncate, Harm::Delete];
+
+    /// Does it, in the part of the file that is in use.
+    fn apply(self, path: &Path) {
+        let bytes = fs::read(path).expect("readable");
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        let middle = (used / 2) as u64;
+        match self {
+            Harm::FlipBit => write_at(path, &[bytes[used / 2] ^ 8], middle),
+            Harm::ZeroPage => {
+                let page = middle / BLOCK * BLOCK;
+                let length = (bytes.len() as u64 - page).min(BLOCK);
+                write_at(path, &vec![0; length as usize], page);
+            }
+            Harm::Truncate => {
+                let file = fs::File::options().write(true).open(path).expect("opened");
+                file.set_len(middle).expect("cut");
+            }
+            Harm::Delete => fs::remove_file(path).expect("removed"),
+        }
+    }
+}
+
+/// Whether a node on this data shows all files as they were.
+fn is_whole(node: &mut Node, files: &Files) -> bool {
+    node.up();
+    let whole = files
+        .iter()
+        .all(|(path, content)| fs::read(node.path(path)).is_ok_and(|found| found == *content));
+    node.stop();
+    whole
+}
+
+#[test]
+fn harm_to_any_file_is_found_or_did_no_harm() {
+    let (mut node, files) = filled();
+    node.stop();
+    let original = node.scratch().path().join("original");
+    fs::rename(node.data(), &original).expect("moved");
+    let paths = sh(&original, "find meta chunks -type f ! -name lock | sort");
+    let mut seen = 0;
+    for (path, harm) in paths
+        .lines()
+        .flat_map(|path| Harm::ALL.into_iter().map(move |harm| (path, harm)))
+    {
+        let copy = node.data().display();
+        sh(
+            &original,
+            &format!("rm -rf '{copy}' && cp -a --sparse=always . '{copy}'"),
+        );
+        harm.apply(&node.data().join(path));
+        let answer = check(node.data(), &["--offline"]);
+        match answer.code {
+            0 => assert!(
+                is_whole(&mut node, &files),
+                "{harm:?} of {path} was called clean:\n{:#}",
+                answer.json
+            ),
+            4 | 5 => {
+                assert!(
+                    !answer.findings().is_empty(),
+                    "{harm:?} of {path}: nothing is named"
+                );
+                seen += 1;
+            }
+            other => panic!(
+                "{harm:?} of {path}: {other}\n{:#}\n{}",
+                answer.json, answer.said
+            ),
+        }
+    }
+    assert!(seen >= 12, "only {seen} harms were found");
+}
