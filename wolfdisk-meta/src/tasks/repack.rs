@@ -232,7 +232,8 @@ impl<'a> Repacker<'a> {
         let (mut sources, mut contents) = (Vec::new(), Vec::new());
         // Copies of a file share ranges: they go on sharing them.
         let mut known: HashMap<(ChunkId, u32, u64), usize> = HashMap::new();
-        let mut moved: Vec<(ChunkRange, usize)> = Vec::new();
+        let mut source_of: HashMap<ChunkId, usize> = HashMap::new();
+        let mut moved: Vec<(ChunkRange, usize, usize)> = Vec::new();
         for range in ranges {
             let key = (range.chunk, range.chunk_offset, range.length);
             let content = match known.get(&key) {
@@ -246,10 +247,11 @@ impl<'a> Repacker<'a> {
                     contents.len() - 1
                 }
             };
-            if sources.last() != Some(&range.chunk) {
+            let source = *source_of.entry(range.chunk).or_insert_with(|| {
                 sources.push(range.chunk);
-            }
-            moved.push((range, content));
+                sources.len() - 1
+            });
+            moved.push((range, source, content));
         }
         if moved.is_empty() {
             return Ok(());
@@ -257,18 +259,15 @@ impl<'a> Repacker<'a> {
         let packed = pack(&contents, self.service.options().chunk_size_bytes);
         let bytes = contents.iter().map(|content| content.len() as u64).sum();
         drop(contents);
-        sources.sort_unstable();
-        sources.dedup();
         let moves = moved
             .iter()
-            .flat_map(|(range, content)| {
-                let source = sources.binary_search(&range.chunk).unwrap_or_default();
+            .flat_map(|(range, source, content)| {
                 let of = packed
                     .pieces
                     .partition_point(|piece| piece.range < *content);
                 let pieces = packed.pieces.iter().skip(of);
                 let pieces = pieces.take_while(|piece| piece.range == *content);
-                pieces.map(move |piece| step(range, source, piece))
+                pieces.map(move |piece| step(range, *source, piece))
             })
             .collect();
         let chunks = put_durably(self.service, self.chunkd, packed.chunks)?;
