@@ -14,6 +14,7 @@
 mod background;
 mod cell;
 mod command;
+mod history;
 mod mounts;
 mod node;
 mod processes;
@@ -31,6 +32,7 @@ mod watchdog;
 pub use background::Background;
 pub use cell::Cell;
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
+pub use history::{History, Workers};
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
 pub use processes::{
@@ -40,7 +42,7 @@ pub use programs::{installed, program, public_programs, repository, tool};
 pub use random::{Random, is_long_run};
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;
-pub use small_disk::{Df, SmallDisk};
+pub use small_disk::{Df, DiskKind, SmallDisk};
 pub use trace::{Trace, count};
 pub use tree::{Ignore, compare, copy};
 pub use twins::{Twins, carry_out};

@@ -38,6 +38,8 @@ const NEEDS: &[Need] = &[
     need("initdb", "postgresql", "postgresql-server"),
     need("pgbench", "postgresql", "postgresql-contrib"),
     need("ip", "iproute2", "iproute"),
+    need("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
+    need("mkfs.xfs", "xfsprogs", "xfsprogs"),
     need("smbd", "samba", "samba"),
     need("smbclient", "smbclient", "samba-client"),
     need("samba/vfs/streams_xattr.so", "samba-vfs-modules", "samba"),
@@ -54,7 +56,6 @@ const NEEDS: &[Need] = &[
 /// For the tests of a mounted node alone: file-system suites of others.
 const SUITES: &[Need] = &[
     need("dbench", "dbench", "dbench"),
-    need("mkfs.ext4", "e2fsprogs", "e2fsprogs"),
     need("stress-ng", "stress-ng", "stress-ng"),
 ];
 

@@ -1,0 +1,143 @@
+//! The power goes: the file system below the data directory forgets what it had not been told to keep. Every
+//! synced byte and name is there afterwards, the rest is a prefix of what was done, and no hand is needed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wolfdisk_tests::{
+    Background, DiskKind, History, Node, Plan, Random, SmallDisk, Workers, is_long_run, program,
+    python, run, wait_until,
+};
+
+const DISK_BYTES: u64 = 2 << 30;
+const WORKERS: usize = 3;
+/// Steps of all workers between two cuts, at most.
+const STEPS_MAX: u64 = 150;
+/// Transactions of each database between two cuts, at least.
+const COMMITS_MIN: usize = 3;
+
+/// Cuts of each test.
+fn cuts() -> usize {
+    if is_long_run() { 100 } else { 10 }
+}
+
+/// Commits one row after the other, and says the number of each that was committed.
+const WRITER: &str = "
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+db.execute('pragma journal_mode=' + sys.argv[2])
+db.execute('pragma synchronous=' + sys.argv[3])
+db.execute('create table if not exists t(n integer primary key, filler blob)')
+n = db.execute('select coalesce(max(n), 0) from t').fetchone()[0]
+while True:
+    n += 1
+    db.execute('insert into t values(?, randomblob(?))', (n, n * 37 % 9000))
+    print(n, flush=True)
+";
+
+/// Says how many rows there are; all that were ever committed are.
+const READER: &str = "
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+assert db.execute('pragma integrity_check').fetchone()[0] == 'ok'
+rows, last = db.execute('select count(*), coalesce(max(n), 0) from t').fetchone()
+assert rows == last, (rows, last)
+print(last)
+";
+
+/// A database in the mount and how it is written. A journal that is deleted is gone for good only after a sync of
+/// its directory, which SQLite does at the level `extra`.
+struct Database {
+    path: PathBuf,
+    journal: &'static str,
+    synchronous: &'static str,
+}
+
+impl Database {
+    fn both(mount: &Path) -> [Database; 2] {
+        [("wal", "full"), ("delete", "extra")].map(|(journal, synchronous)| Database {
+            path: mount.join(format!("{journal}.db")),
+            journal,
+            synchronous,
+        })
+    }
+
+    fn write(&self, node: &Node) -> Background {
+        let mut command = Command::new("python3");
+        command.args(["-c", WRITER]).arg(&self.path);
+        command.args([self.journal, self.synchronous]);
+        Background::start(&mut command, self.journal, node.scratch())
+    }
+
+    fn check(&self, committed: usize) {
+        let beside = self.path.parent().expect("it lies in the mount");
+        let said = python(beside, READER, &[self.path.as_os_str()]);
+        let rows: usize = said.trim().parse().expect("a number");
+        assert!(
+            rows >= committed,
+            "{}: {rows} rows, {committed} committed",
+            self.journal
+        );
+    }
+}
+
+/// The number of the last row that a writer says it committed.
+fn committed(writer: &Background) -> usize {
+    let said = writer.said();
+    let mut lines = said.lines().filter_map(|line| line.parse().ok());
+    lines.next_back().unwrap_or(0)
+}
+
+/// `wolfdiskctl check` must find nothing.
+fn is_whole(node: &Node) {
+    let outcome = run(Command::new(program("wolfdiskctl"))
+        .args(["check", "--data-dir"])
+        .arg(node.data()));
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+}
+
+fn survives_power_cuts(kind: DiskKind) {
+    let disk = SmallDisk::of(kind, DISK_BYTES);
+    let mut node = Node::start_as(Plan {
+        data: Some(disk.data()),
+        ..Plan::default()
+    });
+    let mut random = Random::new();
+    let databases = Database::both(node.mount());
+    let mut histories: Vec<History> = (0..WORKERS)
+        .map(|number| History::new(node.path(format!("worker{number}"))))
+        .collect();
+    for _ in 0..cuts() {
+        let writers = databases.each_ref().map(|database| database.write(&node));
+        let workers = Workers::start(histories);
+        wait_until("rows are committed", || {
+            writers
+                .iter()
+                .all(|writer| writer.said().lines().count() >= COMMITS_MIN)
+        });
+        workers.wait_for_steps(usize::try_from(random.below(STEPS_MAX)).expect("it is small"));
+        assert!(!workers.has_failed(), "no call fails before the cut");
+        disk.cut_power();
+        node.crash();
+        let done = writers.each_ref().map(committed);
+        drop(writers);
+        (histories, _) = workers.stop();
+        disk.power_on();
+        node.up();
+        is_whole(&node);
+        histories.iter_mut().for_each(History::check);
+        for (database, done) in databases.iter().zip(done) {
+            database.check(done);
+        }
+    }
+}
+
+#[test]
+fn on_ext4() {
+    survives_power_cuts(DiskKind::Ext4);
+}
+
+#[test]
+fn on_xfs() {
+    survives_power_cuts(DiskKind::Xfs);
+}
