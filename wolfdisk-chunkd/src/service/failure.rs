@@ -19,9 +19,10 @@ impl From<StoreError> for Failure {
                     _ => Failure::Errno(libc::EIO),
                 }
             }
+            // Nothing is acknowledged, and the daemon that is started next knows what is durable.
             StoreError::Sync { .. } | StoreError::Failed => {
                 tracing::error!(%error, "the chunk store has failed");
-                Failure::Errno(libc::EIO)
+                Failure::Unavailable("the chunk store ends, since a sync failed".to_owned())
             }
             StoreError::Full => Failure::Errno(libc::ENOSPC),
             StoreError::WrongId { .. } => Failure::Errno(libc::EBADMSG),
