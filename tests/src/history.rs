@@ -13,8 +13,9 @@ use crate::wait::wait_until;
 
 /// Names that a worker uses.
 const NAMES: u64 = 30;
-/// Bytes of the longest file. One write takes it, and one change of the index.
-const FILE_BYTES_MAX: u64 = 60_000;
+/// Bytes that are written at most at once: often more than the log takes for itself, never more than one change of
+/// the index takes.
+const WRITE_BYTES_MAX: u64 = 150_000;
 
 /// What is in a directory.
 type Files = BTreeMap<String, Arc<Vec<u8>>>;
@@ -165,7 +166,7 @@ impl History {
     }
 
     fn content(&mut self) -> Vec<u8> {
-        let length = 1 + self.random.below(FILE_BYTES_MAX);
+        let length = 1 + self.random.below(WRITE_BYTES_MAX);
         self.random
             .bytes(usize::try_from(length).expect("it is small"))
     }

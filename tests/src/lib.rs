@@ -43,7 +43,7 @@ pub use random::{Random, is_long_run};
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;
 pub use small_disk::{Df, DiskKind, SmallDisk};
-pub use trace::{Trace, count};
+pub use trace::{Effect, Fault, Trace, count};
 pub use tree::{Ignore, compare, copy};
 pub use twins::{Twins, carry_out};
 pub use wait::{DEADLINE, wait_until, wait_within};

@@ -51,6 +51,8 @@ pub struct Plan {
     pub environment: Vec<(&'static str, OsString)>,
     /// Run as this user.
     pub uid: Option<u32>,
+    /// What stands before `wolfdiskctl up`: a program that runs it.
+    pub prefix: Vec<OsString>,
 }
 
 /// A running node. Stopped and removed when dropped.
@@ -94,6 +96,25 @@ impl Node {
 
     /// Starts it and waits until its mount is usable.
     pub fn up(&mut self) {
+        self.launch();
+        wait_until("the node gets ready", || {
+            let ended = self
+                .up
+                .as_mut()
+                .expect("started")
+                .try_wait()
+                .expect("a child");
+            assert!(
+                ended.is_none(),
+                "wolfdiskctl up ended ({ended:?}) before it was ready"
+            );
+            self.is_ready()
+        });
+        assert!(is_mounted(&self.mount), "it said ready without a mount");
+    }
+
+    /// Starts it without waiting for anything.
+    pub fn launch(&mut self) {
         assert!(self.up.is_none(), "the node runs already");
         let out = File::create(self.out_path()).expect("a file");
         let log = File::options()
@@ -117,27 +138,24 @@ impl Node {
         );
         let child = command.stdin(Stdio::null()).stdout(out).stderr(log).spawn();
         self.up = Some(child.expect("wolfdiskctl can be started"));
+    }
+
+    /// Whether it said that it is ready.
+    pub fn is_ready(&self) -> bool {
         let ready = format!("ready mount={}", self.mount.display());
-        wait_until("the node gets ready", || {
-            let ended = self
-                .up
-                .as_mut()
-                .expect("started")
-                .try_wait()
-                .expect("a child");
-            assert!(
-                ended.is_none(),
-                "wolfdiskctl up ended ({ended:?}) before it was ready"
-            );
-            let said = std::fs::read_to_string(self.out_path()).expect("its output");
-            said.lines().any(|line| line.starts_with(&ready))
-        });
-        assert!(is_mounted(&self.mount), "it said ready without a mount");
+        let said = std::fs::read_to_string(self.out_path()).expect("its output");
+        said.lines().any(|line| line.starts_with(&ready))
     }
 
     fn command(&self) -> Command {
         let Some(uid) = self.plan.uid else {
-            return Command::new(program("wolfdiskctl"));
+            let control = program("wolfdiskctl");
+            let Some((first, rest)) = self.plan.prefix.split_first() else {
+                return Command::new(control);
+            };
+            let mut command = Command::new(first);
+            command.args(rest).arg(control);
+            return command;
         };
         let home = self.scratch.path();
         for path in [home, &self.mount] {
@@ -199,6 +217,11 @@ impl Node {
     /// The process id of `up` itself.
     pub fn up_pid(&self) -> u32 {
         self.up.as_ref().expect("the node runs").id()
+    }
+
+    /// Whether `up` was started and has not been seen to end.
+    pub fn is_up(&self) -> bool {
+        self.up.is_some()
     }
 
     /// How `up` ended, once it has.

@@ -1,6 +1,7 @@
-//! The system calls of a daemon, recorded with strace.
+//! The system calls of a daemon, recorded with strace, which can put a fault into them.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -8,6 +9,50 @@ use nix::sys::signal::Signal;
 use crate::processes::{descendants, signal};
 use crate::scratch::Scratch;
 use crate::wait::wait_until;
+
+/// What happens at one of the calls.
+#[derive(Clone, Copy, Debug)]
+pub enum Effect {
+    /// The process is killed before the call is made.
+    Kill,
+    /// The call is not made and gives this error, by its name.
+    Error(&'static str),
+}
+
+/// A fault in a system call.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// Names of calls, with commas.
+    pub calls: &'static str,
+    pub effect: Effect,
+    /// At which of the calls of a thread, from 1.
+    pub at: u64,
+}
+
+impl Fault {
+    fn to_option(self) -> String {
+        let Fault { calls, effect, at } = self;
+        match effect {
+            Effect::Kill => format!("inject={calls}:signal=KILL:when={at}"),
+            Effect::Error(name) => format!("inject={calls}:error={name}:when={at}"),
+        }
+    }
+
+    /// What to put before a command, so that the fault happens to it or to a process that it starts; what happens is
+    /// recorded at `path`, see [`Fault::has_happened`].
+    pub fn prefix(self, path: &Path) -> Vec<OsString> {
+        let trace = format!("trace={}", self.calls);
+        let words = ["strace", "-f", "-e", &trace, "-e", &self.to_option(), "-o"];
+        let words = words.into_iter().map(OsString::from);
+        words.chain([path.into()]).collect()
+    }
+
+    /// Whether the recording at `path` shows the fault.
+    pub fn has_happened(path: &Path) -> bool {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.contains("(INJECTED)") || text.contains("+++ killed by SIGKILL +++")
+    }
+}
 
 /// A running recording.
 pub struct Trace {
@@ -18,19 +63,23 @@ pub struct Trace {
 impl Trace {
     /// Records the named calls of all threads of `pid`. Returns when recording has begun.
     pub fn start(pid: u32, calls: &str, scratch: &Scratch) -> Trace {
+        Trace::with(pid, calls, &[], scratch)
+    }
+
+    /// The same, with a fault at one of the calls.
+    pub fn with_fault(pid: u32, fault: Fault, scratch: &Scratch) -> Trace {
+        let option = ["-e".to_owned(), fault.to_option()];
+        Trace::with(pid, fault.calls, &option, scratch)
+    }
+
+    fn with(pid: u32, calls: &str, options: &[String], scratch: &Scratch) -> Trace {
         let path = scratch.path().join(format!("trace.{pid}"));
         let said = scratch.path().join(format!("trace.{pid}.err"));
         let errors = std::fs::File::create(&said).expect("a file");
         let child = Command::new("strace")
-            .args([
-                "-f",
-                "-y",
-                "-e",
-                &format!("trace={calls}"),
-                "-p",
-                &pid.to_string(),
-                "-o",
-            ])
+            .args(["-f", "-y", "-e", &format!("trace={calls}")])
+            .args(options)
+            .args(["-p", &pid.to_string(), "-o"])
             .arg(&path)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -47,6 +96,11 @@ impl Trace {
             said.contains("attached") && all_traced(pid)
         });
         trace
+    }
+
+    /// Whether its fault has happened.
+    pub fn has_happened(&self) -> bool {
+        Fault::has_happened(&self.path)
     }
 
     /// Ends the recording and gives its lines, those of unfinished calls joined out.
