@@ -45,26 +45,15 @@ impl Twins {
 
     /// Panics with what differs unless every row gives the same on both.
     pub fn same(&self, rows: &str) {
-        let expected = carry_out(&self.ext4.path().join("ext4"), rows);
-        let found = carry_out(self.mount.mount(), rows);
-        let (expected, found) = (by_row(&expected), by_row(&found));
-        assert!(!expected.is_empty(), "a table has rows");
-        let names =
-            |rows: &[Vec<String>]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
-        assert_eq!(names(&found), names(&expected), "the same rows and cases");
-        let differing: Vec<String> = expected
-            .iter()
-            .zip(&found)
-            .filter(|(expected, found)| expected != found)
-            .map(|(expected, found)| differences(expected, found))
-            .collect();
-        assert!(
-            differing.is_empty(),
-            "{} of {} differ from ext4 (-: ext4, +: here)\n{}",
-            differing.len(),
-            expected.len(),
-            differing[..differing.len().min(SHOWN.0)].join("\n")
-        );
+        let expected = carry_out(&self.ext4(), rows);
+        compare(&expected, &carry_out(self.mount(), rows));
+    }
+
+    /// The same for rows that reach their directory by another mount too: on ext4 that is the same one.
+    pub fn same_on_two_mounts(&self, rows: &str) {
+        let expected = carry_out_on(&self.ext4(), &self.ext4(), rows);
+        let found = carry_out_on(self.mount(), self.node.mount(), rows);
+        compare(&expected, &found);
     }
 
     /// The node of the mount.
@@ -83,8 +72,34 @@ impl Twins {
     }
 }
 
+/// Panics with what differs.
+fn compare(expected: &str, found: &str) {
+    let (expected, found) = (by_row(expected), by_row(found));
+    assert!(!expected.is_empty(), "a table has rows");
+    let names = |rows: &[Vec<String>]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+    assert_eq!(names(&found), names(&expected), "the same rows and cases");
+    let differing: Vec<String> = expected
+        .iter()
+        .zip(&found)
+        .filter(|(expected, found)| expected != found)
+        .map(|(expected, found)| differences(expected, found))
+        .collect();
+    assert!(
+        differing.is_empty(),
+        "{} of {} differ from ext4 (-: ext4, +: here)\n{}",
+        differing.len(),
+        expected.len(),
+        differing[..differing.len().min(SHOWN.0)].join("\n")
+    );
+}
+
 /// Carries out rows in a new directory below `root` and gives what they printed.
 pub fn carry_out(root: &Path, rows: &str) -> String {
+    carry_out_on(root, root, rows)
+}
+
+/// `other`: where the root is mounted too.
+fn carry_out_on(root: &Path, other: &Path, rows: &str) -> String {
     let directory = tempfile::Builder::new()
         .prefix("table-")
         .tempdir_in(root)
@@ -94,6 +109,7 @@ pub fn carry_out(root: &Path, rows: &str) -> String {
     let mut child = Command::new("timeout")
         .args(["--kill-after=5", LIMIT_SECONDS, "python3", "-c", PROGRAM])
         .arg(&directory)
+        .arg(other.join(directory.file_name().expect("it was just made")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
