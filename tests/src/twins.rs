@@ -56,6 +56,16 @@ impl Twins {
         compare(&expected, &found);
     }
 
+    /// The same for rows whose other mount is read-only.
+    pub fn same_beside_read_only(&self, rows: &str) {
+        self.ext4.directory("read-only");
+        let script = "mount --bind -o ro,nodev,nosuid ext4 read-only";
+        sh(self.ext4.path(), script);
+        let other = self.node.second_mount_with("ro,nodev,nosuid");
+        let expected = carry_out_on(&self.ext4(), &self.ext4.path().join("read-only"), rows);
+        compare(&expected, &carry_out_on(self.mount(), other.mount(), rows));
+    }
+
     /// The node of the mount.
     pub fn node(&self) -> &Node {
         &self.node

@@ -190,7 +190,8 @@ impl Session {
 
     /// Like [`Session::mutate`], but leaves the errno in the answer.
     pub(crate) fn mutate_raw(&self, op: &Op, manner: Manner) -> Result<(MutateReply, Identity)> {
-        if self.opening.read_only {
+        // A lock changes no file, and holds against who may write.
+        if self.opening.read_only && !matches!(op, Op::Lock(_)) {
             return Err(Error::Refused(libc::EROFS));
         }
         let until = Instant::now() + limits::CALL_DEADLINE;
