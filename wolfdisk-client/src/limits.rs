@@ -57,6 +57,9 @@ pub const NAMES_MAX: usize = 1_000_000;
 pub const DIRECTORY_NAMES_MAX: usize = 200_000;
 /// Versions remembered of inodes that left the cache, against answers that are still under way.
 pub const FLOORS_MAX: usize = 8192;
+/// A file that nobody has open and that lost its last name to another can be opened so long by who had looked
+/// the name up before.
+pub const REMOVED_LINGER: Duration = Duration::from_secs(1);
 /// Pieces cached for one file.
 pub const FILE_PIECES_MAX: usize = 65_536;
 /// A map request asks for at least so much, so that sequential reads ask seldom.

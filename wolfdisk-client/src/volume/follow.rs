@@ -93,7 +93,7 @@ impl Volume {
         let Some(node) = self.table.get(ino) else {
             self.table.note_change(ino, version);
             match invalidation.kind() {
-                Kind::Attr | Kind::Data => self.released.lock().push(ino.0),
+                Kind::Attr | Kind::Data => self.linger(ino),
                 // What the kernel was told of it is not known any more.
                 Kind::Directory => self.doom(invalidation.number, Lost::just_now()),
                 Kind::Name | Kind::WriteBack => {}
@@ -114,7 +114,7 @@ impl Volume {
         if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
             // Its last name may have gone: the daemon then waits for a word from whoever has it open.
             if state.opens == 0 {
-                self.released.lock().push(ino.0);
+                self.linger(ino);
             } else {
                 state.tell_release = true;
             }
@@ -225,8 +225,19 @@ impl Volume {
 
     fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
         let dropped = self.table.take_returns(self.session.returns() + 1);
+        let ended = self.end_lingering();
+        for node in ended.iter().filter_map(|ino| self.table.get(*ino)) {
+            let (orphan, opens) = {
+                let state = node.state.lock();
+                (state.orphan, state.opens)
+            };
+            if orphan && opens == 0 {
+                self.discard_unsaved(&node);
+            }
+        }
         let mut releasing = self.releasing.lock();
         let mut released = self.released.lock();
+        released.extend(ended.iter().map(|ino| ino.0));
         // An inode that was opened again since is not released after all.
         released.sort_unstable();
         released.dedup();

@@ -23,10 +23,11 @@ mod tree;
 mod write;
 mod xattr;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use wolfdisk_common::ids::Ino;
@@ -102,6 +103,8 @@ pub struct Volume {
     write_backs: Arc<WorkQueue<follow::WriteBack>>,
     /// Open-unlinked inodes whose last handle is closed; the feed tells.
     released: Mutex<Vec<u64>>,
+    /// Inodes that may have lost their last name then, and that nobody has open.
+    lingering: Mutex<VecDeque<(Instant, Ino)>>,
     releasing: Mutex<Vec<u64>>,
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
@@ -157,6 +160,7 @@ impl Volume {
             puts: Arc::default(),
             write_backs: Arc::default(),
             released: Mutex::default(),
+            lingering: Mutex::default(),
             releasing: Mutex::default(),
             doomed_names: Mutex::default(),
             kept: KeptData::new(config.data_cache_bytes),

@@ -294,9 +294,8 @@ impl Volume {
         if open {
             let mut state = node.state.lock();
             state.orphan = true;
-            // All handles may have been closed meanwhile.
             if state.opens == 0 {
-                self.released.lock().push(node.ino.0);
+                self.linger(node.ino);
             }
         } else if let Some(mut attr) = victim.directory.take() {
             attr.nlink = 0;
@@ -336,6 +335,9 @@ impl Volume {
             self.commit_if_unsaved(target.ino)?;
         }
         let (victim, open) = self.victim(new_parent, new_name)?;
+        // The name never ceases to lead to a file: who has looked it up must be able to open what was there.
+        let is_file = |victim: &Victim| victim.directory.is_none();
+        let stays = open || victim.as_ref().is_some_and(is_file);
         let op = Op::Rename(v1::Rename {
             parent: parent.0,
             name: name.to_vec().into(),
@@ -346,7 +348,7 @@ impl Volume {
         });
         let manner = Manner {
             durable: false,
-            keep_open: open && !flags.exchange,
+            keep_open: stays && !flags.exchange,
         };
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let mut changed = vec![parent, new_parent];
@@ -369,9 +371,23 @@ impl Volume {
         }
         let nothing_done = same_file && moved.is_some();
         if !(flags.exchange || nothing_done) {
-            self.removed(victim, open, reply.removed);
+            self.removed(victim, stays, reply.removed);
         }
         Ok(())
+    }
+
+    /// An inode that nobody has open may have lost its last name. Who has looked that up a moment ago may be about
+    /// to open it: the daemon is told later.
+    pub(super) fn linger(&self, ino: Ino) {
+        self.lingering.lock().push_back((Instant::now(), ino));
+    }
+
+    /// Takes those whose time is over.
+    pub(super) fn end_lingering(&self) -> Vec<Ino> {
+        let mut lingering = self.lingering.lock();
+        let over = |(since, _): &&(Instant, Ino)| since.elapsed() >= limits::REMOVED_LINGER;
+        let count = lingering.iter().take_while(over).count();
+        lingering.drain(..count).map(|(_, ino)| ino).collect()
     }
 
     /// Waits until no removal of it is under way, so that an open is seen by the next.

@@ -56,6 +56,23 @@ pub fn failed(reply: impl Refuse, operation: &'static str, ino: u64, error: &Err
     reply.refuse(errno::errno(error));
 }
 
+/// Answers a request that names an inode with an error of the volume. If the inode is gone, the name that led to it
+/// may lead to another meanwhile: `ESTALE` makes the kernel look the path up again, once.
+pub fn failed_inode(reply: impl Refuse, operation: &'static str, ino: u64, error: &Error) {
+    match error.errno() {
+        libc::ENOENT => reply.refuse(Errno::ESTALE),
+        _ => failed(reply, operation, ino, error),
+    }
+}
+
+/// Answers a request that names an inode and gives nothing back.
+pub fn done_inode(reply: ReplyEmpty, operation: &'static str, ino: u64, result: Result<(), Error>) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => failed_inode(reply, operation, ino, &error),
+    }
+}
+
 /// Answers a request that gives nothing back.
 pub fn done(reply: ReplyEmpty, operation: &'static str, ino: u64, result: Result<(), Error>) {
     match result {

@@ -17,7 +17,7 @@ use wolfdisk_common::ids::Ino;
 use wolfdisk_common::limits::NAME_MAX_BYTES;
 
 use super::Adapter;
-use super::answer::{GENERATION, both, failed};
+use super::answer::{GENERATION, both, failed, failed_inode};
 use crate::attributes::{bare, file_type};
 use crate::freshness::Lifetime;
 use crate::limits::{
@@ -77,7 +77,7 @@ impl Adapter {
     pub(super) fn open_directory(&self, ino: Ino, reply: ReplyOpen) {
         match self.volume.opendir(ino) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
-            Err(error) => failed(reply, "opendir", ino.0, &error),
+            Err(error) => failed_inode(reply, "opendir", ino.0, &error),
         }
     }
 

@@ -5,7 +5,7 @@ use wolfdisk_client::{Error, HandleId, NewNode, OpenFlags, Opened};
 use wolfdisk_common::ids::Ino;
 
 use super::Adapter;
-use super::answer::{GENERATION, both, failed};
+use super::answer::{GENERATION, both, failed, failed_inode};
 use super::nodes::has_set_id;
 use crate::caller::Caller;
 use crate::limits::WRITE_MAX_BYTES;
@@ -51,7 +51,7 @@ impl Adapter {
     pub(super) fn open_file(&self, ino: Ino, raw: i32, reply: ReplyOpen) {
         match self.open_checked(ino, raw) {
             Ok((opened, how)) => reply.opened(FileHandle(opened.handle.0), how),
-            Err(error) => failed(reply, "open", ino.0, &error),
+            Err(error) => failed_inode(reply, "open", ino.0, &error),
         }
     }
 

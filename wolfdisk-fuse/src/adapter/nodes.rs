@@ -114,7 +114,7 @@ impl Adapter {
         let stamp = self.freshness.stamp();
         match self.volume.getattr(ino) {
             Ok((attr, valid)) => self.send_attr(reply, stamp, attr, valid),
-            Err(error) => answer::failed(reply, "getattr", ino.0, &error),
+            Err(error) => answer::failed_inode(reply, "getattr", ino.0, &error),
         }
     }
 
@@ -135,7 +135,7 @@ impl Adapter {
         };
         match change.and_then(|change| self.volume.setattr(ino, change)) {
             Ok((attr, valid)) => self.send_attr(reply, stamp, attr, valid),
-            Err(error) => answer::failed(reply, "setattr", ino.0, &error),
+            Err(error) => answer::failed_inode(reply, "setattr", ino.0, &error),
         }
     }
 
@@ -219,7 +219,7 @@ impl Adapter {
                 }
                 reply.data(&target);
             }
-            Err(error) => answer::failed(reply, "readlink", ino.0, &error),
+            Err(error) => answer::failed_inode(reply, "readlink", ino.0, &error),
         }
     }
 

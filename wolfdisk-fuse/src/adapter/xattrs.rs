@@ -39,7 +39,7 @@ impl Adapter {
         }
         match self.volume.get_xattr(ino, name) {
             Ok(value) => sized(reply, &value, size),
-            Err(error) => answer::failed(reply, "getxattr", ino.0, &error),
+            Err(error) => answer::failed_inode(reply, "getxattr", ino.0, &error),
         }
     }
 
@@ -65,7 +65,7 @@ impl Adapter {
                 };
                 self.volume.set_xattr(ino, name, value, mode)
             });
-        answer::done(reply, "setxattr", ino.0, result);
+        answer::done_inode(reply, "setxattr", ino.0, result);
     }
 
     /// Setting an access ACL clears set-gid, as chmod does, unless the caller belongs to the group. The
@@ -81,7 +81,7 @@ impl Adapter {
     pub(super) fn list_attributes(&self, ino: Ino, size: u32, caller: Caller, reply: ReplyXattr) {
         let names = match self.volume.list_xattr(ino) {
             Ok(names) => names,
-            Err(error) => return answer::failed(reply, "listxattr", ino.0, &error),
+            Err(error) => return answer::failed_inode(reply, "listxattr", ino.0, &error),
         };
         let has_trusted = names.iter().any(|name| name.starts_with(TRUSTED));
         let hides = has_trusted && !caller.sees_trusted();
@@ -105,7 +105,7 @@ impl Adapter {
             Err(Error::Refused(libc::ENODATA)) if is_acl(name) => Ok(()),
             other => other,
         };
-        answer::done(reply, "removexattr", ino.0, result);
+        answer::done_inode(reply, "removexattr", ino.0, result);
     }
 }
 
