@@ -38,6 +38,9 @@ pub const CHECKPOINT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 pub const RIGHTS_PER_SESSION: usize = 64 * 1024;
 /// Inodes that one session may hold rights on or have open; beyond it the oldest marks go.
 pub const MARKS_PER_SESSION: usize = 128 * 1024;
+/// Entries that are looked at at once for one whose rights can be revoked: a grant costs no more, however many there
+/// are.
+pub const CLOCK_STEPS: usize = 64;
 /// Notices that wait for one session; beyond it the session drops everything instead.
 pub const FEED_QUEUE_MAX: usize = 16 * 1024;
 /// A notice that was sent so long ago and is not confirmed is sent again: its reply may be lost. Twice

@@ -211,7 +211,7 @@ impl Coherence {
 
     /// Whether grants that merely save a later call are welcome: they must not push out what is used.
     pub fn has_room(&self, session: SessionId) -> bool {
-        self.rights.count(session) < limits::RIGHTS_PER_SESSION / 2
+        self.rights.cached(session) < limits::RIGHTS_PER_SESSION / 2
     }
 
     /// `session` opens `ino` for writing. Whoever has the right to buffer writes must flush; the
@@ -454,12 +454,15 @@ impl Coherence {
             let Some(peer) = self.peers.get_mut(&session) else {
                 return;
             };
-            let kept =
-                self.rights.count(session) - peer.revoking.len().min(self.rights.count(session));
-            if kept <= limits::RIGHTS_PER_SESSION {
+            let cached = self.rights.cached(session);
+            let kept = cached.saturating_sub(peer.revoking.len());
+            if kept <= limits::RIGHTS_PER_SESSION
+                && self.rights.count(session) <= limits::MARKS_PER_SESSION
+            {
                 return;
             }
-            let candidate = self.rights.candidate(session, limits::MARKS_PER_SESSION);
+            let (marks_max, steps) = (limits::MARKS_PER_SESSION, limits::CLOCK_STEPS);
+            let candidate = self.rights.candidate(session, marks_max, steps);
             let Some((ino, rights)) = candidate else {
                 return;
             };

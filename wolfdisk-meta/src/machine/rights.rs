@@ -80,10 +80,19 @@ struct Held {
     revoking: Option<u64>,
 }
 
+impl Held {
+    fn is_cached(&self) -> bool {
+        self.set.has(RightSet::CACHE)
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Share {
     clock: VecDeque<Ino>,
+    /// Inodes on which anything is held.
     count: usize,
+    /// Those of them that may be cached: the others are only marked.
+    cached: usize,
 }
 
 /// See the module.
@@ -100,9 +109,13 @@ impl RightsTable {
             if held.set.and(set) != set {
                 held.granted = now;
             }
+            let was_cached = held.is_cached();
             held.set |= set;
             held.referenced = true;
             held.revoking = None;
+            if held.is_cached() && !was_cached {
+                self.shares.entry(session).or_default().cached += 1;
+            }
             return;
         }
         let held = Held {
@@ -111,9 +124,10 @@ impl RightsTable {
             granted: now,
             revoking: None,
         };
-        self.held.insert((ino, session), held);
         let share = self.shares.entry(session).or_default();
         share.count += 1;
+        share.cached += usize::from(held.is_cached());
+        self.held.insert((ino, session), held);
         share.clock.push_back(ino);
         // What was forgotten and granted again stands in the clock twice.
         if share.clock.len() > 64 + 2 * share.count {
@@ -138,8 +152,16 @@ impl RightsTable {
             return (RightSet::NONE, Duration::ZERO);
         };
         let (taken, granted) = (held.set.and(set), held.granted);
+        let was_cached = held.is_cached();
         held.set = held.set.without(set);
-        if held.set == RightSet::NONE {
+        let (is_cached, is_empty) = (held.is_cached(), held.set == RightSet::NONE);
+        if was_cached
+            && !is_cached
+            && let Some(share) = self.shares.get_mut(&session)
+        {
+            share.cached -= 1;
+        }
+        if is_empty {
             self.forget(session, ino);
         }
         (taken, granted)
@@ -147,10 +169,11 @@ impl RightsTable {
 
     /// Forgets an inode of a session, marks included.
     pub fn forget(&mut self, session: SessionId, ino: Ino) {
-        if self.held.remove(&(ino, session)).is_some()
+        if let Some(held) = self.held.remove(&(ino, session))
             && let Some(share) = self.shares.get_mut(&session)
         {
             share.count -= 1;
+            share.cached -= usize::from(held.is_cached());
         }
     }
 
@@ -165,6 +188,11 @@ impl RightsTable {
     /// Inodes on which `session` holds something.
     pub fn count(&self, session: SessionId) -> usize {
         self.shares.get(&session).map_or(0, |share| share.count)
+    }
+
+    /// Inodes of which `session` may cache something.
+    pub fn cached(&self, session: SessionId) -> usize {
+        self.shares.get(&session).map_or(0, |share| share.cached)
     }
 
     /// Takes every right of a session; marks stay.
@@ -189,11 +217,17 @@ impl RightsTable {
 
     /// Picks an inode whose cache rights `session` has not used lately. They are taken by
     /// [`RightsTable::revoked`] once the session has confirmed. On the way entries of nothing but marks
-    /// go if there are more than `marks_max` entries.
-    pub fn candidate(&mut self, session: SessionId, marks_max: usize) -> Option<(Ino, RightSet)> {
+    /// go if there are more than `marks_max` entries. The hand goes at most `steps` far, and on from there at the
+    /// next call.
+    pub fn candidate(
+        &mut self,
+        session: SessionId,
+        marks_max: usize,
+        steps: usize,
+    ) -> Option<(Ino, RightSet)> {
         let share = self.shares.get_mut(&session)?;
         // Two rounds: the first takes the second chances away.
-        for _ in 0..2 * share.clock.len() {
+        for _ in 0..steps.min(2 * share.clock.len()) {
             let ino = share.clock.pop_front()?;
             let Some(held) = self.held.get_mut(&(ino, session)) else {
                 continue;
@@ -267,13 +301,51 @@ mod tests {
         }
         table.add(A, Ino(1), RightSet::OPENED, NOW);
         for (number, ino) in [2, 3, 1].into_iter().enumerate() {
-            let picked = table.candidate(A, 10);
+            let picked = table.candidate(A, 10, 10);
             assert_eq!(picked, Some((Ino(ino), RightSet::ATTR)));
             table.revoke(A, Ino(ino), number as u64);
             table.revoked(A, Ino(ino), number as u64);
         }
-        assert_eq!(table.candidate(A, 10), None);
+        assert_eq!(table.candidate(A, 10, 10), None);
         assert_eq!(table.get(A, Ino(1)), RightSet::OPENED);
+    }
+
+    #[test]
+    fn what_may_be_cached_is_counted_through_every_change() {
+        let mut table = RightsTable::default();
+        let mut random = 1_u64;
+        for number in 0..20_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let (ino, set) = (Ino(random >> 33 & 15), RightSet((random >> 40) as u8 & 63));
+            match random >> 60 {
+                0..=5 if set != RightSet::NONE => table.add(A, ino, set, NOW),
+                6..=8 => drop(table.take(A, ino, set)),
+                9 | 10 => table.forget(A, ino),
+                11 | 12 => drop(table.candidate(A, 8, 5)),
+                13 => table.revoke(A, ino, number),
+                14 => table.revoked(A, ino, number - 1),
+                _ => table.clear(A),
+            }
+            let held = table.held.values();
+            let cached = held.clone().filter(|held| held.is_cached()).count();
+            assert_eq!((table.count(A), table.cached(A)), (held.count(), cached));
+        }
+    }
+
+    #[test]
+    fn looking_for_room_among_marks_takes_a_few_steps_and_drops_them() {
+        let mut table = RightsTable::default();
+        for ino in 0..1000 {
+            table.add(A, Ino(ino), RightSet::OPENED, NOW);
+        }
+        table.add(A, Ino(5000), RightSet::ATTR, NOW);
+        assert_eq!(table.candidate(A, 950, 20), None);
+        assert_eq!(table.count(A), 981);
+        let calls = (0..).take_while(|_| table.candidate(A, 950, 20).is_none());
+        assert_eq!(calls.count(), 49);
+        assert_eq!(table.count(A), 951 - 1);
     }
 
     #[test]
