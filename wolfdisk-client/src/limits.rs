@@ -51,6 +51,14 @@ pub const PUT_THREADS: usize = 2;
 pub const WRITERS_MAX: usize = 4;
 /// Shards of tables that all threads use.
 pub const SHARDS: usize = 16;
+/// A directory in which we and others have changed names within this counts as contended: long against
+/// the pauses of programs that share a directory, short against what lookups without lifetimes cost.
+pub const CONTENDED_FOR: Duration = Duration::from_secs(10);
+/// The kernel is given so long to forget a name before the end of what it relies on is waited for: it
+/// does so at once, unless it has the directory locked.
+pub const TELL_PATIENCE: Duration = Duration::from_millis(10);
+/// Names of which the kernel has yet to be told without having to be: more are looked up again anyway.
+pub const CHANGED_NAMES_MAX: usize = 1024;
 /// Names cached in all directories together.
 pub const NAMES_MAX: usize = 1_000_000;
 /// Names cached in one directory; a larger one is not kept whole.

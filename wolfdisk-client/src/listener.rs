@@ -15,6 +15,10 @@ pub trait CacheListener: Send + Sync {
     /// The cache may still hold it.
     fn invalidate_entry(&self, parent: Ino, name: &[u8]) -> std::io::Result<()>;
 
+    /// Takes answers that are on their way for old: none that was asked for before is kept once this
+    /// returns. It waits for nothing.
+    fn overtake(&self);
+
     /// Forgets the attributes (and ACLs) of `ino`, and with `data` its pages or its listing too.
     ///
     /// # Errors

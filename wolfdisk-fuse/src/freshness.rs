@@ -7,10 +7,13 @@
 //! the number under the exclusive side before it tells the kernel. It thus waits for sends that have
 //! begun, which never block, and never for a handler that waits for anything.
 //!
+//! A lifetime counts from when the handler began: however long the answer takes to be sent, the kernel
+//! relies on nothing beyond what the volume allowed.
+//!
 //! One number stands for all inodes: an answer loses its lifetime now and then without need, which costs
 //! one more request.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
@@ -20,24 +23,24 @@ pub struct Freshness {
     invalidations: RwLock<u64>,
 }
 
-/// The number of invalidations when a handler began.
+/// The number of invalidations when a handler began, and when that was.
 #[derive(Clone, Copy, Debug)]
-pub struct Stamp(u64);
+pub struct Stamp(u64, Instant);
 
 /// What lifetimes may still be promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// As the volume said.
-    Full,
+    /// What the volume said, less the time that has passed.
+    Less(Duration),
     /// None: somebody changed something meanwhile.
     None,
 }
 
 impl Lifetime {
-    /// `wanted`, or nothing.
+    /// What is left of `wanted`, or nothing.
     pub fn of(self, wanted: Duration) -> Duration {
         match self {
-            Lifetime::Full => wanted,
+            Lifetime::Less(passed) => wanted.saturating_sub(passed),
             Lifetime::None => Duration::ZERO,
         }
     }
@@ -46,14 +49,14 @@ impl Lifetime {
 impl Freshness {
     /// To be called before the volume is asked.
     pub fn stamp(&self) -> Stamp {
-        Stamp(*self.invalidations.read())
+        Stamp(*self.invalidations.read(), Instant::now())
     }
 
     /// Sends an answer to the kernel. `send` must not block.
     pub fn send(&self, stamp: Stamp, send: impl FnOnce(Lifetime)) {
         let now = self.invalidations.read();
         send(if *now == stamp.0 {
-            Lifetime::Full
+            Lifetime::Less(stamp.1.elapsed())
         } else {
             Lifetime::None
         });
@@ -75,13 +78,16 @@ mod tests {
         let gate = Freshness::default();
         let second = Duration::from_secs(1);
         let stamp = gate.stamp();
-        gate.send(stamp, |lifetime| assert_eq!(lifetime.of(second), second));
+        gate.send(stamp, |lifetime| {
+            let left = lifetime.of(second);
+            assert!(left < second && left + stamp.1.elapsed() >= second);
+        });
         gate.advance();
         gate.send(stamp, |lifetime| {
             assert_eq!(lifetime.of(second), Duration::ZERO)
         });
         gate.send(gate.stamp(), |lifetime| {
-            assert_eq!(lifetime.of(second), second)
+            assert_ne!(lifetime.of(second), Duration::ZERO)
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Tells the kernel what changed elsewhere.
 //!
-//! Called on the volume's notification thread only. The kernel's answer may have to wait for a
+//! Called on the volume's threads for that only. The kernel's answer may have to wait for a
 //! directory or a page that a request in flight holds; the volume counts a call that takes too long as
 //! unconfirmed.
 
@@ -44,6 +44,10 @@ impl CacheListener for KernelCache {
             self.notifier
                 .inval_entry(INodeNo(parent.0), OsStr::from_bytes(name)),
         )
+    }
+
+    fn overtake(&self) {
+        self.freshness.advance();
     }
 
     fn invalidate_inode(&self, ino: Ino, data: bool) -> io::Result<()> {

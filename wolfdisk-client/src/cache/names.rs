@@ -2,6 +2,11 @@
 //!
 //! Each name carries the version it was learned at, so that answers which arrive out of order never
 //! bring back what was changed since, own changes included.
+//!
+//! The kernel may keep names above this cache for a lifetime. To make it forget one takes the lock of
+//! the directory, which it holds itself while it waits for the answer to a change in there; and that
+//! answer may have to wait until another session, in the same position, has made its kernel forget
+//! something. So in a directory that both change names get no lifetime: there is nothing to forget.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -12,6 +17,7 @@ use wolfdisk_common::ids::Ino;
 use wolfdisk_common::limits::LEASE_MS;
 
 use crate::limits;
+use crate::session::lease::Lease;
 use crate::types::FileKind;
 
 /// What a name leads to.
@@ -35,6 +41,15 @@ pub(crate) enum Known {
 struct Slot {
     version: u64,
     known: Known,
+}
+
+/// What the kernel may do with names of a directory, at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// It may rely until then on what it was given; none: it asks here before it uses a name.
+    pub(crate) until: Option<Instant>,
+    /// It has the directory locked for a change of ours.
+    pub(crate) locked: bool,
 }
 
 /// What was known when the right to it was lost: a cache above may know it still.
@@ -68,6 +83,13 @@ pub(crate) struct Names {
     floor: u64,
     /// When a name was last given away that is not in `slots`, or forgotten here.
     untracked: Option<Instant>,
+    /// When anything was last given away with a lifetime.
+    given: Option<Instant>,
+    /// When a name was last changed, or began to be, by us and by others.
+    own_change: Option<Instant>,
+    foreign_change: Option<Instant>,
+    /// Changes of ours that are under way.
+    changing: u32,
 }
 
 impl Names {
@@ -75,6 +97,8 @@ impl Names {
     pub(crate) fn from_floor(floor: u64) -> Names {
         Names {
             floor,
+            // What was given before it left the memory is not known any more.
+            given: Some(Instant::now()),
             ..Names::default()
         }
     }
@@ -173,8 +197,44 @@ impl Names {
 
     /// Somebody else changed `name` at `version`.
     pub(crate) fn invalidate(&mut self, name: &[u8], version: u64) {
+        self.foreign_change = Some(Instant::now());
         self.listed_to = 0;
         self.learn(name, Known::Unknown, version);
+    }
+
+    /// We are about to change a name.
+    pub(crate) fn change_begins(&mut self) {
+        self.own_change = Some(Instant::now());
+        self.changing += 1;
+    }
+
+    /// The answer is there.
+    pub(crate) fn change_ends(&mut self) {
+        self.changing -= 1;
+    }
+
+    /// We and others change names in here.
+    fn is_contended(&self) -> bool {
+        let lately = |change| is_within(change, limits::CONTENDED_FOR);
+        lately(self.own_change) && lately(self.foreign_change)
+    }
+
+    /// For how long a name that is given away now may be relied on, within what the lease allows.
+    pub(crate) fn lifetime(&mut self, lease: &Lease) -> Duration {
+        if self.is_contended() {
+            return Duration::ZERO;
+        }
+        self.given = Some(Instant::now());
+        lease.kernel_lifetime()
+    }
+
+    /// What the kernel may still do with what it was given.
+    pub(crate) fn held(&self) -> Held {
+        let given = self.given.filter(|given| is_within(Some(*given), LEASE));
+        Held {
+            until: given.map(|given| given + LEASE),
+            locked: self.changing > 0,
+        }
     }
 
     /// `name` is given away with a lifetime, as missing perhaps because everything else is known.
@@ -186,10 +246,9 @@ impl Names {
 
     /// Forgets everything because the right to it is lost at `version`.
     pub(crate) fn lose(&mut self, version: u64) -> Lost {
-        let recent = |at: &Instant| at.elapsed() < Duration::from_millis(LEASE_MS);
         let lost = Lost {
             names: self.slots.keys().cloned().collect(),
-            untracked: self.untracked.filter(recent),
+            untracked: self.untracked.filter(|at| is_within(Some(*at), LEASE)),
         };
         // Who loses the right again meanwhile waits once more for the same names.
         self.clear(version);
@@ -206,6 +265,10 @@ impl Names {
         *self = Names {
             floor: self.floor.max(version),
             untracked,
+            given: self.given,
+            own_change: self.own_change,
+            foreign_change: self.foreign_change,
+            changing: self.changing,
             ..Names::default()
         };
     }
@@ -239,6 +302,13 @@ impl Names {
         let end = self.is_complete() && entries.next().is_none();
         (end || !page.is_empty()).then_some((page, end))
     }
+}
+
+/// The longest lifetime.
+const LEASE: Duration = Duration::from_millis(LEASE_MS);
+
+fn is_within(when: Option<Instant>, time: Duration) -> bool {
+    when.is_some_and(|when| when.elapsed() < time)
 }
 
 fn cookie(known: &Known) -> Option<u64> {
@@ -277,6 +347,44 @@ mod tests {
         names.clear(30);
         names.learn(b"b", leads(8, None), 29);
         assert_eq!(names.get(b"b"), Known::Unknown);
+    }
+
+    fn live() -> Lease {
+        let lease = Lease::default();
+        lease.renew(Instant::now(), Duration::from_secs(60));
+        lease
+    }
+
+    #[test]
+    fn names_have_no_lifetime_where_two_change_them() {
+        let (lease, mut names) = (live(), Names::default());
+        let nothing = Held {
+            until: None,
+            locked: false,
+        };
+        assert_eq!(names.held(), nothing);
+        names.change_begins();
+        assert!(names.held().locked);
+        assert_ne!(names.lifetime(&lease), Duration::ZERO);
+        let given = names.held().until;
+        assert!(given.is_some());
+        names.invalidate(b"a", 2);
+        assert_eq!(names.lifetime(&lease), Duration::ZERO);
+        names.change_ends();
+        assert_eq!(names.lifetime(&lease), Duration::ZERO);
+        assert_eq!(names.held().until, given, "nothing more was given");
+    }
+
+    #[test]
+    fn who_only_looks_keeps_lifetimes() {
+        let (lease, mut names) = (live(), Names::default());
+        names.invalidate(b"a", 1);
+        assert_ne!(names.lifetime(&lease), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_the_kernel_got_of_a_forgotten_directory_counts_until_its_lifetime_ends() {
+        assert!(Names::from_floor(1).held().until.is_some());
     }
 
     #[test]

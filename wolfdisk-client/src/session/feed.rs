@@ -29,7 +29,7 @@ pub(crate) trait Follower: Send + Sync {
     /// Drops what is cached here; takes short locks only.
     fn drop_own(&self, invalidation: &Invalidation);
     /// Tells the kernel. No lock is held, and no call is made that waits for other sessions.
-    fn drop_kernel(&self, invalidation: &Invalidation) -> Told;
+    fn drop_kernel(&self, invalidation: &Invalidation, session: u64) -> Told;
     /// Begins to write back what is buffered for the inode; [`Notices::written`] ends it.
     fn write_back(&self, invalidation: &Invalidation);
     /// Every right is gone, and with `rolled_back` everything cached may be wrong.
@@ -63,8 +63,10 @@ impl std::fmt::Debug for Job {
 pub(crate) enum Told {
     /// It does not hold the thing any more.
     Done,
-    /// It may hold it until then: a lifetime it was given.
+    /// It may hold it until then: a lifetime it was given. Nobody waits for that.
     Until(Instant),
+    /// The same, unless [`Notices::dropped`] comes first; and whoever changed the thing waits.
+    Lasts(Instant),
     /// It refused: again.
     Failed,
 }
@@ -76,8 +78,26 @@ enum Open {
     Kernel,
     /// The worker that writes back.
     WriteBack,
-    /// Time.
+    /// Time, which nobody waits for.
     Until(Instant),
+    /// Time, or the thread that tells of names.
+    Lasts(Instant),
+}
+
+impl Open {
+    /// Something may still be used that was changed.
+    fn is_kept(&self) -> bool {
+        matches!(self, Open::Kernel | Open::Lasts(_))
+    }
+
+    /// Somebody waits for it, and a call held open could not tell that it is over.
+    fn is_waited_for(&self) -> bool {
+        matches!(self, Open::WriteBack | Open::Lasts(_))
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        matches!(self, Open::Until(when) | Open::Lasts(when) if *when <= now)
+    }
 }
 
 /// The queue between feed and notification thread.
@@ -100,8 +120,8 @@ struct State {
 }
 
 impl State {
-    fn has(&self, kind: Open) -> bool {
-        self.open.values().any(|open| *open == kind)
+    fn has(&self, which: impl Fn(&Open) -> bool) -> bool {
+        self.open.values().any(which)
     }
 
     /// Up to where none is open that `counts`.
@@ -170,6 +190,7 @@ impl Notices {
         if state.session == session && state.open.contains_key(&number) {
             match told {
                 Told::Until(when) => state.open.insert(number, Open::Until(when)),
+                Told::Lasts(when) => state.open.insert(number, Open::Lasts(when)),
                 Told::Done | Told::Failed => state.open.remove(&number),
             };
         }
@@ -186,17 +207,32 @@ impl Notices {
         self.close(number, session, Told::Done);
     }
 
-    /// Waits until the kernel has been told of everything; false after `deadline`.
-    fn wait_told(&self, deadline: Duration) -> bool {
-        self.wait(Open::Kernel, deadline)
+    /// The kernel has forgotten what the invalidation `number` of `session` is about.
+    pub(crate) fn dropped(&self, number: u64, session: u64) {
+        self.close(number, session, Told::Done);
     }
 
-    /// Waits for `kind`, which is under way; false after `deadline`.
-    fn wait(&self, kind: Open, deadline: Duration) -> bool {
+    /// Waits for [`Notices::dropped`]; false after `patience`.
+    pub(crate) fn wait_dropped(&self, number: u64, session: u64, patience: Duration) -> bool {
         let mut state = self.state.lock();
-        let waits = |state: &mut State| state.has(kind) && !state.stopped;
+        let waits = |state: &mut State| {
+            state.session == session && state.open.contains_key(&number) && !state.stopped
+        };
+        let outcome = self.changed.wait_while_for(&mut state, waits, patience);
+        !outcome.timed_out()
+    }
+
+    /// Waits until the kernel has been told of everything; false after `deadline`.
+    fn wait_told(&self, deadline: Duration) -> bool {
+        self.wait(|open| *open == Open::Kernel, deadline)
+    }
+
+    /// Waits for `which`, which are under way; false after `deadline`.
+    fn wait(&self, which: impl Fn(&Open) -> bool, deadline: Duration) -> bool {
+        let mut state = self.state.lock();
+        let waits = |state: &mut State| state.has(&which) && !state.stopped;
         self.changed.wait_while_for(&mut state, waits, deadline);
-        !state.has(kind)
+        !state.has(which)
     }
 
     /// A new session counts from the start.
@@ -208,16 +244,13 @@ impl Notices {
         // Its predecessor's invalidations still reach the kernel, but nobody is told.
     }
 
-    /// Up to where everything is done, up to where all is dropped, and whether something is being
-    /// written back.
+    /// Up to where everything is done, up to where all is dropped, and whether somebody waits for more.
     fn progress(&self) -> (u64, u64, bool) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        state
-            .open
-            .retain(|_, open| !matches!(open, Open::Until(when) if *when <= now));
-        let told = state.up_to(|open| *open == Open::Kernel);
-        (state.up_to(|_| true), told, state.has(Open::WriteBack))
+        state.open.retain(|_, open| !open.is_over(now));
+        let told = state.up_to(Open::is_kept);
+        (state.up_to(|_| true), told, state.has(Open::is_waited_for))
     }
 
     /// The notification thread's life.
@@ -238,7 +271,7 @@ impl Notices {
             match notice {
                 Notice::Job(job) => (job.0)(),
                 Notice::Invalidation(invalidation, session) => {
-                    let told = self.notify_until_done(follower, &invalidation);
+                    let told = self.notify_until_done(follower, &invalidation, session);
                     self.close(invalidation.number, session, told);
                 }
             }
@@ -246,10 +279,15 @@ impl Notices {
     }
 
     /// A kernel that refuses to forget keeps what it has until its lifetime ends, as long as a lease.
-    fn notify_until_done(&self, follower: &dyn Follower, invalidation: &Invalidation) -> Told {
+    fn notify_until_done(
+        &self,
+        follower: &dyn Follower,
+        invalidation: &Invalidation,
+        session: u64,
+    ) -> Told {
         let until = Instant::now() + limits::NOTIFY_DEADLINE;
         loop {
-            let told = follower.drop_kernel(invalidation);
+            let told = follower.drop_kernel(invalidation, session);
             if told != Told::Failed || Instant::now() >= until || self.state.lock().stopped {
                 return told;
             }
@@ -269,7 +307,7 @@ pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Followe
             // What the kernel was given under the lost session may have a while to live.
             follower.drop_all(true);
         }
-        let (confirmed, told, writing) = notices.progress();
+        let (confirmed, told, awaited) = notices.progress();
         let (dropped, released) = follower.take_returns();
         let request = FeedRequest {
             session: identity.session,
@@ -277,15 +315,15 @@ pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Followe
             told,
             dropped,
             released,
-            // Held open it could not tell that the writing is done.
-            wait_ms: if writing { 0 } else { HEARTBEAT_MS as u32 },
+            // Held open it could not tell that it is done.
+            wait_ms: if awaited { 0 } else { HEARTBEAT_MS as u32 },
         };
         let answered = exchange(session, notices, follower, &request);
         follower.returned(answered);
         if !answered {
             std::thread::sleep(limits::RETRY_PAUSE);
-        } else if writing {
-            notices.wait(Open::WriteBack, limits::WRITE_BACK_POLL);
+        } else if awaited {
+            notices.wait(Open::is_waited_for, limits::WRITE_BACK_POLL);
         }
     }
 }

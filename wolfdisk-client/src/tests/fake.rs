@@ -455,6 +455,8 @@ impl CacheListener for Kernel {
         Ok(())
     }
 
+    fn overtake(&self) {}
+
     fn invalidate_inode(&self, ino: Ino, _data: bool) -> std::io::Result<()> {
         let mut state = self.state.lock();
         state.0.push(ino.0);

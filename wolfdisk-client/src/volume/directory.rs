@@ -81,27 +81,27 @@ impl Volume {
         attributes: bool,
     ) -> Result<Option<Listing>> {
         let lease = &self.session.lease;
-        let (page, end, parent) = {
-            let state = directory.state.lock();
+        let (page, end, parent, entry_valid) = {
+            let mut state = directory.state.lock();
             if !state.has(NAMES, lease) {
                 return Ok(None);
             }
             let Some((page, end)) = state.names.list(cookie, max) else {
                 return Ok(None);
             };
-            (page, end, state.attr.as_ref().map(|attr| attr.parent))
+            let parent = state.attr.as_ref().map(|attr| attr.parent);
+            (page, end, parent, state.names.lifetime(lease))
         };
         let parent = match parent {
             Some(parent) => parent,
             None => self.getattr(directory.ino)?.0.parent,
         };
-        let valid = lease.kernel_lifetime();
         let entries = page.into_iter().map(|(name, target)| {
             let node = attributes.then(|| self.table.get(target.ino)).flatten();
             let given = node.and_then(|node| node.state.lock().give_attr(lease));
             let entry = given.map(|(attr, attr_valid)| Entry {
                 attr,
-                entry_valid: valid,
+                entry_valid,
                 attr_valid,
             });
             DirItem {
@@ -160,7 +160,7 @@ impl Volume {
         }
         let mut state = directory.state.lock();
         if state.learn_names(rights, reply.version, asked, lease) {
-            let valid = lease.kernel_lifetime();
+            let valid = state.names.lifetime(lease);
             for item in &mut items {
                 let target = Target {
                     ino: item.ino,

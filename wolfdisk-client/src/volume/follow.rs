@@ -27,9 +27,11 @@ impl Follower for WeakFollower {
         }
     }
 
-    fn drop_kernel(&self, invalidation: &Invalidation) -> Told {
+    fn drop_kernel(&self, invalidation: &Invalidation, session: u64) -> Told {
         let volume = self.0.upgrade();
-        volume.map_or(Told::Done, |volume| volume.drop_kernel(invalidation))
+        volume.map_or(Told::Done, |volume| {
+            volume.drop_kernel(invalidation, session)
+        })
     }
 
     fn write_back(&self, invalidation: &Invalidation) {
@@ -126,10 +128,10 @@ impl Volume {
         self.doomed_names.lock().insert(number, lost);
     }
 
-    fn drop_kernel(&self, invalidation: &Invalidation) -> Told {
+    fn drop_kernel(&self, invalidation: &Invalidation, session: u64) -> Told {
         let ino = Ino(invalidation.ino);
         let told = match invalidation.kind() {
-            Kind::Name => self.tell_entry(ino, &invalidation.name),
+            Kind::Name => return self.drop_name(ino, invalidation, session),
             Kind::Attr if invalidation.runs_out => true,
             Kind::Attr => self.tell_inode(ino, false),
             Kind::Data => self.tell_inode(ino, true),
@@ -155,7 +157,7 @@ impl Volume {
         }
     }
 
-    fn tell_entry(&self, parent: Ino, name: &[u8]) -> bool {
+    pub(super) fn tell_entry(&self, parent: Ino, name: &[u8]) -> bool {
         let listener = self.listener.read().clone();
         let told = listener.map_or(Ok(()), |listener| listener.invalidate_entry(parent, name));
         told.inspect_err(|error| tracing::warn!(%parent, %error, "the kernel kept a name"))

@@ -61,13 +61,14 @@ impl Volume {
         }
         state.names.learn(name, known, version);
         let kept = state.names.get(name) == known || same_target(state.names.get(name), known);
-        drop(state);
-        self.table.names_added(1, lease);
-        if kept {
-            lease.kernel_lifetime()
+        let valid = if kept {
+            state.names.lifetime(lease)
         } else {
             Duration::ZERO
-        }
+        };
+        drop(state);
+        self.table.names_added(1, lease);
+        valid
     }
 
     /// An own mutation changed a name. Without the right only the fact is kept, against late answers.
@@ -88,13 +89,14 @@ impl Volume {
         // Somebody may have changed it again before this answer came.
         let now = state.names.get(name);
         let kept = held && (now == known || same_target(now, known));
-        drop(state);
-        self.table.names_added(1, lease);
-        if kept {
-            lease.kernel_lifetime()
+        let valid = if kept {
+            state.names.lifetime(lease)
         } else {
             Duration::ZERO
-        }
+        };
+        drop(state);
+        self.table.names_added(1, lease);
+        valid
     }
 
     /// Keeps the attributes that a mutation's answer carries. Those of `changed` that it does not carry

@@ -5,6 +5,7 @@
 //! operations; what they share is here.
 
 mod attributes;
+mod changed_names;
 mod commit;
 mod directory;
 mod follow;
@@ -101,6 +102,7 @@ pub struct Volume {
     commits: Arc<CommitQueue>,
     puts: Arc<WorkQueue<Arc<sealed::Sealed>>>,
     write_backs: Arc<WorkQueue<follow::WriteBack>>,
+    changed_names: Arc<WorkQueue<changed_names::ChangedName>>,
     /// Open-unlinked inodes whose last handle is closed; the feed tells.
     released: Mutex<Vec<u64>>,
     /// Inodes that may have lost their last name then, and that nobody has open.
@@ -159,6 +161,7 @@ impl Volume {
             commits: Arc::default(),
             puts: Arc::default(),
             write_backs: Arc::default(),
+            changed_names: Arc::default(),
             released: Mutex::default(),
             lingering: Mutex::default(),
             releasing: Mutex::default(),

@@ -103,6 +103,11 @@ impl<T> WorkQueue<T> {
         self.changed.notify_one();
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().0.len()
+    }
+
     /// No more work is given out.
     pub(crate) fn stop(&self) {
         self.state.lock().1 = true;

@@ -108,6 +108,7 @@ impl Volume {
         self.commits.stop();
         self.puts.stop();
         self.write_backs.stop();
+        self.changed_names.stop();
     }
 }
 

@@ -43,6 +43,15 @@ pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
             }
         })?);
     }
+    let (names, holder) = (volume.changed_names.clone(), weak.clone());
+    threads.push(spawn("tell-names", move || {
+        while let Some(job) = names.next() {
+            let Some(volume) = holder.upgrade() else {
+                return;
+            };
+            volume.tell_name(&job);
+        }
+    })?);
     for _ in 0..limits::PUT_THREADS {
         let (puts, holder) = (volume.puts.clone(), weak.clone());
         threads.push(spawn("put", move || {

@@ -1,7 +1,7 @@
 //! Names: looking up, creating, linking, removing, renaming.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wolfdisk_common::ids::Ino;
 use wolfdisk_common::limits::NAME_MAX_BYTES;
@@ -49,6 +49,22 @@ impl Drop for Victim {
     }
 }
 
+/// A directory in which a name is being changed by us.
+struct Changing(Arc<Node>);
+
+impl Changing {
+    fn begin(node: Arc<Node>) -> Changing {
+        node.state.lock().names.change_begins();
+        Changing(node)
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.0.state.lock().names.change_ends();
+    }
+}
+
 impl Volume {
     /// Looks up a name.
     ///
@@ -58,21 +74,20 @@ impl Volume {
         check_name(name)?;
         let lease = &self.session.lease;
         let directory = self.node(parent);
-        let known = {
+        let (known, entry_valid) = {
             let mut state = directory.state.lock();
             if state.has(NAMES, lease) {
                 state.names.give_away(name);
-                state.names.get(name)
+                let known = state.names.get(name);
+                (known, state.names.lifetime(lease))
             } else {
-                Known::Unknown
+                (Known::Unknown, Duration::ZERO)
             }
         };
         match known {
             Known::Missing => {
                 self.counters.count(Counter::NameHits);
-                return Ok(Lookup::Missing {
-                    valid: lease.kernel_lifetime(),
-                });
+                return Ok(Lookup::Missing { valid: entry_valid });
             }
             Known::Leads(target) => {
                 let given = self
@@ -83,7 +98,7 @@ impl Volume {
                     self.counters.count(Counter::NameHits);
                     return Ok(Lookup::Found(Entry {
                         attr,
-                        entry_valid: lease.kernel_lifetime(),
+                        entry_valid,
                         attr_valid,
                     }));
                 }
@@ -163,6 +178,7 @@ impl Volume {
             durable: false,
             keep_open,
         };
+        let _changing = self.changing(parent);
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let rights = reply.rights;
         let attrs = self.changed_inodes(&mut reply, &[parent], asked)?;
@@ -212,6 +228,7 @@ impl Volume {
             parent: parent.0,
             name: name.to_vec().into(),
         });
+        let _changing = self.changing(parent);
         let (mut reply, asked) = self.session.mutate(&op, Manner::default())?;
         let attrs = self.changed_inodes(&mut reply, &[parent, ino], asked)?;
         let attr = attrs.into_iter().find(|attr| attr.ino == ino);
@@ -257,6 +274,7 @@ impl Volume {
             durable: false,
             keep_open: open,
         };
+        let _changing = self.changing(parent);
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let mut changed = vec![parent];
         changed.extend(victim.as_ref().map(|victim| victim.node.ino));
@@ -350,6 +368,7 @@ impl Volume {
             durable: false,
             keep_open: stays && !flags.exchange,
         };
+        let _changing = [parent, new_parent].map(|parent| self.changing(parent));
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let mut changed = vec![parent, new_parent];
         changed.extend(moved.map(|target| target.ino));
@@ -388,6 +407,11 @@ impl Volume {
         let over = |(since, _): &&(Instant, Ino)| since.elapsed() >= limits::REMOVED_LINGER;
         let count = lingering.iter().take_while(over).count();
         lingering.drain(..count).map(|(_, ino)| ino).collect()
+    }
+
+    /// A name in `parent` is about to be changed by us.
+    fn changing(&self, parent: Ino) -> Changing {
+        Changing::begin(self.node(parent))
     }
 
     /// Waits until no removal of it is under way, so that an open is seen by the next.
