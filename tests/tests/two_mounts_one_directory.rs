@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -55,4 +56,20 @@ fn names_of_their_own() {
     let expected: BTreeSet<String> = kept(0).chain(kept(1)).collect();
     assert_eq!(listed(&directories[0]), expected);
     assert_eq!(listed(&directories[1]), expected);
+}
+
+#[test]
+fn one_name_that_one_makes_and_the_other_removes() {
+    let (_node, _second, directories) = on_both(|directory, side| {
+        let path = directory.join("name");
+        for _ in 0..ROUNDS {
+            let result = match side {
+                0 => File::create(&path).map(drop),
+                _ => fs::remove_file(&path),
+            };
+            let fits = |error: &io::Error| side == 1 && error.kind() == io::ErrorKind::NotFound;
+            assert!(result.as_ref().map_or_else(fits, |()| true), "{result:?}");
+        }
+    });
+    assert_eq!(listed(&directories[0]), listed(&directories[1]));
 }

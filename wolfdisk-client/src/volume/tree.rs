@@ -182,10 +182,12 @@ impl Volume {
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
         let rights = reply.rights;
         let attrs = self.changed_inodes(&mut reply, &[parent], asked)?;
+        // Somebody may have removed it before we were told of it: then the answer is of the parent alone,
+        // and the kernel begins anew.
         let attr = attrs
             .into_iter()
-            .next()
-            .ok_or(Error::Malformed("no attributes of a new node"))?;
+            .find(|attr| attr.ino != parent)
+            .ok_or(Error::Refused(libc::ESTALE))?;
         self.begin_empty(&attr, rights, reply.version, asked);
         let cookie = (reply.cookie != 0).then_some(reply.cookie);
         let known = Known::Leads(Target {
