@@ -38,7 +38,9 @@ pub(crate) fn end_of(offset: u64, length: u64) -> Done<u64> {
 pub(crate) fn changed<R: Records>(tx: &mut Tx<'_, R>, ino: Ino, inode: &mut Inode, mtime: SetTime) {
     inode.content_version = tx.version();
     inode.mtime = time_of(tx, mtime);
-    inode.ctime = tx.time;
+    // A buffered write was made earlier: who looked meanwhile was told that time, and a program that
+    // compares it (tar) must not see another change when the write arrives. It never goes back.
+    inode.ctime = inode.mtime.min(tx.time).max(inode.ctime);
     tx.store_inode(ino, inode);
     tx.effect(Effect::Data { ino });
 }
