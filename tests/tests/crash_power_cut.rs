@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use wolfdisk_tests::{
     Background, DiskKind, History, Node, Plan, Random, SmallDisk, Workers, is_long_run, program,
@@ -96,7 +97,11 @@ fn is_whole(node: &Node) {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
 }
 
+/// Two file systems that are cut off at the same time can keep the kernel from all other work for a minute.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 fn survives_power_cuts(kind: DiskKind) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = SmallDisk::of(kind, DISK_BYTES);
     let mut node = Node::start_as(Plan {
         data: Some(disk.data()),
