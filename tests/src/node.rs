@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::mounts::{detach_below, is_mounted};
-use crate::processes::{descendants, is_alive, kill_hard, signal};
+use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
 use crate::programs::{program, public_programs};
 use crate::scratch::Scratch;
 use crate::second_mount::SecondMount;
@@ -261,8 +261,11 @@ impl Node {
         kill_hard(up.id());
         below.iter().for_each(|(pid, _)| kill_hard(*pid));
         up.wait().expect("it was killed");
+        // A process that was being forked while the others were listed is found by what it works on.
         wait_until("all daemons are dead", || {
-            below.iter().all(|(pid, _)| !is_alive(*pid))
+            let left = working_on(&self.data);
+            left.iter().for_each(|pid| kill_hard(*pid));
+            left.is_empty() && below.iter().all(|(pid, _)| !is_alive(*pid))
         });
         detach_below(self.scratch.path());
     }

@@ -1,5 +1,7 @@
 //! Processes that a test started: their children, signals, memory. Nothing is ever found by name alone.
 
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -150,4 +152,18 @@ pub(crate) fn end_group(child: &mut Child) -> String {
 pub fn open_descriptors(pid: u32) -> u64 {
     let listed = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
     listed.count() as u64
+}
+
+/// The processes whose command lines name `path`.
+pub(crate) fn working_on(path: &Path) -> Vec<u32> {
+    let wanted = path.as_os_str().as_bytes();
+    let processes = std::fs::read_dir("/proc").expect("proc");
+    processes
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == wanted)
+        })
+        .collect()
 }
