@@ -207,10 +207,12 @@ impl SpaceView {
     }
 }
 
-/// What the next checkpoint, or a new file for all of them, may add to the disk.
+/// What the next checkpoint and then a new file for all of them may add to the disk. Either takes up to twice
+/// what is not in the table yet, since a page may be half empty: without the room for both, a checkpoint
+/// could leave a file of which much is dead and no room to copy it.
 fn checkpoint_bytes(core: &Core) -> u64 {
     let records = core.index.records();
-    records.table().live_bytes() + 2 * (records.overlay_bytes() + records.frozen_bytes())
+    records.table().live_bytes() + 4 * (records.overlay_bytes() + records.frozen_bytes())
 }
 
 impl Service {
