@@ -49,6 +49,13 @@ impl Twins {
         compare(&expected, &carry_out(self.mount(), rows));
     }
 
+    /// The same for rows that reach their directory by another mount too: on ext4 that is the same one.
+    pub fn same_on_two_mounts(&self, rows: &str) {
+        let expected = carry_out_on(&self.ext4(), &self.ext4(), rows);
+        let found = carry_out_on(self.mount(), self.node.mount(), rows);
+        compare(&expected, &found);
+    }
+
     /// The same for rows whose other mount is read-only.
     pub fn same_beside_read_only(&self, rows: &str) {
         self.ext4.directory("read-only");

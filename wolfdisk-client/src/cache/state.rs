@@ -21,6 +21,7 @@ use crate::limits;
 use crate::session::Identity;
 use crate::session::lease::Lease;
 use crate::types::Attr;
+use crate::volume::append::Appended;
 use crate::volume::sealed::Pending;
 
 pub(crate) const ATTR: u32 = Right::Attr as u32;
@@ -70,6 +71,10 @@ pub(crate) struct NodeState {
     pub(crate) names: Names,
     pub(crate) dirty: DirtyBuffer,
     pub(crate) pending: VecDeque<Pending>,
+    /// From where on what is not committed was appended.
+    pub(crate) appended: Option<Appended>,
+    /// Appends under way that are not buffered.
+    pub(crate) appending: u32,
     /// When the last buffered write was made.
     pub(crate) local_mtime: Option<Timestamp>,
     /// It waits in the flusher's queue.
@@ -83,8 +88,11 @@ pub(crate) struct NodeState {
     /// What is left of a directory that was removed here while nobody had it open: it may still be
     /// somebody's working directory.
     pub(crate) remains: Option<Box<Attr>>,
-    /// It may be open-unlinked: the daemon counts on a word when the last handle is closed.
+    /// It may be open-unlinked, or others want to write to it: the daemon counts on a word when the last handle is
+    /// closed.
     pub(crate) tell_release: bool,
+    /// The daemon is being told that it is closed.
+    pub(crate) releasing: bool,
     /// Version of the last own mutation.
     pub(crate) own_version: u64,
     /// The least content version of anything the kernel may hold pages of; see `keep_cache`.
@@ -118,6 +126,8 @@ impl NodeState {
             names: Names::from_floor(floor),
             dirty: DirtyBuffer::new(window),
             pending: VecDeque::new(),
+            appended: None,
+            appending: 0,
             local_mtime: None,
             queued: false,
             failures: WriteFailures::default(),
@@ -126,6 +136,7 @@ impl NodeState {
             orphan: false,
             remains: None,
             tell_release: false,
+            releasing: false,
             own_version: 0,
             lowest_read: None,
             pages_doomed: false,
@@ -148,6 +159,23 @@ impl NodeState {
         } else {
             None
         }
+    }
+
+    /// Where an append may be buffered; none if that cannot be known here.
+    pub(crate) fn append_at(&self, lease: &Lease) -> Option<u64> {
+        let void = self
+            .appended
+            .is_some_and(|appended| appended.is_void(lease));
+        if self.appending > 0 || void {
+            return None;
+        }
+        self.valid_attr(lease).map(|attr| attr.size)
+    }
+
+    /// An append is buffered there.
+    pub(crate) fn appends_at(&mut self, offset: u64) {
+        let first = Appended::at(offset, self.epoch);
+        self.appended.get_or_insert(first);
     }
 
     /// The same for the kernel, with how long it may rely on them. For a moment after it was told to forget
@@ -346,6 +374,11 @@ impl NodeState {
     /// Buffering is over; rights to write that were granted up to `version` do not count.
     pub(crate) fn end_buffering(&mut self, version: u64) {
         self.write_floor = self.write_floor.max(version);
+        self.drop_rights(WRITE);
+    }
+
+    /// The right to buffer writes goes back.
+    pub(crate) fn lose_write(&mut self) {
         self.drop_rights(WRITE);
     }
 

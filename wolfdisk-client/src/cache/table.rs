@@ -20,6 +20,13 @@ use super::state::NodeState;
 use crate::limits;
 use crate::session::lease::Lease;
 
+/// Something that is not open here, as of the last open that the daemon had been asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) ino: Ino,
+    pub(crate) opens: u64,
+}
+
 /// Most rights given back in one feed call.
 const RETURNS_MAX: usize = 4096;
 
@@ -116,8 +123,8 @@ impl Table {
         returns >= self.last_round.load(Ordering::SeqCst) || returns >= self.rounds.get(ino.0)
     }
 
-    /// Rights to give back now, in this round.
-    pub(crate) fn take_returns(&self, round: u64) -> Vec<u64> {
+    /// Rights to give back now, in this round, each with what `last_open` says then.
+    pub(crate) fn take_returns(&self, round: u64, last_open: impl Fn() -> u64) -> Vec<Closed> {
         let now = Instant::now();
         let mut due = Vec::new();
         {
@@ -137,12 +144,15 @@ impl Table {
         // before keeps its own.
         due.iter().for_each(|ino| self.rounds.raise(ino.0, round));
         self.last_round.store(round, Ordering::SeqCst);
-        due.retain(|ino| {
-            let shard = self.shard(*ino);
-            shard.is_none_or(|shard| !shard.lock().nodes.contains_key(ino))
+        let gone = due.into_iter().filter_map(|ino| {
+            let shard = self.shard(ino)?.lock();
+            // An open that comes now has a greater number.
+            let opens = last_open();
+            (!shard.nodes.contains_key(&ino)).then_some(Closed { ino, opens })
         });
-        self.returning.lock().clone_from(&due);
-        due.into_iter().map(|ino| ino.0).collect()
+        let gone = Vec::from_iter(gone);
+        *self.returning.lock() = gone.iter().map(|closed| closed.ino).collect();
+        gone
     }
 
     /// The daemon was told; with `taken` false it was perhaps not, and will be later.
@@ -244,7 +254,13 @@ mod tests {
         let gone = Ino(16);
         table.returns.lock().push_back((Instant::now(), gone));
         assert!(table.accepts_rights(gone, 0));
-        assert_eq!(table.take_returns(1), [16]);
+        assert_eq!(
+            table.take_returns(1, || 7),
+            [Closed {
+                ino: gone,
+                opens: 7
+            }]
+        );
         assert!(!table.accepts_rights(gone, 0), "under way");
         table.returned(true);
         assert!(!table.accepts_rights(gone, 0), "an answer that is late");
@@ -252,7 +268,7 @@ mod tests {
         assert!(table.accepts_rights(Ino(17), 0), "another inode");
         table.returns.lock().push_back((Instant::now(), gone));
         table.node(gone, &lease);
-        assert!(table.take_returns(2).is_empty(), "it is back");
+        assert!(table.take_returns(2, || 0).is_empty(), "it is back");
     }
 
     #[test]
@@ -260,10 +276,10 @@ mod tests {
         let table = Table::new(16, 4096);
         let gone = Ino(16);
         table.returns.lock().push_back((Instant::now(), gone));
-        assert_eq!(table.take_returns(1), [16]);
+        assert_eq!(table.take_returns(1, || 0).len(), 1);
         table.returned(false);
-        assert_eq!(table.take_returns(2), [16]);
+        assert_eq!(table.take_returns(2, || 0).len(), 1);
         table.returned(true);
-        assert!(table.take_returns(3).is_empty());
+        assert!(table.take_returns(3, || 0).is_empty());
     }
 }

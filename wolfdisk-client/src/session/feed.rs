@@ -21,6 +21,7 @@ use wolfdisk_proto::v1::invalidation::Kind;
 use wolfdisk_proto::v1::{FeedRequest, Invalidation};
 
 use super::Session;
+use crate::cache::table::Closed;
 use crate::counters::Counter;
 use crate::limits;
 
@@ -34,9 +35,9 @@ pub(crate) trait Follower: Send + Sync {
     fn write_back(&self, invalidation: &Invalidation);
     /// Every right is gone, and with `rolled_back` everything cached may be wrong.
     fn drop_all(&self, rolled_back: bool);
-    /// Inodes whose rights go back and open-unlinked inodes that are closed. Until
+    /// Inodes whose rights go back, and inodes that are closed and may be unlinked or wanted by others. Until
     /// [`Follower::returned`] is called no right on the former is accepted.
-    fn take_returns(&self) -> (Vec<u64>, Vec<u64>);
+    fn take_returns(&self) -> (Vec<Closed>, Vec<Closed>);
     /// The daemon has (or has not) taken what the last [`Follower::take_returns`] gave.
     fn returned(&self, taken: bool);
 }
@@ -313,8 +314,10 @@ pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Followe
             session: identity.session,
             confirmed,
             told,
-            dropped,
-            released,
+            dropped: dropped.iter().map(|closed| closed.ino.0).collect(),
+            dropped_opens: dropped.iter().map(|closed| closed.opens).collect(),
+            released: released.iter().map(|closed| closed.ino.0).collect(),
+            released_opens: released.iter().map(|closed| closed.opens).collect(),
             // Held open it could not tell that it is done.
             wait_ms: if awaited { 0 } else { HEARTBEAT_MS as u32 },
         };

@@ -62,6 +62,8 @@ pub(crate) struct Session {
     durable_version: AtomicU64,
     /// Rounds of giving rights back that are over.
     returns: AtomicU64,
+    /// Opens that the daemon was asked for.
+    opens: AtomicU64,
     /// Segments that the chunk store has given back, and the thread that lets go of them here.
     segments_gone: AtomicU64,
     retires: OnceLock<Thread>,
@@ -96,6 +98,7 @@ impl Session {
             last_version: AtomicU64::new(0),
             durable_version: AtomicU64::new(0),
             returns: AtomicU64::new(0),
+            opens: AtomicU64::new(0),
             segments_gone: AtomicU64::new(0),
             retires: OnceLock::new(),
             stopped: AtomicBool::new(false),
@@ -121,6 +124,16 @@ impl Session {
     /// The daemon has been told of the rights that go back, or will be told in a later round.
     pub(crate) fn end_returns(&self) {
         self.returns.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The number of the last open that the daemon was asked for.
+    pub(crate) fn last_open(&self) -> u64 {
+        self.opens.load(Ordering::SeqCst)
+    }
+
+    /// The number of an open that the daemon is about to be asked for.
+    pub(crate) fn next_open(&self) -> u64 {
+        self.opens.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// This thread is woken when segments have been given back.

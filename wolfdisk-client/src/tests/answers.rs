@@ -69,3 +69,30 @@ fn without_the_right_to_buffer_the_daemon_says_where_an_append_goes() {
     assert_eq!(stored, b"one.two.three.");
     assert_eq!(content(&volume, handle), b"one.two.three.");
 }
+
+#[test]
+fn what_was_appended_under_a_right_that_ran_out_goes_to_where_the_end_is_now() {
+    let fake = Fake::new();
+    let volume = fake.volume();
+    fake.change(FILE, b"one.");
+    let handle = open(&volume, FILE);
+    volume.write(handle, 0, b"ONE", false).expect("buffered");
+    volume.write(handle, 0, b"mine.", true).expect("buffered");
+    volume.write(handle, 0, b"more.", true).expect("buffered");
+    fake.with(|world| {
+        let file = world.files.get_mut(&FILE).expect("the file");
+        file.content.extend_from_slice(b"theirs.");
+        world.rolled_back = true;
+    });
+    fake.wait("written back", |world| {
+        world.files[&FILE].content.len() == 21
+    });
+    let stored = fake.with(|world| world.files[&FILE].content.clone());
+    assert_eq!(stored, b"ONE.theirs.mine.more.");
+    volume.flush(handle, None).expect("nothing is left");
+    assert_eq!(content(&volume, handle), stored);
+    assert_eq!(volume.write(handle, 0, b"last.", true), Ok(5));
+    volume.flush(handle, None).expect("committed");
+    let stored = fake.with(|world| world.files[&FILE].content.clone());
+    assert_eq!(stored, b"ONE.theirs.mine.more.last.");
+}

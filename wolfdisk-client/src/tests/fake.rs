@@ -57,6 +57,12 @@ pub struct World {
     pub confirmed: u64,
     pub told: u64,
     pub asked: HashMap<u8, usize>,
+    /// Numbers of opens, in order.
+    pub opens: Vec<u64>,
+    /// What was told to be closed, with the last open before.
+    pub released: Vec<(u64, u64)>,
+    /// The answer to a feed that tells of what is closed is kept back.
+    pub held_feed: bool,
 }
 
 /// See the module.
@@ -89,6 +95,9 @@ impl Fake {
             confirmed: 0,
             told: 0,
             asked: HashMap::new(),
+            opens: Vec::new(),
+            released: Vec::new(),
+            held_feed: false,
         };
         Fake {
             world: Arc::new((Mutex::new(world), Condvar::new())),
@@ -178,6 +187,7 @@ impl Fake {
             6 => {
                 let request: OpenRequest = parse(body);
                 live(&world, request.session)?;
+                world.opens.push(request.number);
                 framed::encode(&OpenReply {
                     version: world.version,
                     attr: Some(attr(&world, request.ino)),
@@ -208,11 +218,19 @@ impl Fake {
         live(&world, request.session)?;
         world.confirmed = request.confirmed;
         world.told = request.told;
+        let closed = request.released.iter().zip(&request.released_opens);
+        world
+            .released
+            .extend(closed.map(|(ino, opens)| (*ino, *opens)));
+        self.world.1.notify_all();
         let until = Instant::now() + Duration::from_millis(request.wait_ms.into());
         while world.notices.is_empty() && !world.rolled_back && world.session == request.session {
             if self.world.1.wait_until(&mut world, until).timed_out() {
                 break;
             }
+        }
+        while world.held_feed && !request.released.is_empty() {
+            self.world.1.wait(&mut world);
         }
         live(&world, request.session)?;
         Ok(FeedReply {

@@ -1,6 +1,7 @@
 //! The volume against daemons that a test plays itself: what they say and when is the test's choice.
 
 mod answers;
+mod closing;
 mod failures;
 mod fake;
 mod feed;

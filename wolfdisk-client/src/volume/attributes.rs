@@ -91,6 +91,7 @@ impl Volume {
     /// Cuts what is buffered at `size`. The caller holds the commit lock.
     fn clip_unsaved(&self, node: &crate::cache::node::Node, size: u64) {
         let mut state = node.state.lock();
+        state.appended = state.appended.and_then(|appended| appended.cut(size));
         let mut freed = state.dirty.clip(size);
         state.pending.retain_mut(|pending| {
             let keep = size

@@ -13,6 +13,7 @@ use wolfdisk_proto::v1::mutate_request::Op;
 use wolfdisk_proto::v1::{MutateReply, Time, Write, WritePiece, write_piece};
 
 use super::Volume;
+use super::append::take_void;
 use super::sealed::{Pending, Sealed};
 use crate::cache::node::Node;
 use crate::cache::state::NodeState;
@@ -44,12 +45,13 @@ impl Volume {
 
     /// Like [`Volume::commit`], for a caller that holds the file's commit lock.
     pub(crate) fn commit_ordered(&self, node: &Arc<Node>, durable: bool) -> Result<bool> {
-        let (mut left, mtime) = {
+        let (mut left, again, mtime) = {
             let mut state = node.state.lock();
             seal_dirty(&mut state);
-            (state.pending.len(), state.local_mtime)
+            let again = take_void(&mut state, &self.session.lease);
+            (state.pending.len() - again, again, state.local_mtime)
         };
-        let any = left > 0;
+        let any = left + again > 0;
         while left > 0 {
             let count = left.min(limits::WRITE_PIECES_MAX);
             let batch: Vec<Pending> = node
@@ -61,10 +63,17 @@ impl Volume {
                 .cloned()
                 .collect();
             left -= count;
-            if let Err(error) = self.commit_batch(node, &batch, mtime, durable && left == 0) {
-                self.drop_failed(node, count + left, &error);
+            let durable = durable && left + again == 0;
+            if let Err(error) = self.commit_batch(node, &batch, mtime, durable) {
+                self.drop_failed(node, count + left + again, &error);
                 return Err(error);
             }
+        }
+        if again > 0
+            && let Err(error) = self.append_again(node, again, durable)
+        {
+            self.drop_failed(node, again, &error);
+            return Err(error);
         }
         Ok(any)
     }

@@ -14,6 +14,7 @@ use super::Volume;
 use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, WRITE};
+use crate::cache::table::Closed;
 use crate::listener::CacheListener;
 use crate::session::feed::{Follower, Told};
 
@@ -50,7 +51,7 @@ impl Follower for WeakFollower {
         }
     }
 
-    fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
+    fn take_returns(&self) -> (Vec<Closed>, Vec<Closed>) {
         self.0
             .upgrade()
             .map(|volume| volume.take_returns())
@@ -61,12 +62,7 @@ impl Follower for WeakFollower {
         if let Some(volume) = self.0.upgrade() {
             volume.table.returned(taken);
             volume.session.end_returns();
-            let mut releasing = volume.releasing.lock();
-            if taken {
-                releasing.clear();
-            } else {
-                volume.released.lock().append(&mut releasing);
-            }
+            volume.end_releasing(taken);
         }
     }
 }
@@ -107,13 +103,17 @@ impl Volume {
             Kind::Name => state.names.invalidate(&invalidation.name, version),
             Kind::Attr => state.invalidate(ATTR, version),
             Kind::Data => state.invalidate(ATTR | DATA | WRITE, version),
+            // Another session has opened it to write, or changes it: it may buffer once we have closed it.
             Kind::WriteBack => state.end_buffering(version),
             Kind::Directory => {
                 let lost = state.lose_names(version);
                 self.doom(invalidation.number, lost);
             }
         }
-        if matches!(invalidation.kind(), Kind::Attr | Kind::Data) {
+        if matches!(
+            invalidation.kind(),
+            Kind::Attr | Kind::Data | Kind::WriteBack
+        ) {
             // Its last name may have gone: the daemon then waits for a word from whoever has it open.
             if state.opens == 0 {
                 self.linger(ino);
@@ -225,8 +225,10 @@ impl Volume {
         }
     }
 
-    fn take_returns(&self) -> (Vec<u64>, Vec<u64>) {
-        let dropped = self.table.take_returns(self.session.returns() + 1);
+    fn take_returns(&self) -> (Vec<Closed>, Vec<Closed>) {
+        let dropped = self
+            .table
+            .take_returns(self.session.returns() + 1, || self.session.last_open());
         let ended = self.end_lingering();
         for node in ended.iter().filter_map(|ino| self.table.get(*ino)) {
             let (orphan, opens) = {
@@ -237,18 +239,41 @@ impl Volume {
                 self.discard_unsaved(&node);
             }
         }
-        let mut releasing = self.releasing.lock();
-        let mut released = self.released.lock();
-        released.extend(ended.iter().map(|ino| ino.0));
-        // An inode that was opened again since is not released after all.
+        let mut released = std::mem::take(&mut *self.released.lock());
+        released.extend(ended);
         released.sort_unstable();
         released.dedup();
-        releasing.extend(released.drain(..).filter(|ino| {
-            self.table
-                .get(Ino(*ino))
-                .is_none_or(|node| node.state.lock().opens == 0)
-        }));
-        (dropped, releasing.clone())
+        let closed = released.into_iter().filter_map(|ino| self.releases(ino));
+        let closed = Vec::from_iter(closed);
+        self.releasing.lock().clone_from(&closed);
+        (dropped, closed)
+    }
+
+    /// The daemon is about to be told that the inode is closed, if it still is. From then on an open asks, and may not
+    /// buffer writes under a right that the daemon takes back when it hears this.
+    fn releases(&self, ino: Ino) -> Option<Closed> {
+        let node = self.node(ino);
+        let mut state = node.state.lock();
+        if state.opens > 0 {
+            state.tell_release = true;
+            return None;
+        }
+        state.releasing = true;
+        state.lose_write();
+        let opens = self.session.last_open();
+        Some(Closed { ino, opens })
+    }
+
+    /// The daemon was told what is closed; with `taken` false perhaps not, and will be later.
+    fn end_releasing(&self, taken: bool) {
+        let told = std::mem::take(&mut *self.releasing.lock());
+        if !taken {
+            let again = told.into_iter().map(|closed| closed.ino);
+            return self.released.lock().extend(again);
+        }
+        for node in told.iter().filter_map(|closed| self.table.get(closed.ino)) {
+            node.state.lock().releasing = false;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! here knows of the kernel but for the [`CacheListener`]. Each file of this module holds one family of
 //! operations; what they share is here.
 
+pub(crate) mod append;
 mod attributes;
 mod changed_names;
 mod commit;
@@ -37,7 +38,7 @@ use wolfdisk_proto::v1::{ChunkClient, MetaClient, OpenSessionRequest};
 use crate::cache::kept::KeptData;
 use crate::cache::names::Lost;
 use crate::cache::node::Node;
-use crate::cache::table::Table;
+use crate::cache::table::{Closed, Table};
 use crate::chunks::put::ChunkWriter;
 use crate::chunks::reader::ChunkReader;
 use crate::counters::Counters;
@@ -103,11 +104,12 @@ pub struct Volume {
     puts: Arc<WorkQueue<Arc<sealed::Sealed>>>,
     write_backs: Arc<WorkQueue<follow::WriteBack>>,
     changed_names: Arc<WorkQueue<changed_names::ChangedName>>,
-    /// Open-unlinked inodes whose last handle is closed; the feed tells.
-    released: Mutex<Vec<u64>>,
+    /// Inodes whose last handle is closed, and of which the daemon wants to know; the feed tells.
+    released: Mutex<Vec<Ino>>,
+    /// Those of them that it is being told of.
+    releasing: Mutex<Vec<Closed>>,
     /// Inodes that may have lost their last name then, and that nobody has open.
     lingering: Mutex<VecDeque<(Instant, Ino)>>,
-    releasing: Mutex<Vec<u64>>,
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
     doomed_names: Mutex<HashMap<u64, Lost>>,

@@ -61,7 +61,7 @@ impl Volume {
         };
         let cached = {
             let state = node.state.lock();
-            state.attr.is_some() && state.has(needed, &self.session.lease)
+            !state.releasing && state.attr.is_some() && state.has(needed, &self.session.lease)
         };
         if cached {
             self.counters.count(Counter::OpenHits);
@@ -75,12 +75,13 @@ impl Volume {
 
     /// Opens at the daemon: the barrier where no right is held, and the way to get rights.
     pub(super) fn ask_open(&self, node: &Arc<Node>, write: bool, with_map: bool) -> Result<()> {
-        let ino = node.ino.0;
+        let (ino, number) = (node.ino.0, self.session.next_open());
         let request = |session| OpenRequest {
             session,
             ino,
             write,
             with_map,
+            number,
         };
         let (reply, asked) =
             self.session
@@ -150,7 +151,7 @@ impl Volume {
             self.discard_unsaved(node);
         }
         if tell {
-            self.released.lock().push(node.ino.0);
+            self.released.lock().push(node.ino);
         }
     }
 }

@@ -109,6 +109,18 @@ impl Pending {
         self.offset + self.length as u64
     }
 
+    /// Takes the bytes from `at` on off.
+    pub(crate) fn split_off(&mut self, at: usize) -> Pending {
+        let data = self.data().slice(at..);
+        self.length = at;
+        Pending {
+            offset: self.offset + at as u64,
+            length: data.len(),
+            sealed: Sealed::new(data),
+            whole: false,
+        }
+    }
+
     pub(crate) fn data(&self) -> Bytes {
         self.sealed.data.slice(..self.length)
     }

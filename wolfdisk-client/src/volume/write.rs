@@ -6,18 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 use wolfdisk_common::limits::FILE_SIZE_MAX_BYTES;
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_proto::Failure;
-use wolfdisk_proto::v1::Append;
-use wolfdisk_proto::v1::mutate_request::Op;
 
 use super::Volume;
-use super::handles::Handle;
 use super::sealed::{Pending, Sealed};
 use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, NodeState, WRITE};
 use crate::counters::Counter;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::session::Manner;
 use crate::types::HandleId;
 
 /// How often a writer without the right to buffer asks for it again.
@@ -78,14 +74,18 @@ impl Volume {
         let lease = &self.session.lease;
         let mut state = node.state.lock();
         let buffered = state.has(ATTR | WRITE, lease) && state.attr.is_some();
-        let offset = match state.valid_attr(lease) {
-            Some(attr) if append && buffered => attr.size,
-            _ if append => return Err(NotBuffered::Append),
-            _ => offset,
+        let offset = if append {
+            let end = state.append_at(lease).filter(|_| buffered);
+            end.ok_or(NotBuffered::Append)?
+        } else {
+            offset
         };
         let end = offset.checked_add(bytes.len() as u64);
         if end.is_none_or(|end| end > FILE_SIZE_MAX_BYTES) {
             return Err(NotBuffered::Refused(libc::EFBIG));
+        }
+        if append {
+            state.appends_at(offset);
         }
         let before = state.dirty.bytes();
         state.dirty.write(offset, bytes);
@@ -140,41 +140,6 @@ impl Volume {
             state.asked_to_write = Some(Instant::now());
         }
         self.ask_open(node, true, false)
-    }
-
-    /// Appends where the state machine says the end is; a long write in parts.
-    fn append_through(&self, handle: &Handle, bytes: &[u8]) -> Result<usize> {
-        let node = &handle.node;
-        let lease = &self.session.lease;
-        let Some(_order) = node.commit.try_lock_for(limits::CALL_DEADLINE) else {
-            return Err(Failure::Deadline("an earlier commit".to_owned()).into());
-        };
-        self.commit_ordered(node, false)?;
-        for data in bytes.chunks(limits::APPEND_MAX_BYTES) {
-            let data = bytes::Bytes::copy_from_slice(data);
-            let op = Op::Append(Append {
-                ino: node.ino.0,
-                data,
-                kill_suid: false,
-            });
-            let manner = Manner {
-                durable: handle.flags.sync,
-                keep_open: false,
-            };
-            let (mut reply, asked) = self.session.mutate(&op, manner)?;
-            let mut attrs = self.attrs_of(std::mem::take(&mut reply.attrs))?;
-            let attr = attrs
-                .iter()
-                .position(|attr| attr.ino == node.ino)
-                .map(|at| attrs.swap_remove(at));
-            let rights = self.acceptable(node.ino, reply.rights, asked);
-            let mut state = node.state.lock();
-            // The kernel may have put the bytes into its pages at another offset.
-            state.lowest_read = Some(0);
-            state.pieces.clear();
-            state.learn_own(attr, rights, reply.version, asked, lease);
-        }
-        Ok(bytes.len())
     }
 
     /// Commits a file that was dirty for long enough. A failure is kept for its handles.

@@ -151,15 +151,30 @@ impl Coherence {
         Some(Heartbeat { lease, fallen })
     }
 
-    /// The session gives back what it holds on this inode and does not have it open.
-    pub fn give_back(&mut self, session: SessionId, ino: Ino) {
-        self.rights.forget(session, ino);
+    /// The session opens `ino`, which is the open `number` that it asks for.
+    pub fn opened(&mut self, session: SessionId, ino: Ino, number: u64, now: Duration) {
+        self.rights.open(session, ino, number, now);
     }
 
-    /// The session does not have this inode open; what it may cache stays.
-    pub fn closed(&mut self, session: SessionId, ino: Ino) {
-        let marks = RightSet::OPENED | RightSet::WRITER | RightSet::WRITE;
+    /// The session gives back what it holds on this inode and does not have it open, as of its open `number`.
+    pub fn give_back(&mut self, session: SessionId, ino: Ino, number: u64) {
+        if !self.rights.is_opened_since(session, ino, number) {
+            self.rights.forget(session, ino);
+        }
+    }
+
+    /// The session does not have this inode open, as of its open `number`; what it may cache stays, and with the
+    /// right to content it may open it without asking. Says whether that is still so.
+    pub fn closed(&mut self, session: SessionId, ino: Ino, number: u64) -> bool {
+        if self.rights.is_opened_since(session, ino, number) {
+            return false;
+        }
+        let mut marks = RightSet::WRITER | RightSet::WRITE;
+        if !self.rights.get(session, ino).has(RightSet::DATA) {
+            marks |= RightSet::OPENED;
+        }
         self.rights.take(session, ino, marks);
+        true
     }
 
     /// Whether notices are to be sent now.
@@ -225,18 +240,66 @@ impl Coherence {
     ) -> Vec<Wait> {
         self.rights
             .add(session, ino, RightSet::WRITER | RightSet::OPENED, now);
+        let mut waits = self.owed(Some(session), now);
+        self.end_buffering(session, ino, version, now, &mut waits);
+        waits
+    }
+
+    /// `session` is about to change the content of `ino`. It need not be known as one that writes: it may have opened
+    /// the file before a restart, or truncate it by name. What others have buffered comes first; the change waits for
+    /// it. With `stays` it has the file open and will write again.
+    pub fn before_change(
+        &mut self,
+        session: SessionId,
+        ino: Ino,
+        stays: bool,
+        version: Version,
+        now: Duration,
+    ) -> Vec<Wait> {
+        if stays && !self.rights.get(session, ino).has(RightSet::WRITER) {
+            self.rights
+                .add(session, ino, RightSet::WRITER | RightSet::OPENED, now);
+        }
+        let mut waits = Vec::new();
+        self.end_buffering(session, ino, version, now, &mut waits);
+        waits
+    }
+
+    /// Takes the right to buffer writes from all but `session`. Who was told to write back and has not yet done so is
+    /// waited for too, whoever it was told for.
+    fn end_buffering(
+        &mut self,
+        session: SessionId,
+        ino: Ino,
+        version: Version,
+        now: Duration,
+        waits: &mut Vec<Wait>,
+    ) {
         let others: Vec<_> = self
             .rights
             .holders(ino)
             .filter(|(other, set)| *other != session && set.has(RightSet::WRITE))
             .map(|(other, _)| other)
             .collect();
-        let mut waits = self.owed(Some(session), now);
         for other in others {
             self.rights.take(other, ino, RightSet::WRITE);
-            self.notify(other, Notice::WriteBack(ino), version, now, &mut waits);
+            self.notify(other, Notice::WriteBack(ino), version, now, waits);
         }
-        waits
+        for (other, peer) in &self.peers {
+            if *other != session
+                && peer.lease.holds(now)
+                && let Some(number) = peer.queue.writes_back(ino)
+            {
+                merge(
+                    waits,
+                    Wait {
+                        session: *other,
+                        number,
+                        written: true,
+                    },
+                );
+            }
+        }
     }
 
     /// Gives the right to buffer writes if no other session may be writing.
@@ -311,8 +374,37 @@ impl Coherence {
                 };
                 self.notify(other, notice, version, now, &mut waits);
             }
+            if taken != RightSet::NONE {
+                self.wait_dropped(ino, origin, now, &mut waits);
+            }
         }
         waits
+    }
+
+    /// Adds the waits for what was told of `ino` before and is not dropped yet: the right is gone, but the session may
+    /// still trust what it got by it.
+    fn wait_dropped(
+        &self,
+        ino: Ino,
+        origin: Option<SessionId>,
+        now: Duration,
+        waits: &mut Vec<Wait>,
+    ) {
+        for (session, peer) in &self.peers {
+            if Some(*session) != origin
+                && peer.lease.holds(now)
+                && let Some(number) = peer.queue.drops(ino)
+            {
+                merge(
+                    waits,
+                    Wait {
+                        session: *session,
+                        number,
+                        written: false,
+                    },
+                );
+            }
+        }
     }
 
     /// Tells `sessions` that the attributes of `ino` changed, whether they hold a right on it or not:
@@ -412,6 +504,7 @@ impl Coherence {
         owing.collect()
     }
 
+    /// Queues a notice, and adds what is to be waited for.
     fn notify(
         &mut self,
         session: SessionId,
@@ -552,9 +645,41 @@ mod tests {
             1
         );
         assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 3), 1);
-        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 4), 0);
         let notices = coherence.outgoing(READER, 10, NOW);
         let notices: Vec<_> = notices.into_iter().map(|item| item.notice).collect();
         assert_eq!(notices, [Notice::AccessTime(FILE), Notice::Attr(FILE)]);
+    }
+
+    #[test]
+    fn the_next_change_waits_too_until_what_the_last_one_took_is_dropped() {
+        let mut coherence = two_sessions();
+        coherence.grant(READER, FILE, RightSet::ATTR, Version(1), NOW);
+        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 2), 1);
+        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 3), 1);
+        let notices = coherence.outgoing(READER, 10, NOW);
+        let [notice] = notices.as_slice() else {
+            panic!("it is told once: {notices:?}")
+        };
+        coherence.heartbeat(READER, 0, notice.number, NOW);
+        assert_eq!(changed(&mut coherence, Effect::Attr { ino: FILE }, 4), 0);
+    }
+
+    #[test]
+    fn all_that_open_to_write_wait_until_what_is_buffered_is_there() {
+        let mut coherence = two_sessions();
+        coherence.open_to_write(READER, FILE, Version(1), NOW);
+        assert_eq!(coherence.write_right(READER, FILE, NOW), RightSet::WRITE);
+        let opens = |coherence: &mut Coherence| {
+            let waits = coherence.open_to_write(WRITER, FILE, Version(1), NOW);
+            waits.iter().filter(|wait| wait.written).count()
+        };
+        assert_eq!((opens(&mut coherence), opens(&mut coherence)), (1, 1));
+        let waits = coherence.before_change(WRITER, FILE, true, Version(1), NOW);
+        assert_eq!(waits.len(), 1);
+        let number = coherence.outgoing(READER, 10, NOW)[0].number;
+        coherence.heartbeat(READER, 0, number, NOW);
+        assert_eq!(opens(&mut coherence), 1, "it has only heard of it");
+        coherence.heartbeat(READER, number, number, NOW);
+        assert_eq!(opens(&mut coherence), 0);
     }
 }

@@ -4,7 +4,7 @@
 //! before a restart confirms nothing after it. A queue that would grow beyond its bound is replaced by
 //! one notice, [`Notice::Everything`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use wolfdisk_common::ids::{Ino, Version};
@@ -48,10 +48,20 @@ pub struct Numbered {
     queued: Duration,
 }
 
+/// The last notices on one inode that are not confirmed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Open {
+    /// To drop what is cached of it.
+    drop: Option<u64>,
+    /// To write back what is buffered of it.
+    write_back: Option<u64>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FeedQueue {
     items: VecDeque<Numbered>,
+    open: BTreeMap<Ino, Open>,
     next: u64,
     confirmed: u64,
     /// Up to here all are done but those that take long.
@@ -66,6 +76,7 @@ impl FeedQueue {
     pub fn new(base: u64) -> FeedQueue {
         FeedQueue {
             items: VecDeque::new(),
+            open: BTreeMap::new(),
             next: base + 1,
             confirmed: base,
             told: base,
@@ -96,6 +107,17 @@ impl FeedQueue {
         }
         let number = self.next;
         self.next += 1;
+        match &notice {
+            Notice::Attr(ino) | Notice::Data(ino) => {
+                self.open.entry(*ino).or_default().drop = Some(number);
+            }
+            Notice::WriteBack(ino) => {
+                self.open.entry(*ino).or_default().write_back = Some(number);
+            }
+            // The right to what these name stays until they are confirmed.
+            Notice::Name { .. } | Notice::AccessTime(_) | Notice::Directory(_) => {}
+            Notice::Everything => {}
+        }
         self.items.push_back(Numbered {
             number,
             version,
@@ -105,10 +127,29 @@ impl FeedQueue {
         Some(number)
     }
 
+    /// The notice by which the session drops what it may still trust of `ino`, though it has no right to it any
+    /// more; none if it has told of it.
+    pub fn drops(&self, ino: Ino) -> Option<u64> {
+        let open = self.open.get(&ino).and_then(|open| open.drop);
+        let open = open.max(self.everything());
+        open.filter(|number| *number > self.told.max(self.confirmed))
+    }
+
+    /// The notice by which the session writes back what it has buffered of `ino`; none if it has confirmed it.
+    pub fn writes_back(&self, ino: Ino) -> Option<u64> {
+        self.open.get(&ino).and_then(|open| open.write_back)
+    }
+
+    fn everything(&self) -> Option<u64> {
+        let first = self.items.front()?;
+        (first.notice == Notice::Everything).then_some(first.number)
+    }
+
     /// Replaces all that is queued by [`Notice::Everything`]; answers its number.
     pub fn reset(&mut self, version: Version, now: Duration) -> u64 {
         let queued = self.items.front().map_or(now, |item| item.queued);
         self.items.clear();
+        self.open.clear();
         let number = self.next;
         self.next += 1;
         self.items.push_back(Numbered {
@@ -126,10 +167,23 @@ impl FeedQueue {
             return false;
         }
         self.confirmed = number;
-        while self.items.front().is_some_and(|item| item.number <= number) {
-            self.items.pop_front();
+        while let Some(item) = self.items.pop_front_if(|item| item.number <= number) {
+            self.close(&item);
         }
         true
+    }
+
+    fn close(&mut self, item: &Numbered) {
+        let (Notice::Attr(ino) | Notice::Data(ino) | Notice::WriteBack(ino)) = &item.notice else {
+            return;
+        };
+        if let Some(open) = self.open.get_mut(ino) {
+            open.drop = open.drop.filter(|last| *last > item.number);
+            open.write_back = open.write_back.filter(|last| *last > item.number);
+            if *open == Open::default() {
+                self.open.remove(ino);
+            }
+        }
     }
 
     /// The session has done everything up to `number` that does not take long.

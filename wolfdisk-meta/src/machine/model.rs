@@ -1,18 +1,18 @@
 //! The promise of the coherence machine, checked over every order of events.
 //!
-//! One session changes a name, another looks it up and caches it. Messages are delayed, reordered and
-//! lost, leases run out, the daemon restarts and forgets. Claim: what the reader would serve from its
+//! One session changes a file, also while its last change is still being told, another asks for the attributes and
+//! caches them. Messages are delayed, reordered and lost, leases run out, the daemon restarts and forgets. Claim: what the reader would serve from its
 //! cache is never older than the last change that was acknowledged. The machine is the real one; the
 //! reader does what the protocol asks of a front-end. Each rule of either side that is left out must be
 //! missed by the checker, or the model would prove nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stateright::{Checker, Model, Property};
 use wolfdisk_common::ids::{Ino, SessionId, Version};
-use wolfdisk_common::name::FileName;
 
+use super::barrier::{BarrierId, Wait};
 use super::coherence::Coherence;
 use super::feed_queue::Notice;
 use super::rights::RightSet;
@@ -20,7 +20,7 @@ use crate::index::op::Effect;
 
 const WRITER: SessionId = SessionId(1);
 const READER: SessionId = SessionId(2);
-const DIRECTORY: Ino = Ino(1);
+const FILE: Ino = Ino(5);
 /// Events in a row: the shortest way to any of the faults below takes 10.
 const DEPTH: usize = 13;
 const TICK: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ enum Broken {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Message {
-    Lookup {
+    GetAttr {
         epoch: u64,
     },
     Found {
@@ -69,7 +69,7 @@ struct Reader {
     epoch: u64,
     lease_until: Duration,
     confirmed: u64,
-    /// The highest version of a notice on the name.
+    /// The highest version of a notice on the file.
     dropped_at: u64,
 }
 
@@ -79,8 +79,8 @@ struct World {
     daemon: Coherence,
     restarts: u64,
     version: u64,
-    /// The change that is applied and not acknowledged.
-    pending: Option<u64>,
+    /// The changes that are applied and not acknowledged, with what they wait for.
+    pending: BTreeMap<BarrierId, u64>,
     acknowledged: u64,
     network: BTreeSet<Message>,
     reader: Reader,
@@ -90,7 +90,7 @@ struct World {
 enum Step {
     Tick,
     Change,
-    AskName,
+    AskFile,
     AskFeed,
     Deliver(Message),
     Lose(Message),
@@ -105,29 +105,30 @@ struct Session {
 }
 
 impl Session {
-    fn acknowledge_or_wait(&self, world: &mut World, waits: &[super::barrier::Wait]) {
-        if self.broken == Broken::NoBarrier || world.daemon.barrier(waits).is_none() {
-            world.acknowledged = world.version;
-            world.pending = None;
+    fn acknowledge_or_wait(&self, world: &mut World, version: u64, waits: &[Wait]) {
+        let barrier = world.daemon.barrier(waits);
+        match barrier.filter(|_| self.broken != Broken::NoBarrier) {
+            Some(barrier) => drop(world.pending.insert(barrier, version)),
+            None => world.acknowledged = world.acknowledged.max(version),
         }
     }
 
-    fn fell<T>(world: &mut World, barriers: &[T]) {
-        if !barriers.is_empty() && world.pending.is_some() {
-            world.acknowledged = world.version;
-            world.pending = None;
+    fn fell(world: &mut World, barriers: &[BarrierId]) {
+        for barrier in barriers {
+            let version = world.pending.remove(barrier).unwrap_or(0);
+            world.acknowledged = world.acknowledged.max(version);
         }
     }
 
     fn deliver(&self, world: &mut World, message: Message) {
         let now = world.now;
         match message {
-            Message::Lookup { epoch } => {
+            Message::GetAttr { epoch } => {
                 let version = Version(world.version);
                 let granted = world
                     .daemon
-                    .grant(READER, DIRECTORY, RightSet::NAMES, version, now);
-                let may_cache = granted.has(RightSet::NAMES);
+                    .grant(READER, FILE, RightSet::ATTR, version, now);
+                let may_cache = granted.has(RightSet::ATTR);
                 world.network.insert(Message::Found {
                     epoch,
                     version: version.0,
@@ -217,7 +218,7 @@ impl Model for Session {
             daemon,
             restarts: 0,
             version: 1,
-            pending: None,
+            pending: BTreeMap::new(),
             acknowledged: 1,
             network: BTreeSet::new(),
             reader,
@@ -229,11 +230,11 @@ impl Model for Session {
         if world.now < TICK * self.ticks {
             steps.push(Step::Tick);
         }
-        if world.pending.is_none() && world.version <= self.changes {
+        if world.version <= self.changes {
             steps.push(Step::Change);
         }
-        if !has(|message| matches!(message, Message::Lookup { .. } | Message::Found { .. })) {
-            steps.push(Step::AskName);
+        if !has(|message| matches!(message, Message::GetAttr { .. } | Message::Found { .. })) {
+            steps.push(Step::AskFile);
         }
         if !has(|message| matches!(message, Message::Feed { .. } | Message::Fed { .. })) {
             steps.push(Step::AskFeed);
@@ -255,20 +256,15 @@ impl Model for Session {
             }
             Step::Change => {
                 world.version += 1;
-                world.pending = Some(world.version);
-                let name = FileName::new(b"name").expect("a name");
-                let effect = Effect::Name {
-                    parent: DIRECTORY,
-                    name,
-                };
+                let effect = Effect::Attr { ino: FILE };
                 let version = Version(world.version);
                 let waits = world
                     .daemon
                     .changed(Some(WRITER), version, &[effect], world.now);
-                self.acknowledge_or_wait(&mut world, &waits);
+                self.acknowledge_or_wait(&mut world, version.0, &waits);
             }
-            Step::AskName => {
-                world.network.insert(Message::Lookup {
+            Step::AskFile => {
+                world.network.insert(Message::GetAttr {
                     epoch: world.reader.epoch,
                 });
             }
@@ -298,9 +294,9 @@ impl Model for Session {
                 world.network.retain(|message| {
                     matches!(message, Message::Found { .. } | Message::Fed { .. })
                 });
-                if world.pending.is_some() {
-                    let waits = world.daemon.repeated(WRITER, version, now);
-                    self.acknowledge_or_wait(&mut world, &waits);
+                for (_, version) in std::mem::take(&mut world.pending) {
+                    let waits = world.daemon.repeated(WRITER, Version(version), now);
+                    self.acknowledge_or_wait(&mut world, version, &waits);
                 }
             }
         }

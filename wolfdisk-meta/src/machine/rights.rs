@@ -78,6 +78,8 @@ struct Held {
     granted: Duration,
     /// The number of the notice that revokes it, until that is confirmed or it is granted again.
     revoking: Option<u64>,
+    /// The session's number of its last open.
+    opened: u64,
 }
 
 impl Held {
@@ -123,6 +125,7 @@ impl RightsTable {
             referenced: false,
             granted: now,
             revoking: None,
+            opened: 0,
         };
         let share = self.shares.entry(session).or_default();
         share.count += 1;
@@ -137,6 +140,21 @@ impl RightsTable {
                 .clock
                 .retain(|ino| held.contains_key(&(*ino, session)) && seen.insert(*ino));
         }
+    }
+
+    /// The session opens it, which is the open `number` that it asks for.
+    pub fn open(&mut self, session: SessionId, ino: Ino, number: u64, now: Duration) {
+        self.add(session, ino, RightSet::OPENED, now);
+        if let Some(held) = self.held.get_mut(&(ino, session)) {
+            held.opened = held.opened.max(number);
+        }
+    }
+
+    /// Whether the session has opened it since the open `number`: then its word that it is closed, which is of that
+    /// time, was overtaken.
+    pub fn is_opened_since(&self, session: SessionId, ino: Ino, number: u64) -> bool {
+        let held = self.held.get(&(ino, session));
+        held.is_some_and(|held| held.opened > number)
     }
 
     /// What `session` holds on `ino`.

@@ -116,8 +116,8 @@ impl Service {
     ) -> Result<(Duration, Duration, Arc<Notify>), Failure> {
         let (mut core, session, now) = self.enter(request.session)?;
         core.liveness.heartbeat(session, connection, now);
-        for ino in &request.dropped {
-            core.coherence.give_back(session, Ino(*ino));
+        for (ino, opens) in with_opens(&request.dropped, &request.dropped_opens) {
+            core.coherence.give_back(session, ino, opens);
         }
         let mut closed = Vec::new();
         if !request.released.is_empty() {
@@ -125,9 +125,8 @@ impl Service {
                 .index
                 .orphans_of(session)
                 .map_err(|error| self.broken(error))?;
-            for ino in request.released.iter().map(|ino| Ino(*ino)) {
-                core.coherence.closed(session, ino);
-                if orphans.contains(&ino) {
+            for (ino, opens) in with_opens(&request.released, &request.released_opens) {
+                if core.coherence.closed(session, ino, opens) && orphans.contains(&ino) {
                     closed.push(ino);
                 }
             }
@@ -155,6 +154,12 @@ impl Service {
         }
         Ok((beat.lease, now, wake))
     }
+}
+
+/// Each inode with the last open that the session had asked for by then.
+fn with_opens<'a>(inos: &'a [u64], opens: &'a [u64]) -> impl Iterator<Item = (Ino, u64)> + 'a {
+    let opens = opens.iter().copied().chain(std::iter::repeat(u64::MAX));
+    inos.iter().map(|ino| Ino(*ino)).zip(opens)
 }
 
 fn reply(version: u64, lease_ms: u32, items: Vec<Numbered>, segments_gone: u64) -> v1::FeedReply {

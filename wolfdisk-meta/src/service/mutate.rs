@@ -41,6 +41,17 @@ impl Service {
         if op.data_bytes() > 0 && !self.wait_room().await? {
             return Ok(self.refusal(libc::ENOSPC));
         }
+        if let Some((ino, stays)) = changes_content(&op) {
+            let barrier = {
+                let mut core = self.core();
+                let version = core.index.version();
+                let waits = core
+                    .coherence
+                    .before_change(session, ino, stays, version, now);
+                core.open_barrier(&waits)
+            };
+            self.wait_barrier(barrier).await?;
+        }
         let made = matches!(op, Op::Create { .. });
         let opens = keep_open
             && matches!(
@@ -172,6 +183,21 @@ fn attr_for(
         rights |= core.coherence.write_right(session, ino, now);
     }
     Ok(Some((convert::attr(ino, &inode), rights)))
+}
+
+/// The file whose content it changes, if that is one that others may be writing to, and whether it comes from
+/// somebody who has it open for that.
+fn changes_content(op: &Op) -> Option<(Ino, bool)> {
+    match op {
+        Op::Write { ino, .. } | Op::Append { ino, .. } | Op::Fallocate { ino, .. } => {
+            Some((*ino, true))
+        }
+        Op::CopyRange { target, .. } => Some((*target, true)),
+        Op::SetAttr {
+            ino, size: Some(_), ..
+        } => Some((*ino, false)),
+        _ => None,
+    }
 }
 
 /// Whether it needs room on disk beyond a record in the log. What frees room is always accepted.

@@ -89,6 +89,7 @@ impl Service {
             let (mut core, session, now) = self.enter(request.session)?;
             let inode = self.inode(&core, ino)?;
             let version = core.index.version();
+            core.coherence.opened(session, ino, request.number, now);
             if request.write {
                 self.may_write(&core, session, &inode)?;
                 let waits = core.coherence.open_to_write(session, ino, version, now);

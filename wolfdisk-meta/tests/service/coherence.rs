@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{DEADLINE, Node, create, lock, options, unlink, write};
+use crate::daemon::{DEADLINE, Node, create, lock, options, truncate, unlink, write};
 use wolfdisk_proto::v1::invalidation::Kind;
 use wolfdisk_proto::v1::set_lock::Type;
 use wolfdisk_proto::v1::{self, Right};
@@ -90,6 +90,62 @@ fn of_two_writers_neither_buffers_until_one_has_closed() {
     };
     first.meta.feed(&mut options(), &request).expect("a feed");
     assert!(has(second.open_file(ino, true).rights, Right::Write));
+}
+
+#[test]
+fn an_open_that_overtakes_the_word_of_the_last_close_counts() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (first, second) = (daemon.session("1"), daemon.session("2"));
+    let ino = first.create("file");
+    assert!(has(first.open_file(ino, true).rights, Right::Write));
+    let before = first.last_open();
+    first.open_file(ino, true);
+    let closed_as_of = |opens| {
+        let request = v1::FeedRequest {
+            session: first.id,
+            released: vec![ino],
+            released_opens: vec![opens],
+            ..Default::default()
+        };
+        first.meta.feed(&mut options(), &request).expect("a feed");
+    };
+    closed_as_of(before);
+    let other = second.clone();
+    let opened = beside(move || other.open_file(ino, true));
+    let told = first.told(0);
+    let [item] = told.invalidations.as_slice() else {
+        panic!("one notice: {told:?}")
+    };
+    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
+    first.feed(item.number, Duration::ZERO);
+    let opened = opened.recv_timeout(DEADLINE).expect("opened");
+    assert!(!has(opened.rights, Right::Write), "two writers");
+    closed_as_of(first.last_open());
+    assert!(has(second.open_file(ino, true).rights, Right::Write));
+}
+
+#[test]
+fn a_change_by_who_is_not_known_to_write_waits_for_what_is_buffered() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (first, second) = (daemon.session("1"), daemon.session("2"));
+    let ino = first.create("file");
+    assert!(has(first.open_file(ino, true).rights, Right::Write));
+    let other = second.clone();
+    let cut = beside(move || other.mutate(truncate(ino, 0)));
+    let told = first.told(0);
+    let [item] = told.invalidations.as_slice() else {
+        panic!("one notice: {told:?}")
+    };
+    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
+    assert_eq!(first.mutate(write(ino, 0, b"buffered")).errno, 0);
+    first.feed(item.number, Duration::ZERO);
+    let told = first.told(item.number);
+    let number = told.invalidations.last().expect("the truncation").number;
+    first.feed(number, Duration::ZERO);
+    assert_eq!(cut.recv_timeout(DEADLINE).expect("an answer").errno, 0);
+    assert_eq!(second.content(ino), b"", "the truncation came last");
 }
 
 #[test]

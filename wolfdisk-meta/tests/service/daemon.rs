@@ -142,6 +142,7 @@ pub struct Session {
     pub meta: MetaClient<Arc<Pool>>,
     pub id: u64,
     sequence: Arc<std::sync::atomic::AtomicU64>,
+    opens: Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Session {
@@ -157,6 +158,7 @@ impl Session {
             meta,
             id: reply.session,
             sequence: Arc::default(),
+            opens: Arc::default(),
         }
     }
 
@@ -224,12 +226,22 @@ impl Session {
             .and_then(|reply| reply.attr)
     }
 
+    /// The number of the last open.
+    pub fn last_open(&self) -> u64 {
+        self.opens.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     pub fn open_file(&self, ino: u64, write: bool) -> v1::OpenReply {
+        let number = self
+            .opens
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+            + 1;
         let request = v1::OpenRequest {
             session: self.id,
             ino,
             write,
             with_map: true,
+            number,
         };
         self.meta.open(&mut options(), &request).expect("opened")
     }
@@ -291,6 +303,14 @@ pub fn unlink(name: &str) -> Op {
         parent: 1,
         name,
         directory: false,
+    })
+}
+
+pub fn truncate(ino: u64, size: u64) -> Op {
+    Op::Setattr(v1::SetAttr {
+        ino,
+        size: Some(size),
+        ..Default::default()
     })
 }
 
