@@ -4,7 +4,7 @@
 //! started is ended when its values are dropped, also after a panic: processes by their own ids, mounts
 //! by a lazy unmount. After a failure the node's log is shown.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +15,7 @@ mod background;
 mod cell;
 mod command;
 mod history;
+mod mapping;
 mod mounts;
 mod node;
 mod processes;
@@ -33,6 +34,7 @@ pub use background::Background;
 pub use cell::Cell;
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
 pub use history::{History, Workers};
+pub use mapping::Mapping;
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan};
 pub use processes::{
