@@ -68,6 +68,10 @@ pub const FLOORS_MAX: usize = 8192;
 /// A file that nobody has open and that lost its last name to another can be opened so long by who had looked
 /// the name up before.
 pub const REMOVED_LINGER: Duration = Duration::from_secs(1);
+/// Files that wait for that at one time; beyond it the first goes early.
+pub const LINGERING_MAX: usize = 65_536;
+/// Files whose close is told in one feed call; others wait for the next.
+pub const RELEASES_MAX: usize = 4096;
 /// Pieces cached for one file.
 pub const FILE_PIECES_MAX: usize = 65_536;
 /// A map request asks for at least so much, so that sequential reads ask seldom.

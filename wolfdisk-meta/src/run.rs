@@ -29,8 +29,8 @@ use crate::tasks::{checkpoint, expire, reap};
 /// # Errors
 /// Why it could not start, or what broke.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
-    let config = Config::load(&cli.arguments())?;
-    let access = cli.access();
+    let config = Config::load(&cli.options.arguments())?;
+    let access = cli.options.access();
     telemetry::init(config.log.level);
     memory::hold_little();
     telemetry::abort_on_panic();

@@ -51,13 +51,21 @@ impl LockOwners {
         }
     }
 
-    /// `owner` closed a descriptor of `handle`. True if it may hold locks of its own, which go.
+    /// `owner` closed a descriptor of `handle`. True if it may hold locks of its own, which go; it must be told of
+    /// with [`LockOwners::gone`] once they are released.
     pub(crate) fn closed(&mut self, owner: u64, handle: HandleId) -> bool {
         let all = self.owners.values_mut();
         for through in all.flat_map(|owner| owner.through.iter_mut()) {
             through.closing |= through.handle == handle;
         }
-        self.owners.remove(&owner).is_some()
+        match self.owners.get_mut(&owner) {
+            Some(owner) if !owner.leaving => {
+                owner.through.clear();
+                owner.leaving = true;
+                true
+            }
+            Some(_) | None => false,
+        }
     }
 
     /// The last descriptor of `handle` is closed. Gives those who hold locks through no other; each must

@@ -42,6 +42,10 @@ pub struct World {
     pub puts: Vec<Bytes>,
     /// So many mutations that name chunks are refused.
     pub retry_puts: usize,
+    /// So many lock requests are not answered in time.
+    pub lost_locks: usize,
+    /// Owners whose locks were released.
+    pub unlocked: Vec<u64>,
     /// What a write is answered with instead.
     pub refusal: Option<Result<i32, Failure>>,
     /// Answers about this inode are worked out, but kept back.
@@ -85,6 +89,8 @@ impl Fake {
             chunks: HashMap::new(),
             puts: Vec::new(),
             retry_puts: 0,
+            lost_locks: 0,
+            unlocked: Vec::new(),
             refusal: None,
             held: None,
             held_map: None,
@@ -289,7 +295,16 @@ impl Fake {
                 file.changed = changed;
                 append.ino
             }
-            Op::Lock(lock) => lock.ino,
+            Op::Lock(_) if world.lost_locks > 0 => {
+                world.lost_locks -= 1;
+                return Err(Failure::Deadline("played".into()));
+            }
+            Op::Lock(lock) => {
+                if lock.r#type() == set_lock::Type::Unlock {
+                    world.unlocked.push(lock.owner);
+                }
+                lock.ino
+            }
             other => panic!("not played: {other:?}"),
         };
         reply.version = world.version;

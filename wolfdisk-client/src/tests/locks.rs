@@ -135,3 +135,18 @@ fn of_an_access_time_the_kernel_is_not_told() {
     volume.getattr(Ino(FILE)).expect("asked");
     assert_eq!(fake.asked(GET_ATTR), before + 1, "but we know better");
 }
+
+#[test]
+fn locks_that_a_close_could_not_release_are_released_later() {
+    let fake = Fake::new();
+    let volume = fake.volume();
+    let handle = open(&volume, FILE);
+    lock(&volume, handle, LockKind::Write);
+    fake.with(|world| world.lost_locks = 1);
+    volume.release(handle).expect_err("the daemon is silent");
+    fake.wait("released", |world| world.unlocked == [OWNER]);
+    let again = open(&volume, FILE);
+    lock(&volume, again, LockKind::Write);
+    volume.flush(again, Some(OWNER)).expect("released");
+    assert_eq!(fake.with(|world| world.unlocked.clone()), [OWNER, OWNER]);
+}

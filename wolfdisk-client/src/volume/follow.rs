@@ -224,57 +224,6 @@ impl Volume {
             });
         }
     }
-
-    fn take_returns(&self) -> (Vec<Closed>, Vec<Closed>) {
-        let dropped = self
-            .table
-            .take_returns(self.session.returns() + 1, || self.session.last_open());
-        let ended = self.end_lingering();
-        for node in ended.iter().filter_map(|ino| self.table.get(*ino)) {
-            let (orphan, opens) = {
-                let state = node.state.lock();
-                (state.orphan, state.opens)
-            };
-            if orphan && opens == 0 {
-                self.discard_unsaved(&node);
-            }
-        }
-        let mut released = std::mem::take(&mut *self.released.lock());
-        released.extend(ended);
-        released.sort_unstable();
-        released.dedup();
-        let closed = released.into_iter().filter_map(|ino| self.releases(ino));
-        let closed = Vec::from_iter(closed);
-        self.releasing.lock().clone_from(&closed);
-        (dropped, closed)
-    }
-
-    /// The daemon is about to be told that the inode is closed, if it still is. From then on an open asks, and may not
-    /// buffer writes under a right that the daemon takes back when it hears this.
-    fn releases(&self, ino: Ino) -> Option<Closed> {
-        let node = self.node(ino);
-        let mut state = node.state.lock();
-        if state.opens > 0 {
-            state.tell_release = true;
-            return None;
-        }
-        state.releasing = true;
-        state.lose_write();
-        let opens = self.session.last_open();
-        Some(Closed { ino, opens })
-    }
-
-    /// The daemon was told what is closed; with `taken` false perhaps not, and will be later.
-    fn end_releasing(&self, taken: bool) {
-        let told = std::mem::take(&mut *self.releasing.lock());
-        if !taken {
-            let again = told.into_iter().map(|closed| closed.ino);
-            return self.released.lock().extend(again);
-        }
-        for node in told.iter().filter_map(|closed| self.table.get(closed.ino)) {
-            node.state.lock().releasing = false;
-        }
-    }
 }
 
 /// Tells the kernel to forget the attributes of an inode that is known here, and with `data` its pages.

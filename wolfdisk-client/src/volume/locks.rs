@@ -156,23 +156,67 @@ impl Volume {
         if !handle.node.state.lock().lock_owners.closed(owner, id) {
             return Ok(());
         }
-        let unlocked = self.unlock_all(handle, owner);
-        self.drop_pages_read_under_locks(&handle.node);
-        unlocked
+        self.unlock_all(handle, owner)
     }
 
     /// The handle is closed: releases the locks of those who took theirs through no other.
     pub(super) fn unlock_released(&self, id: HandleId, handle: &Handle) -> Result<()> {
-        let node = &handle.node;
-        let leaving = node.state.lock().lock_owners.released(id);
+        let leaving = handle.node.state.lock().lock_owners.released(id);
         let mut first = Ok(());
         for owner in leaving {
             first = first.and(self.unlock_all(handle, owner));
-            node.state.lock().lock_owners.gone(owner);
-            node.changed.notify_all();
-            self.drop_pages_read_under_locks(node);
         }
         first
+    }
+
+    /// Releases all locks of an owner that is gone. If the daemon cannot be told now it is told later: nobody else
+    /// could ever release them.
+    fn unlock_all(&self, handle: &Handle, owner: u64) -> Result<()> {
+        let left = LeftLock {
+            node: handle.node.clone(),
+            owner,
+            session: self.session.identity().session,
+        };
+        let unlocked = self.unlock_left(&left);
+        if unlocked.is_err() {
+            self.left_locks.lock().push(left);
+        }
+        unlocked
+    }
+
+    /// Tells the daemon of the locks that it could not be told of before.
+    pub(super) fn unlock_again(&self) {
+        let left = std::mem::take(&mut *self.left_locks.lock());
+        for left in left {
+            if let Err(error) = self.unlock_left(&left) {
+                tracing::debug!(ino = left.node.ino.0, %error, "locks of a closed file are held still");
+                self.left_locks.lock().push(left);
+            }
+        }
+    }
+
+    fn unlock_left(&self, left: &LeftLock) -> Result<()> {
+        let LeftLock {
+            node,
+            owner,
+            session,
+        } = left;
+        // With a session its locks have gone.
+        if *session == self.session.identity().session {
+            let lock = LockRequest {
+                owner: *owner,
+                kind: LockKind::Unlock,
+                start: 0,
+                end: u64::MAX,
+                pid: 0,
+            };
+            let op = Op::Lock(convert::set_lock(node.ino, &lock, 0));
+            self.session.mutate(&op, Manner::default())?;
+        }
+        node.state.lock().lock_owners.gone(*owner);
+        node.changed.notify_all();
+        self.drop_pages_read_under_locks(node);
+        Ok(())
     }
 
     /// Locks on the file are gone: see [`Volume::drop_pages_soon`].
@@ -181,18 +225,6 @@ impl Volume {
         if node.state.lock().may_hold_others(current) {
             self.drop_pages_soon(node);
         }
-    }
-
-    fn unlock_all(&self, handle: &Handle, owner: u64) -> Result<()> {
-        let kind = LockKind::Unlock;
-        let lock = LockRequest {
-            owner,
-            kind,
-            start: 0,
-            end: u64::MAX,
-            pid: 0,
-        };
-        self.send_lock(handle, &lock, 0)
     }
 
     /// A lock that conflicts with `lock`, if there is one.
@@ -233,6 +265,15 @@ impl Volume {
         let holder = reply.holder.filter(|_| reply.conflict);
         Ok(holder.map(|holder| convert::held_lock(&holder, reply.same_session)))
     }
+}
+
+/// Locks of an owner that is gone, which the daemon has yet to be told of.
+#[derive(Debug)]
+pub(super) struct LeftLock {
+    node: Arc<Node>,
+    owner: u64,
+    /// The session that holds them.
+    session: u64,
 }
 
 /// Waits for those in the way of `owner` who may have closed the file, until `until`; for those who have, as

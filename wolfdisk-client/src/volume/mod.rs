@@ -7,6 +7,7 @@
 pub(crate) mod append;
 mod attributes;
 mod changed_names;
+mod closing;
 mod commit;
 mod directory;
 mod follow;
@@ -25,11 +26,10 @@ mod tree;
 mod write;
 mod xattr;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use wolfdisk_common::ids::Ino;
@@ -38,7 +38,7 @@ use wolfdisk_proto::v1::{ChunkClient, MetaClient, OpenSessionRequest};
 use crate::cache::kept::KeptData;
 use crate::cache::names::Lost;
 use crate::cache::node::Node;
-use crate::cache::table::{Closed, Table};
+use crate::cache::table::Table;
 use crate::chunks::put::ChunkWriter;
 use crate::chunks::reader::ChunkReader;
 use crate::counters::Counters;
@@ -48,6 +48,7 @@ use crate::listener::CacheListener;
 use crate::session::Session;
 use crate::session::feed::Notices;
 use crate::transport::{Transport, UnixSockets};
+use closing::Closing;
 use handles::Handles;
 use queues::{CommitQueue, WorkQueue};
 
@@ -104,12 +105,10 @@ pub struct Volume {
     puts: Arc<WorkQueue<Arc<sealed::Sealed>>>,
     write_backs: Arc<WorkQueue<follow::WriteBack>>,
     changed_names: Arc<WorkQueue<changed_names::ChangedName>>,
-    /// Inodes whose last handle is closed, and of which the daemon wants to know; the feed tells.
-    released: Mutex<Vec<Ino>>,
-    /// Those of them that it is being told of.
-    releasing: Mutex<Vec<Closed>>,
-    /// Inodes that may have lost their last name then, and that nobody has open.
-    lingering: Mutex<VecDeque<(Instant, Ino)>>,
+    /// What the daemon has yet to be told of files that are closed.
+    closing: Mutex<Closing>,
+    /// Locks of files that are closed, which the daemon could not be told of yet.
+    left_locks: Mutex<Vec<locks::LeftLock>>,
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
     doomed_names: Mutex<HashMap<u64, Lost>>,
@@ -164,9 +163,8 @@ impl Volume {
             puts: Arc::default(),
             write_backs: Arc::default(),
             changed_names: Arc::default(),
-            released: Mutex::default(),
-            lingering: Mutex::default(),
-            releasing: Mutex::default(),
+            closing: Mutex::default(),
+            left_locks: Mutex::default(),
             doomed_names: Mutex::default(),
             kept: KeptData::new(config.data_cache_bytes),
             threads: Mutex::default(),

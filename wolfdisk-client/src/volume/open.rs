@@ -137,21 +137,4 @@ impl Volume {
         self.close_counted(&handle.node);
         unlocked
     }
-
-    pub(super) fn close_counted(&self, node: &Arc<Node>) {
-        let mut state = node.state.lock();
-        state.opens = state.opens.saturating_sub(1);
-        if state.opens > 0 {
-            return;
-        }
-        let orphan = state.orphan;
-        let tell = orphan || std::mem::take(&mut state.tell_release);
-        drop(state);
-        if orphan {
-            self.discard_unsaved(node);
-        }
-        if tell {
-            self.released.lock().push(node.ino);
-        }
-    }
 }

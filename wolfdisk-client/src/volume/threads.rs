@@ -82,6 +82,7 @@ fn retire(weak: &Weak<Volume>) {
         if volume.session.is_stopped() {
             return;
         }
+        volume.unlock_again();
         if let Err(error) = volume.chunks.drop_retired() {
             tracing::debug!(%error, "retired segments are not known");
         }

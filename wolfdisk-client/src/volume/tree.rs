@@ -397,20 +397,6 @@ impl Volume {
         Ok(())
     }
 
-    /// An inode that nobody has open may have lost its last name. Who has looked that up a moment ago may be about
-    /// to open it: the daemon is told later.
-    pub(super) fn linger(&self, ino: Ino) {
-        self.lingering.lock().push_back((Instant::now(), ino));
-    }
-
-    /// Takes those whose time is over.
-    pub(super) fn end_lingering(&self) -> Vec<Ino> {
-        let mut lingering = self.lingering.lock();
-        let over = |(since, _): &&(Instant, Ino)| since.elapsed() >= limits::REMOVED_LINGER;
-        let count = lingering.iter().take_while(over).count();
-        lingering.drain(..count).map(|(_, ino)| ino).collect()
-    }
-
     /// A name in `parent` is about to be changed by us.
     fn changing(&self, parent: Ino) -> Changing {
         Changing::begin(self.node(parent))
