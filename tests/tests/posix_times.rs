@@ -105,6 +105,15 @@ for name, work in rows:
             work()
         for each in (fd, ro, ro2): os.close(each)
 
+# a size that is set after a write is the later change, also once the write is synced
+file("x"); fd = open("x", O_RDWR)
+for size in [3, 7, 100]:
+    pwrite(fd, b"written", 0)
+    with moved("x", fresh=False): truncate("x", size)
+    told = os.stat("x").st_mtime_ns; fsync(fd); say(os.stat("x").st_mtime_ns == told)
+    pwrite(fd, b"written", 0)
+    with moved("x", fresh=False): ftruncate(fd, size)
+
 # new nodes get one and the same time as their parent's change
 for kind in ["file", "dir", "symlink", "fifo", "char"]:
     with case(kind):

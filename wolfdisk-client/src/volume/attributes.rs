@@ -132,6 +132,10 @@ impl Volume {
         }
         if matches!(change.mtime, Some(SetTime::At(_) | SetTime::Now)) {
             state.local_mtime = None;
+        } else if let (Some(_), Some(written), Some(attr)) = (change.size, state.local_mtime, &attr)
+        {
+            // What is still buffered was written before, and keeps the time of the later change.
+            state.local_mtime = Some(written.max(attr.mtime));
         }
         state.learn_own(attr.clone(), rights, version, asked, lease);
         match (state.give_attr(lease), attr) {
