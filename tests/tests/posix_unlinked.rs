@@ -77,6 +77,20 @@ with os.scandir("d") as listing:
     import shutil; shutil.rmtree("d")
     say(len([*listing]) <= 2)
 
+# what is held by O_PATH only, or open unseen
+for kind, way in product(["fifo", "file", "symlink", "socket", "char", "block"], ["unlink", "rename over"]):
+    with case(kind, way):
+        make(kind, "x"); held = open("x", O_PATH | O_NOFOLLOW); file("y")
+        fd = open("x", O_RDWR) if kind == "fifo" else None
+        if way == "unlink": unlink("x")
+        else: rename("y", "x")
+        file("z"); unlink("z"); fst(held)
+        if kind == "fifo":
+            fst(fd); fchmod(fd, 0o640); fchown(fd, 5, 6); fst(fd); utimensat(fd, (5, 5), (6, 6)); fst(fd); fst(held)
+            setxattr(fd, "trusted.a", b"1"); getxattr(fd, "trusted.a"); listxattr(fd)
+            write(fd, b"through"); read(fd, 7); close(fd); fst(held)
+        look()
+
 # names by a descriptor: of files with a name, of directories, as users
 os.chmod(".", 0o777)
 file("x", mode=0o600, owner=ANN); directory("d"); os.mkfifo("p"); os.symlink("x", "l")

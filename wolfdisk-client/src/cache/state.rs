@@ -85,8 +85,8 @@ pub(crate) struct NodeState {
     pub(crate) removals: u32,
     /// It has lost its last name while it was open here.
     pub(crate) orphan: bool,
-    /// What is left of a directory that was removed here while nobody had it open: it may still be
-    /// somebody's working directory.
+    /// What was known of it when it was removed here: it may still be somebody's working directory, or held with
+    /// `O_PATH`.
     pub(crate) remains: Option<Box<Attr>>,
     /// It may be open-unlinked, or others want to write to it: the daemon counts on a word when the last handle is
     /// closed.

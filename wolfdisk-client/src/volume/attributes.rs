@@ -17,11 +17,26 @@ use crate::session::Manner;
 use crate::types::{Attr, FileKind, FileSystemStats, SetAttr, SetTime};
 
 impl Volume {
-    /// Attributes, own buffered writes included, and how long they may be relied on.
+    /// Attributes, own buffered writes included, and how long they may be relied on. What was removed here shows
+    /// what it was then.
     ///
     /// # Errors
     /// `ENOENT` (`ESTALE`) if it is gone.
     pub fn getattr(&self, ino: Ino) -> Result<(Attr, Duration)> {
+        match self.living(ino) {
+            Err(Error::Refused(errno)) => self
+                .remains(ino)
+                .map(|attr| (attr, Duration::ZERO))
+                .ok_or(Error::Refused(errno)),
+            other => other,
+        }
+    }
+
+    /// The same, of what is still there.
+    ///
+    /// # Errors
+    /// `ENOENT` if it is gone.
+    pub fn living(&self, ino: Ino) -> Result<(Attr, Duration)> {
         let lease = &self.session.lease;
         if let Some(given) = self
             .table
@@ -31,16 +46,10 @@ impl Volume {
             self.counters.count(Counter::AttrHits);
             return Ok(given);
         }
-        match self.ask_attr(ino) {
-            Err(Error::Refused(errno)) => self
-                .remains(ino)
-                .map(|attr| (attr, Duration::ZERO))
-                .ok_or(Error::Refused(errno)),
-            other => other,
-        }
+        self.ask_attr(ino)
     }
 
-    /// What was known of a directory when it was removed here.
+    /// What was known of it when it was removed here.
     fn remains(&self, ino: Ino) -> Option<Attr> {
         let node = self.table.get(ino)?;
         let state = node.state.lock();

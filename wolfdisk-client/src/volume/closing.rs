@@ -68,8 +68,13 @@ impl Volume {
             self.discard_unsaved(node);
         }
         if tell {
-            self.closing.lock().released.push(node.ino);
+            self.tell_closed(node.ino);
         }
+    }
+
+    /// The daemon is told with the next feed that it is closed.
+    pub(super) fn tell_closed(&self, ino: Ino) {
+        self.closing.lock().released.push(ino);
     }
 
     /// An inode that nobody has open may have lost its last name. Who has looked that up a moment ago may be about

@@ -26,7 +26,7 @@ mod tree;
 mod write;
 mod xattr;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -109,6 +109,8 @@ pub struct Volume {
     closing: Mutex<Closing>,
     /// Locks of files that are closed, which the daemon could not be told of yet.
     left_locks: Mutex<Vec<locks::LeftLock>>,
+    /// Inodes without a name that may be open unseen, until the kernel forgets them.
+    unnamed: Mutex<HashSet<Ino>>,
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
     doomed_names: Mutex<HashMap<u64, Lost>>,
@@ -165,6 +167,7 @@ impl Volume {
             changed_names: Arc::default(),
             closing: Mutex::default(),
             left_locks: Mutex::default(),
+            unnamed: Mutex::default(),
             doomed_names: Mutex::default(),
             kept: KeptData::new(config.data_cache_bytes),
             threads: Mutex::default(),

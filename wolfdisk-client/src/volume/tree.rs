@@ -23,22 +23,30 @@ use crate::types::{Attr, Entry, FileKind, Lookup, NewNode, RenameFlags};
 /// A victim of unlink or rename: while its removal is under way no open may slip in unseen.
 struct Victim {
     node: Arc<Node>,
-    /// What was known of it, if it is a directory.
-    directory: Option<Box<Attr>>,
+    kind: FileKind,
+    /// What was known of it.
+    known: Option<Box<Attr>>,
 }
 
 impl Victim {
     /// Marks it; says whether it is open here.
-    fn mark(node: Arc<Node>) -> (Victim, bool) {
+    fn mark(node: Arc<Node>, kind: FileKind) -> (Victim, bool) {
         let mut state = node.state.lock();
         state.removals += 1;
         let open = state.opens > 0;
-        let known = state.attr.as_ref();
-        let directory = known
-            .filter(|attr| attr.kind == FileKind::Directory)
-            .map(|attr| Box::new(attr.clone()));
+        let known = state
+            .attr
+            .as_ref()
+            .map(|attr| Box::new(state.localize(attr)));
         drop(state);
-        (Victim { node, directory }, open)
+        (Victim { node, kind, known }, open)
+    }
+
+    /// Programs open it without a word to us, as they do with FIFOs and devices: only when the kernel forgets
+    /// it is it certainly nobody's.
+    fn opens_unseen(&self) -> bool {
+        use FileKind::{BlockDevice, CharDevice, Fifo, Socket};
+        matches!(self.kind, Fifo | Socket | CharDevice | BlockDevice)
     }
 }
 
@@ -267,6 +275,7 @@ impl Volume {
     fn remove(&self, parent: Ino, name: &[u8], directory: bool) -> Result<()> {
         check_name(name)?;
         let (victim, open) = self.victim(parent, name)?;
+        let stays = open || victim.as_ref().is_some_and(Victim::opens_unseen);
         let op = Op::Unlink(v1::Unlink {
             parent: parent.0,
             name: name.to_vec().into(),
@@ -274,7 +283,7 @@ impl Volume {
         });
         let manner = Manner {
             durable: false,
-            keep_open: open,
+            keep_open: stays,
         };
         let _changing = self.changing(parent);
         let (mut reply, asked) = self.session.mutate(&op, manner)?;
@@ -288,18 +297,18 @@ impl Volume {
 
     /// The inode that loses a name, as far as it matters: it may be open here or hold dirty data.
     fn victim(&self, parent: Ino, name: &[u8]) -> Result<(Option<Victim>, bool)> {
-        let known = self.cached_target(parent, name).map(|target| target.ino);
-        let ino = match known {
-            Some(ino) => Some(ino),
+        let cached = self.cached_target(parent, name);
+        let known = match cached.map(|target| (target.ino, target.kind)) {
+            Some(known) => Some(known),
             None if self.handles.is_empty() => None,
             None => match self.lookup(parent, name)? {
-                Lookup::Found(entry) => Some(entry.attr.ino),
+                Lookup::Found(entry) => Some((entry.attr.ino, entry.attr.kind)),
                 Lookup::Missing { .. } => None,
             },
         };
-        Ok(match ino {
-            Some(ino) => {
-                let (victim, open) = Victim::mark(self.node(ino));
+        Ok(match known {
+            Some((ino, kind)) => {
+                let (victim, open) = Victim::mark(self.node(ino), kind);
                 (Some(victim), open)
             }
             None => (None, false),
@@ -311,17 +320,29 @@ impl Volume {
             return;
         };
         let node = &victim.node;
+        if victim.opens_unseen() {
+            self.unnamed.lock().insert(node.ino);
+            return;
+        }
         if open {
             let mut state = node.state.lock();
             state.orphan = true;
             if state.opens == 0 {
                 self.linger(node.ino);
             }
-        } else if let Some(mut attr) = victim.directory.take() {
-            attr.nlink = 0;
-            node.state.lock().remains = Some(attr);
         } else {
             self.discard_unsaved(node);
+        }
+        if let Some(mut attr) = victim.known.take() {
+            attr.nlink = 0;
+            node.state.lock().remains = Some(attr);
+        }
+    }
+
+    /// The kernel has forgotten an inode: nobody has it open.
+    pub fn forgotten(&self, ino: Ino) {
+        if self.unnamed.lock().remove(&ino) {
+            self.tell_closed(ino);
         }
     }
 
@@ -356,7 +377,7 @@ impl Volume {
         }
         let (victim, open) = self.victim(new_parent, new_name)?;
         // The name never ceases to lead to a file: who has looked it up must be able to open what was there.
-        let is_file = |victim: &Victim| victim.directory.is_none();
+        let is_file = |victim: &Victim| victim.kind != FileKind::Directory;
         let stays = open || victim.as_ref().is_some_and(is_file);
         let op = Op::Rename(v1::Rename {
             parent: parent.0,

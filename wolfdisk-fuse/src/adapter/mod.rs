@@ -90,6 +90,10 @@ impl Filesystem for Adapter {
         self.look_up(ino(parent), name.as_bytes(), reply);
     }
 
+    fn forget(&self, _request: &Request, number: INodeNo, _lookups: u64) {
+        self.volume.forgotten(ino(number));
+    }
+
     fn getattr(
         &self,
         _request: &Request,

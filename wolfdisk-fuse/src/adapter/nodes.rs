@@ -102,7 +102,7 @@ impl Adapter {
 
     /// An inode whose name is not known.
     fn by_number(&self, ino: Ino) -> Result<Lookup> {
-        let (attr, attr_valid) = self.volume.getattr(ino)?;
+        let (attr, attr_valid) = self.volume.living(ino)?;
         Ok(Lookup::Found(Entry {
             attr,
             entry_valid: Duration::ZERO,
