@@ -8,6 +8,7 @@ mod directories;
 mod files;
 mod locking;
 mod nodes;
+mod ownership;
 mod reading;
 mod xattrs;
 
@@ -160,22 +161,20 @@ impl Filesystem for Adapter {
         self.make(ino(parent), name.as_bytes(), node, reply);
     }
 
-    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer::done(
-            reply,
-            "unlink",
-            parent.0,
-            self.volume.unlink(ino(parent), name.as_bytes()),
-        );
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (directory, name) = (ino(parent), name.as_bytes());
+        let result = self
+            .may_take(directory, name, request.into())
+            .and_then(|()| self.volume.unlink(directory, name));
+        answer::done(reply, "unlink", parent.0, result);
     }
 
-    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer::done(
-            reply,
-            "rmdir",
-            parent.0,
-            self.volume.rmdir(ino(parent), name.as_bytes()),
-        );
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (directory, name) = (ino(parent), name.as_bytes());
+        let result = self
+            .may_take(directory, name, request.into())
+            .and_then(|()| self.volume.rmdir(directory, name));
+        answer::done(reply, "rmdir", parent.0, result);
     }
 
     fn symlink(
@@ -192,7 +191,7 @@ impl Filesystem for Adapter {
 
     fn rename(
         &self,
-        _request: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         new_parent: INodeNo,
@@ -204,9 +203,14 @@ impl Filesystem for Adapter {
             return reply.error(Errno::EINVAL);
         };
         let (from, to) = (name.as_bytes(), new_name.as_bytes());
+        let (directory, new_directory) = (ino(parent), ino(new_parent));
         let result = self
-            .volume
-            .rename(ino(parent), from, ino(new_parent), to, flags);
+            .may_take(directory, from, request.into())
+            .and_then(|()| self.may_take(new_directory, to, request.into()))
+            .and_then(|()| {
+                self.volume
+                    .rename(directory, from, new_directory, to, flags)
+            });
         answer::done(reply, "rename", parent.0, result);
     }
 
@@ -448,8 +452,8 @@ impl Filesystem for Adapter {
         self.list_attributes(ino(number), size, request.into(), reply);
     }
 
-    fn removexattr(&self, _request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove_attribute(ino(number), name.as_bytes(), reply);
+    fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove_attribute(ino(number), name.as_bytes(), request.into(), reply);
     }
 
     fn getlk(

@@ -129,10 +129,12 @@ impl Adapter {
         if change.atime.is_some() {
             self.times.set(ino);
         }
-        let change = match change.size {
-            Some(_) => self.without_privileges(ino, change, caller),
-            None => Ok(change),
-        };
+        let change = self
+            .may_set(ino, &change, caller)
+            .and_then(|()| match change.size {
+                Some(_) => self.without_privileges(ino, change, caller),
+                None => Ok(change),
+            });
         match change.and_then(|change| self.volume.setattr(ino, change)) {
             Ok((attr, valid)) => self.send_attr(reply, stamp, attr, valid),
             Err(error) => answer::failed_inode(reply, "setattr", ino.0, &error),

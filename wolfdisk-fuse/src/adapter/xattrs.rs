@@ -11,7 +11,7 @@ use super::{Adapter, answer};
 use crate::caller::Caller;
 
 /// The ACL that grants access.
-const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
+pub(super) const ACL_ACCESS: &[u8] = b"system.posix_acl_access";
 /// The ACL that new entries of a directory inherit.
 const ACL_DEFAULT: &[u8] = b"system.posix_acl_default";
 /// Namespaces whose attributes are kept as they are.
@@ -56,7 +56,8 @@ impl Adapter {
             return reply.error(errno);
         }
         let result = self
-            .keeps_setgid(ino, name, caller)
+            .may_change(ino, name, caller)
+            .and_then(|()| self.keeps_setgid(ino, name, caller))
             .and_then(|keep_setgid| {
                 let mode = XattrMode {
                     create: flags & libc::XATTR_CREATE != 0,
@@ -66,6 +67,13 @@ impl Adapter {
                 self.volume.set_xattr(ino, name, value, mode)
             });
         answer::done_inode(reply, "setxattr", ino.0, result);
+    }
+
+    fn may_change(&self, ino: Ino, name: &[u8], caller: Caller) -> Result<()> {
+        match is_acl(name) {
+            true => self.may_set_acl(ino, caller),
+            false => Ok(()),
+        }
     }
 
     /// Setting an access ACL clears set-gid, as chmod does, unless the caller belongs to the group. The
@@ -96,11 +104,20 @@ impl Adapter {
         sized(reply, &list, size);
     }
 
-    pub(super) fn remove_attribute(&self, ino: Ino, name: &[u8], reply: ReplyEmpty) {
+    pub(super) fn remove_attribute(
+        &self,
+        ino: Ino,
+        name: &[u8],
+        caller: Caller,
+        reply: ReplyEmpty,
+    ) {
         if let Some(errno) = refusal(name) {
             return reply.error(errno);
         }
-        let result = match self.volume.remove_xattr(ino, name) {
+        let removed = self
+            .may_change(ino, name, caller)
+            .and_then(|()| self.volume.remove_xattr(ino, name));
+        let result = match removed {
             // To remove an ACL that is not there succeeds on local file systems.
             Err(Error::Refused(libc::ENODATA)) if is_acl(name) => Ok(()),
             other => other,
