@@ -25,6 +25,9 @@ const COUNTER: &str = "counter";
 /// Looks whether what a worker did is there, below the root of a mount.
 type Check = Box<dyn Fn(&Path) + Send>;
 
+/// A kind of worker, and what it does.
+type Kind = (&'static str, fn(&Job) -> Check);
+
 /// What all workers share.
 #[derive(Default)]
 struct Shared {
@@ -63,7 +66,7 @@ impl Work {
             fs::write(first.join(static_name(number)), static_content(number)).expect("written");
         }
         fs::write(first.join(COUNTER), record(0)).expect("written");
-        let kinds: [(&str, fn(&Job) -> Check); 5] = [
+        let kinds: [Kind; 5] = [
             ("replaces", replaces),
             ("appends", appends),
             ("counts", counts),
