@@ -96,3 +96,21 @@ fn what_was_appended_under_a_right_that_ran_out_goes_to_where_the_end_is_now() {
     let stored = fake.with(|world| world.files[&FILE].content.clone());
     assert_eq!(stored, b"ONE.theirs.mine.more.last.");
 }
+
+#[test]
+fn what_was_written_far_beyond_an_append_keeps_its_place() {
+    let far = 1 << 20;
+    let fake = Fake::new();
+    let volume = fake.volume();
+    fake.change(FILE, b"one.");
+    let handle = open(&volume, FILE);
+    volume.write(handle, 0, b"mine.", true).expect("buffered");
+    volume.write(handle, far, b"far", false).expect("buffered");
+    fake.with(|world| world.rolled_back = true);
+    fake.wait("appended", |world| world.appended == 5);
+    fake.wait("written", |world| {
+        world.files[&FILE].content.len() as u64 == far + 3 + 5
+    });
+    let stored = fake.with(|world| world.files[&FILE].content.clone());
+    assert_eq!(stored[far as usize..], *b"farmine.");
+}

@@ -44,6 +44,8 @@ pub struct World {
     pub retry_puts: usize,
     /// So many lock requests are not answered in time.
     pub lost_locks: usize,
+    /// Bytes that were appended, wherever the end was.
+    pub appended: usize,
     /// Owners whose locks were released.
     pub unlocked: Vec<u64>,
     /// What a write is answered with instead.
@@ -90,6 +92,7 @@ impl Fake {
             puts: Vec::new(),
             retry_puts: 0,
             lost_locks: 0,
+            appended: 0,
             unlocked: Vec::new(),
             refusal: None,
             held: None,
@@ -291,8 +294,10 @@ impl Fake {
                 let changed = world.version;
                 let file = world.files.entry(append.ino).or_default();
                 reply.offset = file.content.len() as u64;
+                let appended = append.data.len();
                 file.content.extend_from_slice(&append.data);
                 file.changed = changed;
+                world.appended += appended;
                 append.ino
             }
             Op::Lock(_) if world.lost_locks > 0 => {

@@ -146,24 +146,43 @@ pub(super) fn take_void(state: &mut NodeState, lease: &Lease) -> usize {
         return 0;
     }
     let from = appended.from;
+    let end = joined_end(from, state.pending.iter());
     let (mut placed, mut moved) = (Vec::new(), Vec::new());
     for mut pending in state.pending.drain(..) {
-        if pending.offset >= from {
-            moved.push(pending);
+        if pending.end() <= from || pending.offset >= end {
+            placed.push(pending);
             continue;
         }
-        if pending.end() > from {
+        if pending.offset < from {
             let at = (from - pending.offset) as usize;
             moved.push(pending.split_off(at));
+            placed.push(pending);
+        } else {
+            moved.push(pending);
         }
-        placed.push(pending);
     }
     let count = moved.len();
     state.pending.extend(placed.into_iter().chain(moved));
     count
 }
 
-/// The bytes of ranges that were appended one after the other; what is later counts.
+/// Up to where the ranges join without a gap, beginning at `from`. What lies beyond was written at a place of its own,
+/// which may be as far away as a file can be long.
+fn joined_end<'a>(from: u64, ranges: impl Iterator<Item = &'a Pending>) -> u64 {
+    let beyond = ranges.filter(|range| range.end() > from);
+    let mut places: Vec<_> = beyond.map(|range| (range.offset, range.end())).collect();
+    places.sort_unstable();
+    let mut reach = from;
+    for (offset, end) in places {
+        if offset > reach {
+            break;
+        }
+        reach = reach.max(end);
+    }
+    reach
+}
+
+/// The bytes of ranges that join; what is later counts.
 fn joined<'a>(ranges: impl Iterator<Item = &'a Pending> + Clone) -> Vec<u8> {
     let from = ranges.clone().map(|range| range.offset).min().unwrap_or(0);
     let end = ranges.clone().map(Pending::end).max().unwrap_or(from);
