@@ -186,11 +186,15 @@ impl Volume {
 
     /// Tells the daemon of the locks that it could not be told of before.
     pub(super) fn unlock_again(&self) {
-        let left = std::mem::take(&mut *self.left_locks.lock());
-        for left in left {
-            if let Err(error) = self.unlock_left(&left) {
-                tracing::debug!(ino = left.node.ino.0, %error, "locks of a closed file are held still");
-                self.left_locks.lock().push(left);
+        let mut left = std::mem::take(&mut *self.left_locks.lock()).into_iter();
+        while let Some(lock) = left.next() {
+            if let Err(error) = self.unlock_left(&lock) {
+                tracing::debug!(ino = lock.node.ino.0, %error, "locks of a closed file are held still");
+                // The daemon is silent: each of the others would wait as long.
+                let mut again = self.left_locks.lock();
+                again.push(lock);
+                again.extend(left);
+                return;
             }
         }
     }
