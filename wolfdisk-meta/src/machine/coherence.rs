@@ -285,21 +285,8 @@ impl Coherence {
             self.rights.take(other, ino, RightSet::WRITE);
             self.notify(other, Notice::WriteBack(ino), version, now, waits);
         }
-        for (other, peer) in &self.peers {
-            if *other != session
-                && peer.lease.holds(now)
-                && let Some(number) = peer.queue.writes_back(ino)
-            {
-                merge(
-                    waits,
-                    Wait {
-                        session: *other,
-                        number,
-                        written: true,
-                    },
-                );
-            }
-        }
+        let writes_back = |queue: &FeedQueue| queue.writes_back(ino);
+        self.wait_for(Some(session), writes_back, true, now, waits);
     }
 
     /// Gives the right to buffer writes if no other session may be writing.
@@ -375,32 +362,34 @@ impl Coherence {
                 self.notify(other, notice, version, now, &mut waits);
             }
             if taken != RightSet::NONE {
-                self.wait_dropped(ino, origin, now, &mut waits);
+                // The right is gone, but who was told of it before may still trust what it got by it.
+                let drops = |queue: &FeedQueue| queue.drops(ino);
+                self.wait_for(origin, drops, false, now, &mut waits);
             }
         }
         waits
     }
 
-    /// Adds the waits for what was told of `ino` before and is not dropped yet: the right is gone, but the session may
-    /// still trust what it got by it.
-    fn wait_dropped(
+    /// Adds waits for what sessions other than `except` were told before and have not done: the notice that `open` finds.
+    fn wait_for(
         &self,
-        ino: Ino,
-        origin: Option<SessionId>,
+        except: Option<SessionId>,
+        open: impl Fn(&FeedQueue) -> Option<u64>,
+        written: bool,
         now: Duration,
         waits: &mut Vec<Wait>,
     ) {
         for (session, peer) in &self.peers {
-            if Some(*session) != origin
+            if Some(*session) != except
                 && peer.lease.holds(now)
-                && let Some(number) = peer.queue.drops(ino)
+                && let Some(number) = open(&peer.queue)
             {
                 merge(
                     waits,
                     Wait {
                         session: *session,
                         number,
-                        written: false,
+                        written,
                     },
                 );
             }

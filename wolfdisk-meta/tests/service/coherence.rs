@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{DEADLINE, Node, create, lock, options, truncate, unlink, write};
+use crate::daemon::{DEADLINE, Node, Session, create, lock, options, truncate, unlink, write};
 use wolfdisk_proto::v1::invalidation::Kind;
 use wolfdisk_proto::v1::set_lock::Type;
 use wolfdisk_proto::v1::{self, Right};
@@ -64,6 +64,16 @@ fn a_silent_front_end_holds_a_mutation_up_for_its_lease_at_the_most() {
     assert!(silent.feed(number, Duration::ZERO).lease_ms > 0);
 }
 
+/// The number of the one notice that `session` gets: to write back what it has buffered of `ino`.
+fn told_to_write_back(session: &Session, ino: u64) -> u64 {
+    let told = session.told(0);
+    let [item] = told.invalidations.as_slice() else {
+        panic!("one notice: {told:?}")
+    };
+    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
+    item.number
+}
+
 #[test]
 fn of_two_writers_neither_buffers_until_one_has_closed() {
     let node = Node::new();
@@ -73,12 +83,7 @@ fn of_two_writers_neither_buffers_until_one_has_closed() {
     assert!(has(first.open_file(ino, true).rights, Right::Write));
     let other = second.clone();
     let opened = beside(move || other.open_file(ino, true));
-    let told = first.told(0);
-    let [item] = told.invalidations.as_slice() else {
-        panic!("one notice: {told:?}")
-    };
-    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
-    let number = item.number;
+    let number = told_to_write_back(&first, ino);
     first.feed(number, Duration::ZERO);
     let opened = opened.recv_timeout(DEADLINE).expect("opened");
     assert!(!has(opened.rights, Right::Write));
@@ -113,12 +118,8 @@ fn an_open_that_overtakes_the_word_of_the_last_close_counts() {
     closed_as_of(before);
     let other = second.clone();
     let opened = beside(move || other.open_file(ino, true));
-    let told = first.told(0);
-    let [item] = told.invalidations.as_slice() else {
-        panic!("one notice: {told:?}")
-    };
-    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
-    first.feed(item.number, Duration::ZERO);
+    let number = told_to_write_back(&first, ino);
+    first.feed(number, Duration::ZERO);
     let opened = opened.recv_timeout(DEADLINE).expect("opened");
     assert!(!has(opened.rights, Right::Write), "two writers");
     closed_as_of(first.last_open());
@@ -134,14 +135,10 @@ fn a_change_by_who_is_not_known_to_write_waits_for_what_is_buffered() {
     assert!(has(first.open_file(ino, true).rights, Right::Write));
     let other = second.clone();
     let cut = beside(move || other.mutate(truncate(ino, 0)));
-    let told = first.told(0);
-    let [item] = told.invalidations.as_slice() else {
-        panic!("one notice: {told:?}")
-    };
-    assert_eq!((item.kind(), item.ino), (Kind::WriteBack, ino));
+    let number = told_to_write_back(&first, ino);
     assert_eq!(first.mutate(write(ino, 0, b"buffered")).errno, 0);
-    first.feed(item.number, Duration::ZERO);
-    let told = first.told(item.number);
+    first.feed(number, Duration::ZERO);
+    let told = first.told(number);
     let number = told.invalidations.last().expect("the truncation").number;
     first.feed(number, Duration::ZERO);
     assert_eq!(cut.recv_timeout(DEADLINE).expect("an answer").errno, 0);
