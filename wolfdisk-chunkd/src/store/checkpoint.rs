@@ -104,9 +104,15 @@ pub fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> Result<Loaded, Sto
     let mut bytes = vec![0; length as usize];
     file.read_exact_at(&mut bytes, 0)
         .map_err(StoreError::io(&path))?;
-    let Some((header, body)) = parse_header(&bytes) else {
+    decode(&bytes, &path, volume)
+}
+
+/// Reads the bytes of the file at `path`, which errors name.
+fn decode(bytes: &[u8], path: &Path, volume: [u8; 16]) -> Result<Loaded, StoreError> {
+    let Some((header, body)) = parse_header(bytes) else {
         return Ok(Loaded::Damaged);
     };
+    let path = path.to_owned();
     if header.format != FORMAT {
         return Err(StoreError::NewerFormat {
             path,
@@ -185,8 +191,8 @@ fn parse_header(bytes: &[u8]) -> Option<(Header, &[u8])> {
 }
 
 fn parse_body(header: &Header, body: &[u8]) -> Option<Checkpoint> {
-    let expected =
-        header.segments as u64 * SEGMENT_BYTES as u64 + header.chunks * CHUNK_BYTES as u64;
+    let chunks = header.chunks.checked_mul(CHUNK_BYTES as u64)?;
+    let expected = chunks.checked_add(header.segments as u64 * SEGMENT_BYTES as u64)?;
     if body.len() as u64 != expected || crc32c::crc32c(body) != header.body_crc {
         return None;
     }
@@ -240,6 +246,16 @@ mod tests {
     use wolfdisk_common::disk::crash::CrashDisk;
 
     use super::*;
+
+    #[test]
+    fn a_count_that_no_file_can_hold_is_damage() {
+        let mut bytes = encode([1; 16], &Checkpoint::default());
+        let (fields, crc) = bytes.split_at_mut(HEADER_BYTES - 4);
+        fields[40..48].copy_from_slice(&u64::MAX.to_le_bytes());
+        crc.copy_from_slice(&crc32c::crc32c(fields).to_le_bytes());
+        let loaded = decode(&bytes, Path::new("/catalog"), [1; 16]);
+        assert!(matches!(loaded, Ok(Loaded::Damaged)));
+    }
 
     #[test]
     fn it_is_read_back_and_any_flipped_bit_is_seen() {
