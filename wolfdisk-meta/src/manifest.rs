@@ -140,7 +140,8 @@ impl Manifest {
         Ok(self.incarnation)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The bytes of the file.
+    pub fn encode(&self) -> Vec<u8> {
         let length = FIXED_BYTES + self.checkpoint.len() + 4;
         let mut bytes = Vec::with_capacity(length);
         bytes.extend_from_slice(MAGIC);
@@ -156,7 +157,11 @@ impl Manifest {
         bytes
     }
 
-    fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
+    /// Reads the bytes of the file at `path`, which errors name.
+    ///
+    /// # Errors
+    /// All but `Io` and `OtherVolume`.
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Manifest, ManifestError> {
         let damaged = |what| ManifestError::Damaged {
             path: path.to_owned(),
             what,

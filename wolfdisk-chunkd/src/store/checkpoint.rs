@@ -108,7 +108,10 @@ pub fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> Result<Loaded, Sto
 }
 
 /// Reads the bytes of the file at `path`, which errors name.
-fn decode(bytes: &[u8], path: &Path, volume: [u8; 16]) -> Result<Loaded, StoreError> {
+///
+/// # Errors
+/// `NewerFormat` or `ForeignVolume`.
+pub fn decode(bytes: &[u8], path: &Path, volume: [u8; 16]) -> Result<Loaded, StoreError> {
     let Some((header, body)) = parse_header(bytes) else {
         return Ok(Loaded::Damaged);
     };
@@ -134,7 +137,8 @@ struct Header {
     body_crc: u32,
 }
 
-fn encode(volume: [u8; 16], state: &Checkpoint) -> Vec<u8> {
+/// The bytes of the file.
+pub fn encode(volume: [u8; 16], state: &Checkpoint) -> Vec<u8> {
     let size =
         HEADER_BYTES + state.segments.len() * SEGMENT_BYTES + state.chunks.len() * CHUNK_BYTES;
     let mut bytes = vec![0; HEADER_BYTES];

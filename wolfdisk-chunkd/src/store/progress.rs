@@ -55,7 +55,8 @@ pub struct Progress {
     pub last: Option<Scrubbed>,
 }
 
-type Rows = Vec<(Place, Damage)>;
+/// The damaged chunks of the file.
+pub type Rows = Vec<(Place, Damage)>;
 
 /// Where the file lies.
 pub fn path(dir: &Path) -> PathBuf {
@@ -77,7 +78,8 @@ fn load(disk: &dyn Disk, dir: &Path, volume: [u8; 16]) -> io::Result<Option<(Pro
     Ok(decode(&bytes, volume))
 }
 
-fn encode(volume: [u8; 16], progress: &Progress, rows: &[(Place, Damage)]) -> Vec<u8> {
+/// The bytes of the file.
+pub fn encode(volume: [u8; 16], progress: &Progress, rows: &[(Place, Damage)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let running = u32::from(progress.running.is_some()) * RUNNING;
     let flags = running | (u32::from(progress.last.is_some()) * ENDED);
@@ -175,8 +177,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// None: it is damaged, of another volume or of another release.
-fn decode(bytes: &[u8], volume: [u8; 16]) -> Option<(Progress, Rows)> {
+/// Reads the bytes of the file. None: it is damaged, of another volume or of another release.
+pub fn decode(bytes: &[u8], volume: [u8; 16]) -> Option<(Progress, Rows)> {
     let (body, crc) = bytes.split_last_chunk::<4>()?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return None;

@@ -1,0 +1,14 @@
+//! Every decoder of bytes from a disk or a peer takes any bytes: it gives a value or an error, ends, takes no more
+//! memory than its input justifies, and what it gives is written and read again as the same. The inputs are
+//! mutations of real encodings, with their checksums made right again, else nothing behind those was reached.
+//!
+//! `WOLFDISK_FUZZ_SECONDS` says how long each target runs.
+
+mod allocations;
+mod chunk_files;
+mod engine;
+mod index_values;
+mod log_files;
+mod messages;
+mod mutation;
+mod text_files;
