@@ -14,6 +14,8 @@ use wolfdisk_tests::{
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const NOT_RUNNING: i32 = 3;
+/// The first page of a redb file, without which it is no such file.
+const REDB_HEADER_BYTES: usize = 4096;
 
 /// Runs wolfdiskctl; it must end by itself.
 fn ctl(arguments: &[&str]) -> Outcome {
@@ -188,6 +190,21 @@ fn a_log_that_is_damaged_below_what_was_synced() {
         .and_then(|name| name.to_str())
         .expect("a name");
     assert_says(&up, FAILED, &[name, "offset"]);
+    assert!(!is_mounted(&mount));
+}
+
+/// redb panics on some damage: a page of zeroes where the root of its tree should be is one.
+#[test]
+fn a_checkpoint_whose_pages_are_gone() {
+    let (scratch, data) = used_data();
+    let checkpoint = data.join("meta/1.redb");
+    let mut bytes = fs::read(&checkpoint).expect("readable");
+    let pages = bytes.get_mut(REDB_HEADER_BYTES..).expect("pages");
+    pages.fill(0);
+    fs::write(&checkpoint, bytes).expect("written");
+    let mount = scratch.directory("mount");
+    let up = ctl(&["up", "-d", text(&data), "-m", text(&mount)]);
+    assert_says(&up, FAILED, &["1.redb", "damaged"]);
     assert!(!is_mounted(&mount));
 }
 

@@ -1,6 +1,9 @@
 //! Log lines on standard error, and what happens on a panic.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing_subscriber::EnvFilter;
 
@@ -24,21 +27,42 @@ pub fn log_panics() {
 }
 
 /// From now on a panic is logged and ends the process at once: a daemon that met its own bug has no
-/// state that can be trusted, and starts again from what is on disk.
+/// state that can be trusted, and starts again from what is on disk. What runs [`fenced`] only unwinds.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         log(panic);
-        std::process::abort();
+        if !FENCED.get() {
+            std::process::abort();
+        }
     }));
 }
 
-fn log(panic: &std::panic::PanicHookInfo<'_>) {
-    let payload = panic.payload();
-    let message = payload
+thread_local! {
+    static FENCED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `call`; a panic in it becomes an error, its text, also after [`abort_on_panic`]. For libraries that
+/// assert what they believe of a file. Whatever `call` changed is not to be used after that.
+///
+/// # Errors
+/// It panicked.
+pub fn fenced<V>(call: impl FnOnce() -> V) -> Result<V, String> {
+    let before = FENCED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(call));
+    FENCED.set(before);
+    result.map_err(|panic| text(&*panic).to_owned())
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    panic
         .downcast_ref::<&str>()
         .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+fn log(panic: &std::panic::PanicHookInfo<'_>) {
+    let message = text(panic.payload());
     let place = panic
         .location()
         .map(ToString::to_string)

@@ -1,6 +1,7 @@
 //! The two tables under the overlay: one in a redb file, one in memory. One test suite passes on both.
 
 mod backend;
+mod fence;
 mod memory;
 mod redb_table;
 #[cfg(test)]

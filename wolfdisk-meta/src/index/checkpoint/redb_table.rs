@@ -13,10 +13,8 @@
 //! damaged record is ever served. Commits are two-phase with the allocator's state saved, so that opening
 //! after a crash takes no walk over the whole file.
 //!
-//! redb asserts what it believes of its file; on a damaged one it may panic. Every call into it is
-//! fenced, so that this becomes a [`TableError`] wherever panics unwind.
+//! On a damaged file redb may panic; see `fence`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +27,7 @@ use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::backend::Backend;
+use super::fence::{Fenced, fenced};
 use crate::index::key::KeyRange;
 use crate::index::records::Read;
 use crate::index::table::{Applied, Change, Table, TableError};
@@ -52,12 +51,12 @@ pub struct RedbTable {
     file: Arc<dyn DiskFile>,
     /// Dropped before `database`: it pins the pages that it reads.
     view: RwLock<View>,
-    database: Database,
+    database: Fenced<Database>,
 }
 
 /// The last finished commit, kept open because opening it costs more than a lookup.
 struct View {
-    records: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    records: Arc<Fenced<RecordsTable>>,
     applied: Applied,
     /// The sum of [`footprint`] over all records.
     live: u64,
@@ -115,7 +114,7 @@ impl RedbTable {
     fn over(
         path: &Path,
         file: Arc<dyn DiskFile>,
-        database: Database,
+        database: Fenced<Database>,
     ) -> Result<RedbTable, TableError> {
         let view = RwLock::new(view(path, &database)?);
         Ok(RedbTable {
@@ -149,10 +148,17 @@ impl RedbTable {
         while !end {
             let (mut part, mut bytes): (Vec<Change>, usize) = (Vec::new(), 0);
             while !end && bytes < limits::CHECKPOINT_COPY_PART_BYTES {
-                match fenced(&self.path, || range.next().transpose().map_err(io))? {
-                    Some((key, value)) => {
+                let next = fenced(&self.path, || {
+                    let next = range.next().transpose().map_err(io)?;
+                    next.map(|(key, value)| {
                         let key = key.value().to_vec();
                         let value = Bytes::copy_from_slice(checked(&key, value.value())?);
+                        Ok((key, value))
+                    })
+                    .transpose()
+                })?;
+                match next {
+                    Some((key, value)) => {
                         bytes += key.len() + value.len();
                         part.push((key, Some(value)));
                     }
@@ -164,7 +170,7 @@ impl RedbTable {
         Ok(copy)
     }
 
-    fn records(&self) -> Arc<ReadOnlyTable<&'static [u8], &'static [u8]>> {
+    fn records(&self) -> Arc<Fenced<RecordsTable>> {
         self.view.read().records.clone()
     }
 }
@@ -173,7 +179,7 @@ impl RedbTable {
 /// the file stays open when another one takes its place.
 pub struct Snapshot {
     /// Dropped before `table`, as in it.
-    records: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    records: Arc<Fenced<RecordsTable>>,
     applied: Applied,
     table: Arc<RedbTable>,
 }
@@ -247,8 +253,11 @@ fn scan(
     let mut range = fenced(path, || records.range(from..to).map_err(io))?;
     // `visit` runs outside the fence: a panic in it is not the table's.
     while let Some(entry) = fenced(path, || range.next().transpose().map_err(io))? {
-        let (key, value) = (entry.0.value(), entry.1.value());
-        if !visit(key, checked(key, value)?) {
+        let (key, value) = fenced(path, || {
+            let key = entry.0.value();
+            Ok((key, checked(key, entry.1.value())?))
+        })?;
+        if !visit(key, value) {
             break;
         }
     }
@@ -303,11 +312,12 @@ fn database(
     path: &Path,
     file: &Arc<dyn DiskFile>,
     cache_bytes: usize,
-) -> Result<Database, TableError> {
+) -> Result<Fenced<Database>, TableError> {
     let mut builder = Builder::new();
     builder.set_cache_size(cache_bytes);
     builder
         .create_with_backend(Backend(file.clone()))
+        .map(Fenced::new)
         .map_err(|error| storage(path, error))
 }
 
@@ -392,7 +402,7 @@ fn view(path: &Path, database: &Database) -> Result<View, TableError> {
         .open_table(RECORDS)
         .map_err(|error| failed(error.into()))?;
     Ok(View {
-        records: Arc::new(records),
+        records: Arc::new(Fenced::new(records)),
         applied: Applied {
             index: LogIndex(index),
             term: Term(term),
@@ -457,21 +467,9 @@ fn checked<'a>(key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], TableError> {
     }
 }
 
-fn storage(path: &Path, what: impl ToString) -> TableError {
+pub(super) fn storage(path: &Path, what: impl ToString) -> TableError {
     TableError::Storage {
         path: path.to_owned(),
         what: what.to_string(),
     }
-}
-
-/// Runs a call into redb; a panic in it becomes an error. What redb holds after one is not used again:
-/// the daemon ends on any [`TableError`].
-fn fenced<V>(path: &Path, call: impl FnOnce() -> Result<V, TableError>) -> Result<V, TableError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("a panic");
-        Err(storage(path, format!("the file is damaged: {text}")))
-    })
 }
