@@ -18,7 +18,7 @@ use wolfdisk_common::segment::{
     record_lead, tables_bytes,
 };
 
-use super::engine::{Target, as_it_is, fuzz};
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 use super::log_files::reseal_end;
 
 const VOLUME: [u8; 16] = [7; 16];
@@ -33,6 +33,7 @@ fn segments_are_read_or_refused() {
         seeds: segment_seeds,
         reseal: reseal_segment,
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check: check_segment,
     });
 }
@@ -44,6 +45,7 @@ fn catalogs_epochs_and_scrub_files_are_read_or_refused() {
         seeds: || vec![catalog(), scrub(), epochs()],
         reseal: reseal_store,
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check: check_store,
     });
 }

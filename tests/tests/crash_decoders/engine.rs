@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +12,7 @@ use wolfdisk_tests::{Random, is_long_run};
 
 use super::allocations::peak_of;
 use super::mutation::mutant;
+use super::panics::caught;
 
 /// Seconds for each target; two run at a time on two cores.
 const SECONDS_VARIABLE: &str = "WOLFDISK_FUZZ_SECONDS";
@@ -20,11 +20,14 @@ const SECONDS: u64 = 60;
 const SECONDS_LONG: u64 = 3600;
 /// Writes the corpus anew instead of comparing with it.
 const WRITE_VARIABLE: &str = "WOLFDISK_WRITE_CORPUS";
-/// What a decoder may have in use at once: errors and the like, and so much for each byte of input. An empty
+/// What a decoder may have in use at once: errors and the like, or what its target says, and so much for each byte
+/// of input. An empty
 /// message in a list takes two bytes and becomes a struct of 200; a list that grows is there twice, and with what
 /// it is written and read again as there are three of them.
-const MEMORY_BYTES: usize = 64 * 1024;
+pub const MEMORY_BYTES: usize = 64 * 1024;
 const MEMORY_FACTOR: usize = 1024;
+/// No input grows beyond so many times the longest of the corpus: decoders do not behave otherwise with more.
+const GROWTH: usize = 4;
 /// Inputs that decoded and are mutated further, beside the corpus.
 const KEPT_MAX: usize = 256;
 /// An input that is not done with by then never ends.
@@ -40,6 +43,8 @@ pub struct Target {
     pub reseal: fn(&mut [u8]),
     /// What an input stands for. So a long one is short in the repository, and its changes hit what matters.
     pub expand: fn(&[u8]) -> Cow<'_, [u8]>,
+    /// What it may take whatever the input: [`MEMORY_BYTES`] but where a library takes more.
+    pub memory_bytes: usize,
     /// Decodes, and tells whether that gave a value. Panics if the value is not the same when written and read again.
     pub check: fn(&[u8]) -> bool,
 }
@@ -95,11 +100,12 @@ pub fn fuzz(target: &Target) {
             target.name
         );
     }
+    let length_max = GROWTH * pool.iter().map(Vec::len).max().unwrap_or(0);
     let mut random = Random::new();
     let (own, end) = (pool.len(), Instant::now() + time_for_each());
     let (mut tried, mut decoded) = (0_u64, 0_u64);
     while Instant::now() < end {
-        let mut input = mutant(&mut random, &pool);
+        let mut input = mutant(&mut random, &pool, length_max);
         if random.below(8) != 0 {
             (target.reseal)(&mut input);
         }
@@ -122,8 +128,8 @@ pub fn fuzz(target: &Target) {
 fn try_input(target: &Target, input: &[u8], watch: &Watch) -> bool {
     watch.begin(input);
     let whole = (target.expand)(input);
-    let (result, peak) = peak_of(|| catch_unwind(AssertUnwindSafe(|| (target.check)(&whole))));
-    let allowed = MEMORY_BYTES + MEMORY_FACTOR * whole.len();
+    let (result, peak) = peak_of(|| caught(|| (target.check)(&whole)));
+    let allowed = target.memory_bytes + MEMORY_FACTOR * whole.len();
     match result {
         Ok(decoded) if peak <= allowed => decoded,
         Ok(_) => {
@@ -135,7 +141,7 @@ fn try_input(target: &Target, input: &[u8], watch: &Watch) -> bool {
         }
         Err(panic) => {
             keep(target.name, input);
-            resume_unwind(panic)
+            panic!("{panic}");
         }
     }
 }

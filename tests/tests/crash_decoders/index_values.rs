@@ -11,7 +11,7 @@ use wolfdisk_meta::index::record::{
     Reap, Session, SessionLock, Sparse, Undestaged, Usage, Volume, Xattr,
 };
 
-use super::engine::{Target, as_it_is, fuzz};
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 
 /// The longest value of a seed.
 const SEED_MAX: usize = 600;
@@ -35,6 +35,7 @@ fn values_of_the_index_are_read_or_refused() {
             }
         },
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check,
     });
 }

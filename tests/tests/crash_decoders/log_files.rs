@@ -11,7 +11,7 @@ use wolfdisk_meta::log::format::{
 };
 use wolfdisk_meta::manifest::Manifest;
 
-use super::engine::{Target, as_it_is, fuzz};
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 
 const LOG: Uuid = Uuid::from_u128(0x1122_3344_5566_7788_99aa_bbcc_ddee_ff00);
 const SEGMENT_CRC_AT: usize = 68;
@@ -29,6 +29,7 @@ fn log_files_are_read_or_refused() {
         seeds: log_seeds,
         reseal: reseal_log,
         expand,
+        memory_bytes: MEMORY_BYTES,
         check: check_log,
     });
 }
@@ -40,6 +41,7 @@ fn manifests_are_read_or_refused() {
         seeds: || vec![manifest("1.redb"), manifest(&"long".repeat(60))],
         reseal: reseal_end,
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check: check_manifest,
     });
 }

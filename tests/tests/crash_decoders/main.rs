@@ -5,10 +5,12 @@
 //! `WOLFDISK_FUZZ_SECONDS` says how long each target runs.
 
 mod allocations;
+mod checkpoint_file;
 mod chunk_files;
 mod engine;
 mod index_values;
 mod log_files;
 mod messages;
 mod mutation;
+mod panics;
 mod text_files;

@@ -10,7 +10,7 @@ use wolfdisk_proto::v1::mutate_request::Op;
 use wolfdisk_proto::v1::write_piece::Source;
 use wolfdisk_proto::{Failure, v1};
 
-use super::engine::{Target, as_it_is, fuzz};
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 
 #[test]
 fn frames_and_messages_are_read_or_refused() {
@@ -27,6 +27,7 @@ fn frames_and_messages_are_read_or_refused() {
             }
         },
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check,
     });
 }

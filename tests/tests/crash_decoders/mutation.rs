@@ -2,8 +2,6 @@
 
 use wolfdisk_tests::Random;
 
-/// No input grows beyond this: decoders do not behave otherwise with more.
-const LENGTH_MAX: usize = 16 * 1024;
 /// Numbers at which arithmetic goes wrong.
 const NUMBERS: [u64; 12] = [
     0,
@@ -25,14 +23,14 @@ fn place(random: &mut Random, length: usize) -> usize {
     usize::try_from(random.below(length as u64 + 1)).expect("a place in memory")
 }
 
-/// A copy of one of `pool`, changed in one to four ways.
-pub fn mutant(random: &mut Random, pool: &[Vec<u8>]) -> Vec<u8> {
+/// A copy of one of `pool`, changed in one to four ways, and no longer than `length_max`.
+pub fn mutant(random: &mut Random, pool: &[Vec<u8>], length_max: usize) -> Vec<u8> {
     let mut input = pool[place(random, pool.len() - 1)].clone();
     for _ in 0..=random.below(4) {
         let other = &pool[place(random, pool.len() - 1)];
         change(random, &mut input, other);
     }
-    input.truncate(LENGTH_MAX);
+    input.truncate(length_max);
     input
 }
 

@@ -12,7 +12,7 @@ use wolfdisk_common::node_id::NodeId;
 use wolfdisk_common::paths::Paths;
 use wolfdisk_tests::Scratch;
 
-use super::engine::{Target, as_it_is, fuzz};
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 
 const IDENTITY: &str = "node = \"node-1\"\nnumber = 1\n\
     volume = \"6d5b1b0e-7c5e-4b3c-9d55-0f8a6c1e2b3d\"\ncreated_s = 1760000000\n";
@@ -29,6 +29,7 @@ fn text_files_are_read_or_refused() {
             }
         },
         expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
         check: |bytes| PLACE.with(|place| place.get_or_init(Place::new).check(bytes)),
     });
 }
