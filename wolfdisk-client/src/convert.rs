@@ -1,6 +1,7 @@
 //! Between the wire's messages and our own types.
 
 use wolfdisk_common::ids::{ChunkId, Ino, Version};
+use wolfdisk_common::limits::{BLOCK_SIZE_BYTES, FILE_SIZE_MAX_BYTES};
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_proto::v1;
 
@@ -13,6 +14,11 @@ use crate::types::{Attr, FileKind, SetAttr, SetTime};
 pub(crate) fn attr(attr: Option<v1::Attr>) -> Result<Attr> {
     let attr = attr.ok_or(Error::Malformed("attributes are missing"))?;
     let kind = FileKind::from_mode(attr.mode).ok_or(Error::Malformed("a file type"))?;
+    // All arithmetic with sizes and places relies on this.
+    let blocks_max = FILE_SIZE_MAX_BYTES.next_multiple_of(BLOCK_SIZE_BYTES as u64);
+    if attr.size > FILE_SIZE_MAX_BYTES || attr.allocated > blocks_max {
+        return Err(Error::Malformed("a size"));
+    }
     let time = |seconds, nanos| Timestamp { seconds, nanos };
     Ok(Attr {
         ino: Ino(attr.ino),
@@ -45,7 +51,7 @@ pub(crate) fn pieces(reply: &v1::MapReply) -> Result<Vec<Piece>> {
             Some(v1::piece::Source::Data(data)) if data.len() as u64 == piece.length => {
                 Source::Data(data.clone())
             }
-            Some(v1::piece::Source::Chunk(span)) => {
+            Some(v1::piece::Source::Chunk(span)) if lies_within(span, piece.length) => {
                 let id =
                     ChunkId::from_slice(&span.id).map_err(|_| Error::Malformed("a chunk id"))?;
                 Source::Chunk {
@@ -56,13 +62,16 @@ pub(crate) fn pieces(reply: &v1::MapReply) -> Result<Vec<Piece>> {
             Some(v1::piece::Source::Hole(hole)) => Source::Hole {
                 allocated: hole.allocated,
             },
-            Some(v1::piece::Source::Data(_)) | None => return Err(Error::Malformed("a piece")),
+            Some(v1::piece::Source::Data(_) | v1::piece::Source::Chunk(_)) | None => {
+                return Err(Error::Malformed("a piece"));
+            }
         };
         if piece.offset != at || piece.length == 0 {
             return Err(Error::Malformed("pieces with a gap"));
         }
         at = at
             .checked_add(piece.length)
+            .filter(|end| *end <= FILE_SIZE_MAX_BYTES)
             .ok_or(Error::Malformed("a piece"))?;
         pieces.push(Piece {
             offset: piece.offset,
@@ -71,6 +80,12 @@ pub(crate) fn pieces(reply: &v1::MapReply) -> Result<Vec<Piece>> {
         });
     }
     Ok(pieces)
+}
+
+/// So many bytes of the chunk are there.
+fn lies_within(span: &v1::ChunkSpan, length: u64) -> bool {
+    let end = u64::from(span.offset).checked_add(length);
+    end.is_some_and(|end| end <= u64::from(span.chunk_length))
 }
 
 /// A time to set.
@@ -135,5 +150,57 @@ pub(crate) fn held_lock(holder: &v1::SetLock, same_session: bool) -> LockRequest
         start: holder.start,
         end: holder.end,
         pid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(offset: u64, length: u64, source: v1::piece::Source) -> v1::MapReply {
+        v1::MapReply {
+            offset,
+            pieces: vec![v1::Piece {
+                offset,
+                length,
+                source: Some(source),
+            }],
+            ..v1::MapReply::default()
+        }
+    }
+
+    #[test]
+    fn a_piece_lies_in_its_chunk_and_below_the_end_of_all_files() {
+        let chunk = |offset| {
+            v1::piece::Source::Chunk(v1::ChunkSpan {
+                id: vec![7; 32].into(),
+                offset,
+                chunk_length: 4096,
+            })
+        };
+        let hole = || v1::piece::Source::Hole(v1::Hole { allocated: false });
+        assert!(pieces(&reply(0, 4096, chunk(0))).is_ok());
+        assert!(pieces(&reply(0, 4096, chunk(1))).is_err());
+        assert!(pieces(&reply(0, u64::MAX, chunk(1))).is_err());
+        assert!(pieces(&reply(0, 1, chunk(u32::MAX))).is_err());
+        let last = FILE_SIZE_MAX_BYTES - 1;
+        assert!(pieces(&reply(last, 1, hole())).is_ok());
+        assert!(pieces(&reply(last, 2, hole())).is_err());
+        assert!(pieces(&reply(u64::MAX, 2, hole())).is_err());
+    }
+
+    #[test]
+    fn a_size_is_one_that_a_file_can_have() {
+        let of = |size, allocated| {
+            attr(Some(v1::Attr {
+                mode: 0o100_644,
+                size,
+                allocated,
+                ..v1::Attr::default()
+            }))
+        };
+        assert!(of(FILE_SIZE_MAX_BYTES, FILE_SIZE_MAX_BYTES + 1).is_ok());
+        assert!(of(FILE_SIZE_MAX_BYTES + 1, 0).is_err());
+        assert!(of(0, u64::MAX).is_err());
     }
 }

@@ -81,11 +81,15 @@ impl Mapping {
 
     /// Asks the kernel to read a range soon.
     pub(crate) fn prefetch(&self, offset: usize, length: usize) {
-        // A failed hint changes nothing.
-        drop(
-            self.map
-                .advise_range(memmap2::Advice::WillNeed, offset, length),
-        );
+        // A place that the daemon gave: it is verified only when it is read.
+        let end = offset.checked_add(length);
+        if end.is_some_and(|end| end <= self.map.len()) {
+            // A failed hint changes nothing.
+            drop(
+                self.map
+                    .advise_range(memmap2::Advice::WillNeed, offset, length),
+            );
+        }
     }
 }
 

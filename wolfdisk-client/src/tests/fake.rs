@@ -22,6 +22,8 @@ use crate::{CacheListener, HandleId, Volume, VolumeConfig};
 
 pub const DEADLINE: Duration = Duration::from_secs(10);
 pub const CHUNK: usize = 64 * 1024;
+/// Longer files are refused.
+const FILE_MAX: usize = 16 << 20;
 const META: u8 = 1;
 
 /// A file of the fake index.
@@ -282,12 +284,26 @@ impl Fake {
                     };
                     let changed = world.version;
                     let file = world.files.entry(write.ino).or_default();
-                    let end = piece.offset as usize + data.len();
+                    let end = (piece.offset as usize).saturating_add(data.len());
+                    if end > FILE_MAX {
+                        reply.errno = libc::EFBIG as u32;
+                        return Ok(reply);
+                    }
                     file.content.resize(file.content.len().max(end), 0);
                     file.content[piece.offset as usize..end].copy_from_slice(&data);
                     file.changed = changed;
                 }
                 write.ino
+            }
+            Op::Setattr(change) => {
+                world.version += 1;
+                let changed = world.version;
+                let file = world.files.entry(change.ino).or_default();
+                if let Some(size) = change.size {
+                    file.content.resize(FILE_MAX.min(size as usize), 0);
+                }
+                file.changed = changed;
+                change.ino
             }
             Op::Append(append) => {
                 world.version += 1;

@@ -5,4 +5,5 @@ mod closing;
 mod failures;
 mod fake;
 mod feed;
+mod hostile;
 mod locks;
