@@ -13,6 +13,7 @@ mod convert;
 mod counters;
 mod data;
 mod error;
+mod ledger;
 mod limits;
 mod listener;
 mod lock;
@@ -25,6 +26,7 @@ mod types;
 mod volume;
 
 pub use error::{Error, Result};
+pub use ledger::{Estate, FRONT_END_BYTES, Ledger};
 pub use listener::CacheListener;
 pub use lock::{LockKind, LockRequest, LockWait};
 pub use read_data::ReadData;

@@ -21,6 +21,8 @@ pub enum Exit {
     Degraded = 4,
     /// Data may be lost if anything else breaks.
     AtRisk = 5,
+    /// Of wolfdisk-fuse: it left its mount to a successor.
+    HandedOver = 6,
 }
 
 impl From<Exit> for ExitCode {

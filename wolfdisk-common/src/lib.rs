@@ -12,6 +12,7 @@ pub mod exit;
 pub mod hash;
 pub mod identity;
 pub mod ids;
+pub mod kept;
 pub mod limits;
 pub mod lock;
 pub mod memory;

@@ -49,6 +49,9 @@ pub const SESSION_WINDOW: u64 = 1024;
 pub const LEASE_MS: u64 = 2_000;
 /// How often a front-end renews its lease: four chances before it runs out.
 pub const HEARTBEAT_MS: u64 = 500;
+/// The session of a front-end that somebody starts again is kept so long after its process is gone:
+/// several restarts, with pauses between them.
+pub const SUCCESSION_MS: u64 = 15_000;
 /// A session that was not heard of for so long is expired by a logged mutation.
 pub const SESSION_EXPIRY_MS: u64 = 120_000;
 

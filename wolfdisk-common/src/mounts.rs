@@ -14,6 +14,8 @@ use nix::mount::{MntFlags, umount2};
 const FILE: &str = "/proc/self/mountinfo";
 /// The type of our mounts there.
 const OUR_TYPE: &str = "fuse.wolfdisk";
+/// Where the kernel has a switch for each FUSE connection.
+const CONNECTIONS: &str = "/sys/fs/fuse/connections";
 /// What does the unmounting for ordinary users.
 const HELPER: &str = "fusermount3";
 
@@ -80,6 +82,34 @@ pub fn take_off(path: &Path, lazy: bool) -> io::Result<()> {
         // Only root may; the helper is root and knows who mounted.
         Err(Errno::EPERM) => by_helper(path, lazy),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Ends a mount whose process is dead: who waits for an answer is told that there is none, and it is taken
+/// off. Only taking it off would leave them waiting if a thread of the dead cannot let go of its device.
+///
+/// # Errors
+/// What the system says.
+pub fn end(path: &Path) -> io::Result<()> {
+    let flags = MntFlags::MNT_FORCE | MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW;
+    match umount2(path, flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::EPERM) => {
+            abort(path)?;
+            by_helper(path, true)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// What who made a mount may do without being root.
+fn abort(path: &Path) -> io::Result<()> {
+    let mounted = at(path)?.ok_or(io::ErrorKind::NotFound)?;
+    let minor = mounted.device.rsplit(':').next().unwrap_or_default();
+    match std::fs::write(Path::new(CONNECTIONS).join(minor).join("abort"), "1") {
+        // The file system of these switches is not mounted.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written,
     }
 }
 

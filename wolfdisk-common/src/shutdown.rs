@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR2};
 use tokio::sync::watch;
 
 /// The environment variable that holds the number of the lifeline's descriptor.
@@ -36,6 +36,8 @@ pub enum Cause {
     SupervisorGone,
     /// The process itself decided to: [`Shutdown::request`].
     Requested,
+    /// SIGUSR2, where it means that: a successor takes over what this process serves.
+    HandOver,
 }
 
 /// How long SIGTERM alone leaves a daemon to its users.
@@ -94,6 +96,24 @@ impl Shutdown {
                 requester.set(cause);
             })?;
         Ok(shutdown)
+    }
+
+    /// From now on SIGUSR2 asks to stop as well, for a successor that takes over.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn hand_over_on_signal(&self) -> io::Result<()> {
+        let mut asked = signal_pipe(SIGUSR2)?;
+        let requester = self.clone();
+        std::thread::Builder::new()
+            .name("hand-over".to_owned())
+            .spawn(move || {
+                // The writing end belongs to the signal and is never closed.
+                if asked.read_exact(&mut [0]).is_ok() {
+                    requester.set(Cause::HandOver);
+                }
+            })?;
+        Ok(())
     }
 
     /// Asks every part to stop.

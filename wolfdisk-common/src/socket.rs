@@ -1,11 +1,11 @@
-//! Unix sockets at paths of any length, and descriptors that arrive over them.
+//! Unix sockets at paths of any length, and descriptors that arrive over them or with the process.
 //!
 //! A socket address holds 107 bytes of path. A longer path is reached as `/proc/self/fd/N/NAME`, with
 //! N an open descriptor of its directory: the kernel resolves that like the directory itself.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -50,12 +50,43 @@ fn reachable(path: &Path) -> io::Result<(PathBuf, Option<File>)> {
 
 /// Takes ownership of a descriptor that `recvmsg` has just returned.
 ///
-/// The one place where a number becomes a descriptor; call it with nothing else.
+/// Call it with nothing else.
 pub fn own_received(raw: i32) -> OwnedFd {
     use std::os::fd::FromRawFd;
     // SAFETY: the kernel installed `raw` for this process with this very message, nobody else knows
-    // the number, and each one is passed here exactly once by the receive loop in wolfdisk-proto.
+    // the number, and each one is passed here exactly once by whoever receives (wolfdisk-proto, kept.rs).
     unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// Takes ownership of a descriptor that this process was started with, as its environment says. No child
+/// of this process will have it.
+///
+/// # Errors
+/// There is no such descriptor.
+pub(crate) fn own_inherited(raw: i32) -> io::Result<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: the call touches no memory, and fails for a number that is no descriptor.
+    let set = unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if set < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, as was just seen, and was made for this process by the one that started it;
+    // the number is read once, when the process starts.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Lets the number of `target` stand for what `source` is; what it was is closed.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(target: BorrowedFd<'_>, source: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open as long as they are borrowed, and whoever owns `target` goes on owning the
+    // number. Nothing in memory changes.
+    let number = unsafe { libc::dup3(source.as_raw_fd(), target.as_raw_fd(), libc::O_CLOEXEC) };
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ pub struct Granted {
     pub clears_privileges: bool,
 }
 
+/// All that a successor must find granted as this process did.
+pub fn used() -> InitFlags {
+    let wanted = WANTED.iter().copied().collect::<InitFlags>();
+    wanted | NEEDED | InitFlags::FUSE_HANDLE_KILLPRIV_V2
+}
+
 /// Asks for capabilities and sets sizes. `suid`: programs on the mount may run with set-id bits.
 ///
 /// # Errors

@@ -75,6 +75,12 @@ pub enum FuseError {
         "fusermount3 is needed to mount as an ordinary user; install it: apt install fuse3, or dnf install fuse3"
     )]
     NoHelper,
+    /// What a predecessor left, or is to be left to a successor, cannot be used.
+    #[error("the mount cannot outlive its process")]
+    Succession(#[source] io::Error),
+    /// The volume cannot be served.
+    #[error("cannot follow the daemons")]
+    Volume(#[source] wolfdisk_client::Error),
     /// The kernel or the helper refused.
     #[error("cannot mount at {}", path.display())]
     Mount {

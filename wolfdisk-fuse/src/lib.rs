@@ -2,7 +2,8 @@
 //!
 //! [`run`] is the life of the process, [`mount`] the mount, [`adapter`] the translation of the
 //! kernel's requests to calls of the volume. Everything with state of its own has a file: access times,
-//! lock waiters, the gate that keeps overtaken answers out of the kernel's cache.
+//! lock waiters, the gate that keeps overtaken answers out of the kernel's cache; and how the mount outlives
+//! the process ([`succession`], [`gate`]).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -16,6 +17,7 @@ pub mod capabilities;
 pub mod errno;
 pub mod error;
 pub mod freshness;
+pub mod gate;
 pub mod limits;
 pub mod locks;
 pub mod mount;
@@ -25,4 +27,5 @@ pub mod options;
 pub mod patience;
 pub mod readahead;
 pub mod run;
+pub mod succession;
 pub mod time;

@@ -5,12 +5,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use wolfdisk_common::exit::{Exit, one_line};
+use wolfdisk_common::exit::one_line;
 use wolfdisk_fuse::{arguments::Arguments, run};
 
 fn main() -> ExitCode {
     match run::run(&Arguments::parse()) {
-        Ok(()) => Exit::Ok.into(),
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("wolfdisk-fuse: {}", one_line(&error));
             error.exit().into()

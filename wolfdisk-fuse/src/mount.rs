@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -17,11 +18,15 @@ use crate::access_time::AccessTimes;
 use crate::adapter::Adapter;
 use crate::error::FuseError;
 use crate::freshness::Freshness;
-use crate::limits::{ACCESS_TIME_TICK, DETACH_DEADLINE, THREADS_MIN, THREADS_PER_CORE};
+use crate::gate::Gate;
+use crate::limits::{
+    ACCESS_TIME_TICK, DETACH_DEADLINE, STOP_DEADLINE, THREADS_MIN, THREADS_PER_CORE,
+};
 use crate::notify::KernelCache;
 use crate::options::{Access, Options};
 use crate::patience::within;
 use crate::readahead;
+use crate::succession::Succession;
 
 /// The device of FUSE.
 const DEVICE: &str = "/dev/fuse";
@@ -36,11 +41,12 @@ pub struct Mount {
     path: PathBuf,
     serving: JoinHandle<io::Result<()>>,
     times: Arc<AccessTimes>,
+    gate: Arc<Gate>,
 }
 
 impl Mount {
-    /// Mounts `volume` at `path` and serves it on threads of its own. When serving ends by itself,
-    /// `ended` is set off.
+    /// Mounts `volume` at `path`, or takes over the mount of a predecessor there, and serves it on threads
+    /// of its own. When serving ends by itself, `ended` is set off.
     ///
     /// # Errors
     /// Says what is missing and how to get it.
@@ -49,23 +55,29 @@ impl Mount {
         path: &Path,
         options: &Options,
         ended: &Shutdown,
+        succession: Option<&Succession>,
     ) -> Result<Mount, FuseError> {
         check_device()?;
         let options = as_permitted(options.clone())?;
         let freshness = Arc::new(Freshness::default());
         let times = Arc::new(AccessTimes::new(&options));
+        let gate = Arc::new(Gate::default());
         let adapter = Adapter::new(
             Arc::clone(volume),
             Arc::clone(&freshness),
             Arc::clone(&times),
             &options,
+            (Arc::clone(&gate), succession),
         );
         let failed = |source| FuseError::Mount {
             path: path.to_owned(),
             source,
         };
-        let session = Session::new(adapter, path, &library_config(&options)).map_err(failed)?;
-        volume.set_listener(Arc::new(KernelCache::new(session.notifier(), freshness)));
+        let session = begin(adapter, path, &library_config(&options), succession);
+        let session = session.map_err(failed)?;
+        volume
+            .set_listener(Arc::new(KernelCache::new(session.notifier(), freshness)))
+            .map_err(FuseError::Volume)?;
         let session = session.spawn().map_err(failed)?;
         let ended = ended.clone();
         let serving = std::thread::Builder::new()
@@ -78,7 +90,13 @@ impl Mount {
             path: path.to_owned(),
             serving,
             times,
+            gate,
         })
+    }
+
+    /// Lets no request begin any more and waits for those that have. False: some take too long.
+    pub fn close(&self) -> bool {
+        self.gate.close(STOP_DEADLINE)
     }
 
     /// Whether serving has ended: somebody else unmounted.
@@ -131,6 +149,24 @@ impl Mount {
     }
 }
 
+/// A mount that is new or a predecessor's.
+fn begin(
+    adapter: Adapter,
+    path: &Path,
+    config: &Config,
+    succession: Option<&Succession>,
+) -> io::Result<Session<Adapter>> {
+    let Some(succession) = succession else {
+        return Session::new(adapter, path, config);
+    };
+    if succession.estate().is_some() {
+        return succession.take_over(adapter, config);
+    }
+    let session = Session::new(adapter, path, config)?;
+    succession.keep(session.as_fd())?;
+    Ok(session)
+}
+
 /// Waits until the kernel lets go of the session.
 fn serve(session: BackgroundSession, ended: &Shutdown) -> io::Result<()> {
     let result = session.join();
@@ -155,14 +191,15 @@ fn keep_access_times(times: &Arc<AccessTimes>, volume: &Arc<Volume>) -> io::Resu
     Ok(())
 }
 
-/// How the FUSE library is told to serve: options, threads, a descriptor for each.
+/// How the FUSE library is told to serve: options, threads, and one descriptor for all of them (see
+/// [`crate::succession`]).
 pub fn library_config(options: &Options) -> Config {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut config = Config::default();
     config.mount_options = options.to_fuser();
     config.acl = options.to_acl();
     config.n_threads = Some(THREADS_MIN.max(THREADS_PER_CORE * cores));
-    config.clone_fd = true;
+    config.clone_fd = false;
     config
 }
 

@@ -67,8 +67,11 @@ pub fn prepare(path: &Path, data_dir: &Path, nonempty: bool) -> Result<PathBuf, 
     Ok(path)
 }
 
-/// The path without symbolic links. The last component is not looked at: it may be a dead mount.
-fn canonical(path: &Path) -> Result<PathBuf, FuseError> {
+/// The path without symbolic links. What is mounted there is not asked anything: nobody may answer.
+///
+/// # Errors
+/// Nothing can be mounted there.
+pub fn canonical(path: &Path) -> Result<PathBuf, FuseError> {
     let path = absolute(path);
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(path);

@@ -1,12 +1,14 @@
 //! The life of the process: connect, mount, serve, write back, unmount.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use wolfdisk_client::{Error, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
-use wolfdisk_common::shutdown::{Shutdown, Turn};
+use wolfdisk_common::exit::Exit;
+use wolfdisk_common::shutdown::{Cause, Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::arguments::Arguments;
@@ -16,15 +18,17 @@ use crate::mount::Mount;
 use crate::mountpoint;
 use crate::options::{Access, Options};
 use crate::patience::within;
+use crate::succession::Succession;
 
 /// Set by the panic hook: the process ends with a failure.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Runs until the mount ends: by SIGTERM, SIGINT, the end of the supervisor, or an unmount from outside.
+/// Runs until the mount ends: by SIGTERM, SIGINT, the end of the supervisor, or an unmount from outside;
+/// or until a successor is to take it over, by SIGUSR2.
 ///
 /// # Errors
 /// Says in one line why there is no mount, or what was lost at its end.
-pub fn run(arguments: &Arguments) -> Result<(), FuseError> {
+pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
     let config = Config::load(&arguments.for_config())?;
     let options = options(arguments, &config)?;
     telemetry::init(config.log.level);
@@ -34,25 +38,70 @@ pub fn run(arguments: &Arguments) -> Result<(), FuseError> {
         source,
     })?;
     end_on_panic(&shutdown);
-    let path = mountpoint::prepare(&config.mount.path, &config.node.data_dir, options.nonempty)?;
-    let Some(volume) = connect(&config, &options, &shutdown)? else {
-        return Ok(());
+    let succession = Succession::find().map_err(FuseError::Succession)?;
+    let path = place(&config, &options, succession.as_ref())?;
+    if succession.is_some() {
+        let listening = shutdown.hand_over_on_signal();
+        listening.map_err(FuseError::Succession)?;
+    }
+    let Some(volume) = connect(&config, &options, succession.as_ref(), &shutdown)? else {
+        return Ok(Exit::Ok);
     };
-    let outcome = match Mount::new(&volume, &path, &options, &shutdown) {
-        Ok(mount) => {
-            tracing::info!(path = %path.display(), "mounted");
-            notify::ready();
-            serve(mount, &volume, &shutdown)
+    let mount = match Mount::new(&volume, &path, &options, &shutdown, succession.as_ref()) {
+        Ok(mount) => mount,
+        Err(error) => {
+            // The next try takes over the session as well.
+            let ended = match succession {
+                Some(_) => Ok(()),
+                None => write_back(volume),
+            };
+            if let Err(also) = ended {
+                tracing::debug!(error = %also, "the session ends by itself");
+            }
+            return Err(error);
         }
-        Err(error) => Err(error),
     };
-    outcome.and(write_back(volume))
-}
-
-/// Waits for the end of the mount and takes it off the tree if that is left to do.
-fn serve(mount: Mount, volume: &Volume, shutdown: &Shutdown) -> Result<(), FuseError> {
+    tracing::info!(path = %path.display(), "mounted");
+    notify::ready();
     let cause = shutdown.wait();
     notify::stopping();
+    if let (Cause::HandOver, Some(succession)) = (cause, &succession) {
+        hand_over(&mount, &volume, succession);
+        return Ok(Exit::HandedOver);
+    }
+    let outcome = end(mount, &volume, cause);
+    outcome.and(write_back(volume)).map(|()| Exit::Ok)
+}
+
+/// Where to mount. The mount of a predecessor is not looked at: nobody would answer.
+fn place(
+    config: &Config,
+    options: &Options,
+    succession: Option<&Succession>,
+) -> Result<PathBuf, FuseError> {
+    if succession.and_then(Succession::estate).is_none() {
+        return mountpoint::prepare(&config.mount.path, &config.node.data_dir, options.nonempty);
+    }
+    mountpoint::canonical(&config.mount.path)
+}
+
+/// Leaves everything to a successor in such a state that it has nothing to guess. What cannot be brought
+/// there it treats as after a crash.
+fn hand_over(mount: &Mount, volume: &Volume, succession: &Succession) {
+    tracing::info!("leaving the mount to a successor");
+    let closed = mount.close();
+    mount.write_back(volume);
+    if let Err(error) = volume.sync_all() {
+        tracing::warn!(%error, "buffered writes are left behind");
+    } else if !closed {
+        tracing::warn!("requests are under way");
+    } else if let Err(error) = succession.ledger().set_clean() {
+        tracing::warn!(%error, "the successor takes it for a crash");
+    }
+}
+
+/// Takes the mount off the tree if that is left to do.
+fn end(mount: Mount, volume: &Volume, cause: Cause) -> Result<(), FuseError> {
     let ended_outside = mount.has_ended();
     tracing::info!(?cause, ended_outside, "ending");
     if !ended_outside {
@@ -94,12 +143,15 @@ fn options(arguments: &Arguments, config: &Config) -> Result<Options, FuseError>
 fn connect(
     config: &Config,
     options: &Options,
+    succession: Option<&Succession>,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<Volume>>, FuseError> {
     let paths = config.paths();
     let place = config.mount.path.display().to_string();
     let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "fuse", &place);
     wanted.read_only = options.read_only;
+    wanted.ledger = succession.map(|succession| Arc::clone(succession.ledger()));
+    wanted.estate = succession.and_then(Succession::estate).cloned();
     if let Some(bytes) = config.cache.size_bytes {
         wanted.data_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }

@@ -147,6 +147,12 @@ impl NodeState {
         }
     }
 
+    /// Writing back failed: every handle is told once.
+    pub(crate) fn fail(&mut self, errno: i32) {
+        self.failures.count = self.failures.count.wrapping_add(1);
+        self.failures.errno = errno;
+    }
+
     /// All of `rights` are held now.
     pub(crate) fn has(&self, rights: u32, lease: &Lease) -> bool {
         self.rights & rights == rights && self.epoch == lease.epoch() && lease.is_live()

@@ -23,6 +23,7 @@ use wolfdisk_proto::v1::{
 
 use crate::counters::{Counter, Counters};
 use crate::error::{Error, Result};
+use crate::ledger::Ledger;
 use crate::limits;
 use crate::transport::MetaCalls;
 use lease::Lease;
@@ -47,6 +48,19 @@ pub(crate) struct Manner {
     pub(crate) keep_open: bool,
 }
 
+/// What a session holds that was taken over.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    /// It was; else the daemon did not know it any more.
+    pub(crate) taken_over: bool,
+    /// The version of that.
+    pub(crate) version: u64,
+    /// Inodes without names that it holds open.
+    pub(crate) orphans: Vec<u64>,
+    /// Inodes and owners of locks.
+    pub(crate) locks: Vec<(u64, u64)>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -54,6 +68,8 @@ pub(crate) struct Session {
     pub(crate) lease: Lease,
     pub(crate) counters: Arc<Counters>,
     opening: OpenSessionRequest,
+    /// Where a successor finds the number of the session.
+    ledger: Option<Arc<Ledger>>,
     current: RwLock<Current>,
     reopening: Mutex<()>,
     sequences: Mutex<(u64, Sequences)>,
@@ -82,15 +98,25 @@ impl Session {
     pub(crate) fn open(
         meta: MetaCalls,
         counters: Arc<Counters>,
-        opening: OpenSessionRequest,
-    ) -> Result<Session> {
+        mut opening: OpenSessionRequest,
+        ledger: Option<Arc<Ledger>>,
+    ) -> Result<(Session, Inherited)> {
         let lease = Lease::default();
         let reply = ask_for_session(&meta, &counters, &opening, &lease, limits::CONNECT_DEADLINE)?;
-        Ok(Session {
+        keep_number(ledger.as_deref(), reply.session)?;
+        opening.take_over = 0;
+        let inherited = Inherited {
+            taken_over: reply.taken_over,
+            version: reply.version,
+            orphans: reply.orphans.clone(),
+            locks: (reply.locks.iter().map(|lock| (lock.ino, lock.owner))).collect(),
+        };
+        let session = Session {
             meta,
             lease,
             counters,
             opening,
+            ledger,
             current: RwLock::new(Current::from(&reply)),
             reopening: Mutex::new(()),
             sequences: Mutex::new((reply.session, Sequences::default())),
@@ -102,7 +128,8 @@ impl Session {
             segments_gone: AtomicU64::new(0),
             retires: OnceLock::new(),
             stopped: AtomicBool::new(false),
-        })
+        };
+        Ok((session, inherited))
     }
 
     /// The session's number and the epoch, as a request begins.
@@ -379,6 +406,7 @@ impl Session {
             &self.lease,
             left(until),
         )?;
+        keep_number(self.ledger.as_deref(), reply.session)?;
         *self.current.write() = Current::from(&reply);
         self.lease.next_epoch();
         *self.sequences.lock() = (reply.session, Sequences::default());
@@ -421,6 +449,11 @@ fn ask_for_session(
         return Err(Error::Malformed("a chunk size"));
     }
     Ok(reply)
+}
+
+fn keep_number(ledger: Option<&Ledger>, session: u64) -> Result<()> {
+    let kept = ledger.map_or(Ok(()), |ledger| ledger.set_session(session));
+    kept.map_err(|error| Error::system("keeping a session in mind", &error))
 }
 
 fn left(until: Instant) -> Duration {

@@ -181,6 +181,7 @@ impl Fake {
                 chunk_size: CHUNK as u32,
                 volume_id: Bytes::new(),
                 root: 1,
+                ..OpenSessionReply::default()
             }),
             2 => framed::encode(&Empty {}),
             3 => framed::encode(&self.feed(world, &parse(body))?),

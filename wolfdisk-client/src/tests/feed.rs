@@ -61,7 +61,7 @@ fn a_stuck_kernel_confirms_nothing_and_the_lease_runs_out() {
     let fake = Fake::new();
     fake.with(|world| world.lease_ms = LEASE_MS as u32);
     let (volume, kernel) = (fake.volume(), Arc::new(Kernel::default()));
-    volume.set_listener(kernel.clone());
+    volume.set_listener(kernel.clone()).expect("threads");
     volume.getattr(Ino(OTHER)).expect("cached");
     kernel.stick(true);
     let version = fake.change(FILE, b"new");
@@ -98,7 +98,7 @@ fn names_that_the_kernel_may_know_and_we_do_not_must_run_out() {
 fn after_a_roll_back_nothing_is_used_and_the_kernel_is_told() {
     let fake = Fake::new();
     let (volume, kernel) = (fake.volume(), Arc::new(Kernel::default()));
-    volume.set_listener(kernel.clone());
+    volume.set_listener(kernel.clone()).expect("threads");
     fake.change(FILE, b"kept");
     let handle = open(&volume, FILE);
     assert_eq!(content(&volume, handle), b"kept");
@@ -113,7 +113,7 @@ fn after_a_roll_back_nothing_is_used_and_the_kernel_is_told() {
 fn an_answer_asked_for_before_a_roll_back_is_not_kept() {
     let fake = Fake::new();
     let (volume, kernel) = (fake.volume(), Arc::new(Kernel::default()));
-    volume.set_listener(kernel.clone());
+    volume.set_listener(kernel.clone()).expect("threads");
     fake.with(|world| world.held = Some(FILE));
     std::thread::scope(|scope| {
         let late = scope.spawn(|| volume.getattr(Ino(FILE)).expect("an answer"));

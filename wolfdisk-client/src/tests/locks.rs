@@ -32,7 +32,7 @@ fn uncached() -> (Fake, Arc<Volume>, Arc<Kernel>) {
     let fake = Fake::new();
     fake.with(|world| world.rights = Right::Attr as u32);
     let (volume, kernel) = (fake.volume(), Arc::new(Kernel::default()));
-    volume.set_listener(kernel.clone());
+    volume.set_listener(kernel.clone()).expect("threads");
     (fake, volume, kernel)
 }
 
@@ -118,7 +118,7 @@ fn a_lock_given_up_for_a_shared_one_shows_what_was_written_under_it() {
 fn of_an_access_time_the_kernel_is_not_told() {
     let fake = Fake::new();
     let (volume, kernel) = (fake.volume(), Arc::new(Kernel::default()));
-    volume.set_listener(kernel.clone());
+    volume.set_listener(kernel.clone()).expect("threads");
     volume.getattr(Ino(FILE)).expect("cached");
     let before = fake.asked(GET_ATTR);
     let version = fake.change(FILE, b"");

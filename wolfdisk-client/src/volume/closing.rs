@@ -27,6 +27,11 @@ pub(super) struct Closing {
 }
 
 impl Closing {
+    /// What a predecessor had open, and has closed without the daemon knowing.
+    pub(super) fn release(&mut self, closed: impl Iterator<Item = Ino>) {
+        self.released.extend(closed);
+    }
+
     /// Lets the oldest go early if there are too many.
     fn linger(&mut self, ino: Ino) {
         if self.lingering.len() >= limits::LINGERING_MAX

@@ -250,8 +250,7 @@ impl Volume {
             .filter_map(|pending| pending.sealed.abandon())
             .collect();
         self.forget_pending(&mut state, count);
-        state.failures.count = state.failures.count.wrapping_add(1);
-        state.failures.errno = error.write_errno();
+        state.fail(error.write_errno());
         if !state.is_unsaved() {
             state.local_mtime = None;
         }

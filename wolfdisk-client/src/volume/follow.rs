@@ -132,6 +132,11 @@ impl Volume {
         let ino = Ino(invalidation.ino);
         let told = match invalidation.kind() {
             Kind::Name => return self.drop_name(ino, invalidation, session),
+            // It stands for all that a predecessor gave to the kernel, if there was one.
+            Kind::Attr if ino == Ino(0) => match self.kernel_forgets.get() {
+                Some(when) if *when > Instant::now() => return Told::Lasts(*when),
+                Some(_) | None => true,
+            },
             Kind::Attr if invalidation.runs_out => true,
             Kind::Attr => self.tell_inode(ino, false),
             Kind::Data => self.tell_inode(ino, true),

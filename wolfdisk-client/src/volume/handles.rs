@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::inherit::unkept;
 use crate::cache::node::Node;
 use crate::cache::state::NodeState;
 use crate::error::{Error, Result};
+use crate::ledger::{Entry, Ledger, OpenFile};
 use crate::limits;
 use crate::types::{HandleId, OpenFlags};
 
@@ -22,6 +24,8 @@ pub(crate) struct Handle {
     locked_in: AtomicU64,
     /// Where the last read ended, to recognise sequential ones.
     pub(crate) read_to: AtomicU64,
+    /// Its line in the ledger, if there is one.
+    entry: Option<Entry>,
 }
 
 impl Handle {
@@ -33,7 +37,33 @@ impl Handle {
             failures_seen: AtomicU32::new(seen),
             locked_in: AtomicU64::new(0),
             read_to: AtomicU64::new(0),
+            entry: None,
         }
+    }
+
+    /// Bytes are about to be buffered: a successor must know if they are lost with this process.
+    pub(crate) fn writes(&self) -> Result<()> {
+        let marked = self.entry.as_ref().map_or(Ok(()), Entry::writes);
+        marked.map_err(|error| unkept(&error))
+    }
+
+    /// How many writes there were, for [`Handle::saved`].
+    pub(crate) fn written(&self) -> u64 {
+        self.entry.as_ref().map_or(0, Entry::written)
+    }
+
+    /// The first so many writes are with the daemons.
+    pub(crate) fn saved(&self, written: u64) -> Result<()> {
+        let entry = self.entry.as_ref();
+        let marked = entry.map_or(Ok(()), |entry| entry.saved(written));
+        marked.map_err(|error| unkept(&error))
+    }
+
+    /// `owner` is about to take a lock.
+    pub(crate) fn locks(&self, owner: u64) -> Result<()> {
+        let entry = self.entry.as_ref();
+        let marked = entry.map_or(Ok(()), |entry| entry.locks(owner));
+        marked.map_err(|error| unkept(&error))
     }
 
     /// A failure of writing back that this handle was not told of yet is told now.
@@ -65,19 +95,20 @@ impl Handle {
 pub(crate) struct Handles {
     shards: Vec<Mutex<HashMap<u64, Arc<Handle>>>>,
     next: AtomicU64,
+    ledger: Option<Arc<Ledger>>,
 }
 
-impl Default for Handles {
-    fn default() -> Handles {
+impl Handles {
+    /// None yet. With a ledger, all of them are entered there.
+    pub(crate) fn new(ledger: Option<Arc<Ledger>>) -> Handles {
         let shards = (0..limits::SHARDS).map(|_| Mutex::default()).collect();
         Handles {
             shards,
             next: AtomicU64::new(1),
+            ledger,
         }
     }
-}
 
-impl Handles {
     fn shard(&self, id: HandleId) -> Result<&Mutex<HashMap<u64, Arc<Handle>>>> {
         self.shards
             .get(id.0 as usize % limits::SHARDS)
@@ -85,10 +116,23 @@ impl Handles {
     }
 
     /// Numbers a handle; numbers are not used again.
-    pub(crate) fn insert(&self, handle: Handle) -> Result<HandleId> {
+    pub(crate) fn insert(&self, mut handle: Handle) -> Result<HandleId> {
         let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed));
+        if let Some(ledger) = &self.ledger {
+            let entry = ledger.enter(id, handle.node.ino, handle.flags);
+            handle.entry = Some(entry.map_err(|error| unkept(&error))?);
+        }
         self.shard(id)?.lock().insert(id.0, Arc::new(handle));
         Ok(id)
+    }
+
+    /// A file that a predecessor had open, under the number that the kernel knows.
+    pub(crate) fn restore(&self, open: OpenFile, mut handle: Handle) -> Result<()> {
+        handle.entry = self.ledger.as_ref().map(|ledger| ledger.entry(open));
+        self.next.fetch_max(open.handle.0 + 1, Ordering::Relaxed);
+        let shard = self.shard(open.handle)?;
+        shard.lock().insert(open.handle.0, Arc::new(handle));
+        Ok(())
     }
 
     /// No file is open.
@@ -107,9 +151,13 @@ impl Handles {
 
     /// Closes it.
     pub(crate) fn remove(&self, id: HandleId) -> Result<Arc<Handle>> {
-        self.shard(id)?
-            .lock()
-            .remove(&id.0)
-            .ok_or(Error::NoHandle(id.0))
+        let removed = self.shard(id)?.lock().remove(&id.0);
+        let handle = removed.ok_or(Error::NoHandle(id.0))?;
+        if let Some(entry) = &handle.entry
+            && let Err(error) = entry.close()
+        {
+            tracing::warn!(ino = handle.node.ino.0, %error, "a closed file stays in the ledger");
+        }
+        Ok(handle)
     }
 }

@@ -45,6 +45,7 @@ impl Volume {
             self.save(&handle, false)?;
         }
         self.enter(node, id, lock.owner)?;
+        handle.locks(lock.owner)?;
         let wait_ms = match wait {
             LockWait::Free => limits::LOCK_WAIT_MS,
             LockWait::No | LockWait::Closed => 0,

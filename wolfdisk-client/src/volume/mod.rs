@@ -12,6 +12,7 @@ mod commit;
 mod directory;
 mod follow;
 mod handles;
+mod inherit;
 mod learn;
 mod locks;
 mod open;
@@ -28,8 +29,9 @@ mod xattr;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use wolfdisk_common::ids::Ino;
@@ -44,6 +46,7 @@ use crate::chunks::reader::ChunkReader;
 use crate::counters::Counters;
 use crate::data::budget::Budget;
 use crate::error::Result;
+use crate::ledger::{Estate, Ledger};
 use crate::listener::CacheListener;
 use crate::session::Session;
 use crate::session::feed::Notices;
@@ -71,6 +74,11 @@ pub struct VolumeConfig {
     pub data_cache_bytes: usize,
     /// Inodes whose attributes are kept.
     pub inode_cache_max: usize,
+    /// Where a successor finds what is open, if there may be one.
+    pub ledger: Option<Arc<Ledger>>,
+    /// What a predecessor left: its session and its open files are taken over, and the volume follows
+    /// changes made elsewhere from [`Volume::set_listener`] on.
+    pub estate: Option<Estate>,
 }
 
 impl VolumeConfig {
@@ -85,6 +93,8 @@ impl VolumeConfig {
             dirty_max_bytes: 256 * 1024 * 1024,
             data_cache_bytes: 24 * 1024 * 1024,
             inode_cache_max: 256 * 1024,
+            ledger: None,
+            estate: None,
         }
     }
 }
@@ -114,6 +124,8 @@ pub struct Volume {
     /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
     /// is told.
     doomed_names: Mutex<HashMap<u64, Lost>>,
+    /// Until when the kernel may use what a predecessor gave it, if there was one.
+    kernel_forgets: OnceLock<Instant>,
     /// File data that is kept in memory.
     kept: KeptData,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -148,13 +160,17 @@ impl Volume {
             place: config.place.clone(),
             pid: std::process::id(),
             read_only: config.read_only,
+            take_over: config.estate.as_ref().map_or(0, |estate| estate.session),
+            heritable: config.ledger.is_some(),
         };
-        let session = Session::open(MetaClient(transport.meta()), counters.clone(), opening)?;
+        let meta = MetaClient(transport.meta());
+        let (session, inherited) =
+            Session::open(meta, counters.clone(), opening, config.ledger.clone())?;
         let chunk_size = session.chunk_size() as usize;
         let volume = Arc::new(Volume {
             session: Arc::new(session),
             table: Table::new(config.inode_cache_max, chunk_size as u64),
-            handles: Handles::default(),
+            handles: Handles::new(config.ledger.clone()),
             budget: Budget::new(config.dirty_max_bytes),
             writer: ChunkWriter::new(transport.clone(), counters.clone(), chunk_size),
             chunks: ChunkReader::new(ChunkClient(transport.chunk()), counters.clone()),
@@ -169,16 +185,29 @@ impl Volume {
             left_locks: Mutex::default(),
             unnamed: Mutex::default(),
             doomed_names: Mutex::default(),
+            kernel_forgets: OnceLock::new(),
             kept: KeptData::new(config.data_cache_bytes),
             threads: Mutex::default(),
         });
-        *volume.threads.lock() = threads::start(&volume)?;
+        match &config.estate {
+            // The kernel has to be told of things first.
+            Some(estate) => volume.inherit(estate, &inherited)?,
+            None => *volume.threads.lock() = threads::start(&volume)?,
+        }
         Ok(volume)
     }
 
     /// From now on `listener` is told of changes made elsewhere.
-    pub fn set_listener(&self, listener: Arc<dyn CacheListener>) {
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn set_listener(self: &Arc<Self>, listener: Arc<dyn CacheListener>) -> Result<()> {
         *self.listener.write() = Some(listener);
+        let mut threads = self.threads.lock();
+        if threads.is_empty() {
+            *threads = threads::start(self)?;
+        }
+        Ok(())
     }
 
     /// The root directory.

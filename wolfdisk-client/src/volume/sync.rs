@@ -15,6 +15,7 @@ impl Volume {
     pub(super) fn save(&self, handle: &Handle, durable: bool) -> Result<bool> {
         let node = &handle.node;
         handle.check_locks(self.session.identity().session)?;
+        let written = handle.written();
         let unsaved = node.state.lock().is_unsaved();
         // A commit under way holds the lock until what it took is in its place.
         let committed = if unsaved {
@@ -23,7 +24,9 @@ impl Volume {
             Ok(false)
         };
         handle.take_failure(&node.state.lock())?;
-        committed
+        let committed = committed?;
+        handle.saved(written)?;
+        Ok(committed)
     }
 
     /// Makes the file durable; with `datasync` attributes that reading back does not need may wait.

@@ -32,6 +32,7 @@ impl Volume {
         if bytes.is_empty() {
             return Ok(0);
         }
+        handle.writes()?;
         self.counters.add(Counter::BytesWritten, bytes.len() as u64);
         let append = append || handle.flags.append;
         self.ask_to_write(node)?;

@@ -34,6 +34,11 @@ impl WriteHow {
             caller,
         }
     }
+
+    /// Whether the bytes go to the end, wherever that is.
+    pub fn is_append(&self) -> bool {
+        self.append
+    }
 }
 
 impl Adapter {

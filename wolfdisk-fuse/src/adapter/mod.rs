@@ -26,7 +26,7 @@ use fuser::{
     ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite,
     ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use wolfdisk_client::{FileKind, HandleId, Volume};
+use wolfdisk_client::{FileKind, HandleId, Ledger, Volume};
 
 pub use self::answer::Refuse;
 use self::directories::BufferGuess;
@@ -34,10 +34,12 @@ use self::reading::Beyond;
 use crate::access_time::AccessTimes;
 use crate::attributes::ino;
 use crate::caller::Caller;
-use crate::capabilities::{Granted, negotiate};
+use crate::capabilities::{Granted, negotiate, used};
 use crate::freshness::Freshness;
+use crate::gate::{Gate, Inside};
 use crate::locks::Waiters;
 use crate::options::Options;
+use crate::succession::{Negotiated, Succession, was_sent_before};
 
 /// A volume as the FUSE library drives it. See the module.
 #[derive(Debug)]
@@ -49,6 +51,11 @@ pub struct Adapter {
     beyond: Beyond,
     granted: Granted,
     buffer: BufferGuess,
+    gate: Arc<Gate>,
+    /// Where a successor finds what was negotiated.
+    ledger: Option<Arc<Ledger>>,
+    /// A predecessor died: what the kernel asks again may have been done.
+    after_crash: bool,
     /// Every file is opened as if with `O_SYNC`.
     sync: bool,
     /// Set-id bits have an effect.
@@ -62,7 +69,9 @@ impl Adapter {
         freshness: Arc<Freshness>,
         times: Arc<AccessTimes>,
         options: &Options,
+        (gate, succession): (Arc<Gate>, Option<&Succession>),
     ) -> Adapter {
+        let estate = succession.and_then(Succession::estate);
         Adapter {
             volume,
             freshness,
@@ -71,9 +80,25 @@ impl Adapter {
             beyond: Beyond::default(),
             granted: Granted::default(),
             buffer: BufferGuess::default(),
+            gate,
+            ledger: succession
+                .filter(|_| estate.is_none())
+                .map(|succession| Arc::clone(succession.ledger())),
+            after_crash: estate.is_some_and(|estate| !estate.is_clean()),
             sync: options.sync,
             suid: options.suid,
         }
+    }
+
+    /// A predecessor may have done this: once more it would fail, or do something else.
+    fn may_be_done(&self, request: &Request) -> bool {
+        self.after_crash && was_sent_before(request)
+    }
+
+    /// Begins what cannot be done twice; none if it may have been done.
+    fn enter_once(&self, request: &Request) -> Option<Inside<'_>> {
+        let inside = self.gate.enter();
+        (!self.may_be_done(request)).then_some(inside)
     }
 }
 
@@ -84,10 +109,14 @@ fn handle(number: FileHandle) -> HandleId {
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
         self.granted = negotiate(config, self.suid)?;
-        Ok(())
+        match &self.ledger {
+            Some(ledger) => ledger.set_front_end(&Negotiated::new(config, used()).to_bytes()),
+            None => Ok(()),
+        }
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let _inside = self.gate.enter();
         self.look_up(ino(parent), name.as_bytes(), reply);
     }
 
@@ -102,6 +131,7 @@ impl Filesystem for Adapter {
         _handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
+        let _inside = self.gate.enter();
         self.get_attributes(ino(number), reply);
     }
 
@@ -123,11 +153,13 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let _inside = self.gate.enter();
         let change = nodes::change(mode, (uid, gid), size, (atime, mtime, ctime));
         self.set_attributes(ino(number), change, request.into(), reply);
     }
 
     fn readlink(&self, _request: &Request, number: INodeNo, reply: ReplyData) {
+        let _inside = self.gate.enter();
         self.read_link(ino(number), reply);
     }
 
@@ -141,6 +173,9 @@ impl Filesystem for Adapter {
         rdev: u32,
         reply: ReplyEntry,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let Some(kind) = nodes::kind_of_new(mode) else {
             return reply.error(Errno::EINVAL);
         };
@@ -157,11 +192,17 @@ impl Filesystem for Adapter {
         umask: u32,
         reply: ReplyEntry,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let node = nodes::node(FileKind::Directory, mode, umask, request.into(), 0);
         self.make(ino(parent), name.as_bytes(), node, reply);
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let (directory, name) = (ino(parent), name.as_bytes());
         let result = self
             .may_take(directory, name, request.into())
@@ -170,6 +211,9 @@ impl Filesystem for Adapter {
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let (directory, name) = (ino(parent), name.as_bytes());
         let result = self
             .may_take(directory, name, request.into())
@@ -185,6 +229,9 @@ impl Filesystem for Adapter {
         target: &Path,
         reply: ReplyEntry,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let node = nodes::symlink(target.as_os_str().as_bytes(), request.into());
         self.make(ino(parent), name.as_bytes(), node, reply);
     }
@@ -199,6 +246,9 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let Some(flags) = nodes::rename_flags(flags) else {
             return reply.error(Errno::EINVAL);
         };
@@ -216,16 +266,20 @@ impl Filesystem for Adapter {
 
     fn link(
         &self,
-        _request: &Request,
+        request: &Request,
         number: INodeNo,
         new_parent: INodeNo,
         new_name: &OsStr,
         reply: ReplyEntry,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         self.make_link(ino(number), ino(new_parent), new_name.as_bytes(), reply);
     }
 
     fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let _inside = self.gate.enter();
         self.open_file(ino(number), flags.0, reply);
     }
 
@@ -239,6 +293,9 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         let node = nodes::node(FileKind::File, mode, umask, request.into(), 0);
         self.create_file(ino(parent), name.as_bytes(), node, flags, reply);
     }
@@ -254,6 +311,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let _inside = self.gate.enter();
         self.read_file(ino(number), handle(fh), (offset, size), flags.0, reply);
     }
 
@@ -269,7 +327,11 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
+        let _inside = self.gate.enter();
         let how = files::WriteHow::new(write_flags, flags.0, request.into());
+        if how.is_append() && self.may_be_done(request) {
+            return reply.error(Errno::EIO);
+        }
         self.write_file(ino(number), handle(fh), offset, data, how, reply);
     }
 
@@ -281,6 +343,7 @@ impl Filesystem for Adapter {
         lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         let result = self.volume.flush(handle(fh), Some(lock_owner.0));
         answer::done(reply, "flush", number.0, result);
     }
@@ -295,6 +358,7 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         self.times.closed(handle(fh));
         answer::done(reply, "release", number.0, self.volume.release(handle(fh)));
     }
@@ -307,12 +371,9 @@ impl Filesystem for Adapter {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        answer::done(
-            reply,
-            "fsync",
-            number.0,
-            self.volume.fsync(handle(fh), datasync),
-        );
+        let _inside = self.gate.enter();
+        let result = self.volume.fsync(handle(fh), datasync);
+        answer::done(reply, "fsync", number.0, result);
     }
 
     fn fallocate(
@@ -325,6 +386,7 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         let mode = mode.cast_unsigned();
         let result = self
             .clear_privileges(ino(number), request.into())
@@ -341,6 +403,7 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
+        let _inside = self.gate.enter();
         self.seek(ino(number), handle(fh), offset, whence, reply);
     }
 
@@ -357,6 +420,7 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
+        let _inside = self.gate.enter();
         let from = (handle(source_handle), source_offset);
         let to = (handle(target_handle), target_offset);
         match self.clear_privileges(ino(target), request.into()) {
@@ -366,6 +430,7 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let _inside = self.gate.enter();
         self.open_directory(ino(number), reply);
     }
 
@@ -377,6 +442,7 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         let result = self.volume.closedir(handle(fh));
         answer::done(reply, "releasedir", number.0, result);
     }
@@ -389,6 +455,7 @@ impl Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
+        let _inside = self.gate.enter();
         self.list(ino(number), offset, reply);
     }
 
@@ -400,6 +467,7 @@ impl Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
+        let _inside = self.gate.enter();
         self.list_plus(ino(number), offset, reply);
     }
 
@@ -411,15 +479,13 @@ impl Filesystem for Adapter {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        answer::done(
-            reply,
-            "fsyncdir",
-            number.0,
-            self.volume.fsync_inode(ino(number)),
-        );
+        let _inside = self.gate.enter();
+        let result = self.volume.fsync_inode(ino(number));
+        answer::done(reply, "fsyncdir", number.0, result);
     }
 
     fn statfs(&self, _request: &Request, number: INodeNo, reply: ReplyStatfs) {
+        let _inside = self.gate.enter();
         self.room(ino(number), reply);
     }
 
@@ -433,7 +499,11 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         let caller = Caller::from(request);
+        if flags != 0 && self.may_be_done(request) {
+            return reply.error(Errno::EIO);
+        }
         self.set_attribute(ino(number), name.as_bytes(), value, flags, caller, reply);
     }
 
@@ -445,14 +515,19 @@ impl Filesystem for Adapter {
         size: u32,
         reply: ReplyXattr,
     ) {
+        let _inside = self.gate.enter();
         self.get_attribute(ino(number), name.as_bytes(), size, reply);
     }
 
     fn listxattr(&self, request: &Request, number: INodeNo, size: u32, reply: ReplyXattr) {
+        let _inside = self.gate.enter();
         self.list_attributes(ino(number), size, request.into(), reply);
     }
 
     fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let Some(_inside) = self.enter_once(request) else {
+            return reply.error(Errno::EIO);
+        };
         self.remove_attribute(ino(number), name.as_bytes(), request.into(), reply);
     }
 
@@ -468,6 +543,7 @@ impl Filesystem for Adapter {
         pid: u32,
         reply: ReplyLock,
     ) {
+        let _inside = self.gate.enter();
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.test_lock(ino(number), handle(fh), lock, reply),
             Err(errno) => reply.error(errno),
@@ -487,6 +563,7 @@ impl Filesystem for Adapter {
         sleep: bool,
         reply: ReplyEmpty,
     ) {
+        let _inside = self.gate.enter();
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.take_lock(handle(fh), lock, sleep, request.into(), reply),
             Err(errno) => reply.error(errno),

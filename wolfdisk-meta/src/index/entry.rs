@@ -183,6 +183,7 @@ wire_enum!(Op {
     21 => FeatureLevel { level },
     22 => Repack { sources, chunks, moves },
     23 => Repair { records, counters, usage },
+    24 => TakeOver { session, pid },
 });
 
 #[cfg(test)]

@@ -173,6 +173,11 @@ pub enum Op {
         session: SessionId,
         expired: bool,
     },
+    /// Opens a session in the place of another, whose front-end is gone while its mount lives on.
+    TakeOver {
+        session: SessionId,
+        pid: u32,
+    },
     Create {
         parent: Ino,
         name: FileName,

@@ -79,6 +79,17 @@ impl Barriers {
         self.count_down(all.flatten())
     }
 
+    /// What waits for `session` waits for the number of `heir` instead.
+    pub fn hand_over(&mut self, session: SessionId, heir: SessionId, number: u64) {
+        let Waiting { dropped, written } = self.by_session.remove(&session).unwrap_or_default();
+        let all = dropped.into_values().chain(written.into_values());
+        let waiting: Vec<BarrierId> = all.flatten().collect();
+        if !waiting.is_empty() {
+            let heirs = self.by_session.entry(heir).or_default();
+            heirs.dropped.entry(number).or_default().extend(waiting);
+        }
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.left.is_empty()

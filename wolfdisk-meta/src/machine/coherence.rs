@@ -27,8 +27,9 @@ struct Peer {
     queue: FeedQueue,
     /// Rights from before a restart may exist until this number is confirmed.
     owes: Option<u64>,
-    /// It was found after a restart: what it had open before is not known.
-    adopted: bool,
+    /// It was found after a restart, or took another over: of inodes not made after this version it is
+    /// not known what it has open.
+    adopted: Option<Version>,
     /// The lease ran out and the rights are gone; until the next lease nothing is granted.
     ran_out: bool,
     /// Inodes whose rights go when the notice of that number is confirmed.
@@ -36,13 +37,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(queue: FeedQueue, owes: Option<u64>, now: Duration) -> Peer {
-        let (lease, adopted) = (Lease::new(now), owes.is_some());
+    fn new(queue: FeedQueue, now: Duration) -> Peer {
         Peer {
-            lease,
+            lease: Lease::new(now),
             queue,
-            owes,
-            adopted,
+            owes: None,
+            adopted: None,
             ran_out: false,
             revoking: VecDeque::new(),
         }
@@ -84,14 +84,31 @@ impl Coherence {
     /// A session was opened.
     pub fn open(&mut self, session: SessionId, now: Duration) {
         self.peers
-            .insert(session, Peer::new(FeedQueue::new(self.base), None, now));
+            .insert(session, Peer::new(FeedQueue::new(self.base), now));
     }
 
     /// A session was found in the index after a restart.
     pub fn adopt(&mut self, session: SessionId, version: Version, now: Duration) {
-        let mut queue = FeedQueue::new(self.base);
-        let owes = Some(queue.reset(version, now));
-        self.peers.insert(session, Peer::new(queue, owes, now));
+        let mut peer = Peer::new(FeedQueue::new(self.base), now);
+        peer.owes = Some(peer.queue.reset(version, now));
+        peer.adopted = Some(version);
+        self.peers.insert(session, peer);
+    }
+
+    /// `heir` was opened in the place of `session`, which is closed next. The mount is the same: what the
+    /// old front-end gave to its kernel is there until the new one says otherwise, and who waits for the
+    /// old one waits for that.
+    pub fn take_over(
+        &mut self,
+        session: SessionId,
+        heir: SessionId,
+        version: Version,
+        now: Duration,
+    ) {
+        self.adopt(heir, version, now);
+        if let Some(number) = self.peers.get(&heir).and_then(|peer| peer.owes) {
+            self.barriers.hand_over(session, heir, number);
+        }
     }
 
     /// A session is closed or expired. Answers the barriers that fell.
@@ -303,13 +320,13 @@ impl Coherence {
         RightSet::NONE
     }
 
-    /// Sessions other than `except` that may have `ino` open. With `before_restart`, the inode is so old
-    /// that sessions found after a restart may have it open without this machine knowing.
-    pub fn openers(&self, ino: Ino, except: SessionId, before_restart: bool) -> Vec<SessionId> {
+    /// Sessions other than `except` that may have `ino`, made at version `born`, open. Those found after
+    /// a restart may have older ones open without this machine knowing.
+    pub fn openers(&self, ino: Ino, born: Version, except: SessionId) -> Vec<SessionId> {
         let adopted = self
             .peers
             .iter()
-            .filter(|(_, peer)| before_restart && peer.adopted);
+            .filter(|(_, peer)| peer.adopted.is_some_and(|version| born <= version));
         let known = self.rights.holders(ino).map(|(other, _)| other);
         let all = BTreeSet::from_iter(known.chain(adopted.map(|(session, _)| *session)));
         all.into_iter().filter(|other| *other != except).collect()
@@ -609,6 +626,25 @@ mod tests {
                 1
             );
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_session_waits_for_its_heir() {
+        let mut coherence = two_sessions();
+        let heir = SessionId(3);
+        coherence.grant(READER, FILE, RightSet::DATA, Version(1), NOW);
+        let change = [Effect::Data { ino: FILE }];
+        let waits = coherence.changed(Some(WRITER), Version(2), &change, NOW);
+        let barrier = coherence.barrier(&waits).expect("the reader is waited for");
+        coherence.take_over(READER, heir, Version(3), NOW);
+        assert_eq!(coherence.close(READER), []);
+        assert_eq!(coherence.openers(FILE, Version(3), WRITER), [heir]);
+        assert_eq!(coherence.openers(FILE, Version(4), WRITER), []);
+        let number = coherence.outgoing(heir, 10, NOW)[0].number;
+        let beat = coherence
+            .heartbeat(heir, number, number, NOW)
+            .expect("known");
+        assert_eq!(beat.fallen, [barrier]);
     }
 
     #[test]

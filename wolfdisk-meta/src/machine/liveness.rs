@@ -2,13 +2,14 @@
 //!
 //! A session dies when it was not heard of for [`SESSION_EXPIRY_MS`], or as soon as its lease has run
 //! out if its feed connection is closed and its process no longer exists. The first is for front-ends
-//! that hang or are cut off, the second frees the locks of one that was killed within seconds.
+//! that hang or are cut off, the second frees the locks of one that was killed within seconds. If somebody
+//! starts it again, the session is kept for a successor to take over, for [`SUCCESSION_MS`].
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use wolfdisk_common::ids::SessionId;
-use wolfdisk_common::limits::{LEASE_MS, SESSION_EXPIRY_MS};
+use wolfdisk_common::limits::{LEASE_MS, SESSION_EXPIRY_MS, SUCCESSION_MS};
 
 #[derive(Debug)]
 struct Life {
@@ -16,6 +17,18 @@ struct Life {
     /// The connection that carried the last heartbeat, while it is open.
     feed: Option<u64>,
     pid: u32,
+    heritable: bool,
+}
+
+impl Life {
+    /// How long it may be silent when its process is gone.
+    fn grace_ms(&self) -> u64 {
+        if self.heritable {
+            SUCCESSION_MS
+        } else {
+            LEASE_MS
+        }
+    }
 }
 
 /// A session whose lease has run out and whose feed is closed: it is dead if its process is.
@@ -42,8 +55,16 @@ impl Liveness {
                 heard: now,
                 feed: None,
                 pid,
+                heritable: false,
             },
         );
+    }
+
+    /// A successor may take it over.
+    pub fn expect_heir(&mut self, session: SessionId) {
+        if let Some(life) = self.lives.get_mut(&session) {
+            life.heritable = true;
+        }
     }
 
     /// A session is gone.
@@ -93,10 +114,9 @@ impl Liveness {
     /// Sessions to expire if their processes are gone.
     pub fn suspects(&self, now: Duration) -> Vec<Suspect> {
         let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
-        let lives = self
-            .lives
-            .iter()
-            .filter(|(_, life)| life.feed.is_none() && life.pid != 0 && silent(life) > LEASE_MS);
+        let lives = self.lives.iter().filter(|(_, life)| {
+            life.feed.is_none() && life.pid != 0 && silent(life) > life.grace_ms()
+        });
         lives
             .map(|(session, life)| Suspect {
                 session: *session,
@@ -133,5 +153,15 @@ mod tests {
             liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS)),
             [A]
         );
+    }
+
+    #[test]
+    fn a_session_with_an_heir_is_kept_for_it() {
+        let mut liveness = Liveness::default();
+        liveness.open(A, 77, Duration::ZERO);
+        liveness.expect_heir(A);
+        let suspects = |after| liveness.suspects(Duration::from_millis(after)).len();
+        assert_eq!(suspects(SUCCESSION_MS), 0);
+        assert_eq!(suspects(SUCCESSION_MS + 1), 1);
     }
 }

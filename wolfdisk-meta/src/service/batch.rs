@@ -65,11 +65,16 @@ struct Touched {
     names: HashSet<(Ino, FileName)>,
     locks: HashSet<Ino>,
     sessions: bool,
+    /// A session was taken over: who may have what open is to be asked anew.
+    taken_over: bool,
 }
 
 impl Touched {
     /// Adds what `op` touches; false if something before it does too.
     fn add(&mut self, op: &Op) -> bool {
+        if self.taken_over {
+            return false;
+        }
         let mut name = |ino: &Ino, name: &FileName| self.names.insert((*ino, name.clone()));
         match op {
             Op::Create {
@@ -94,6 +99,10 @@ impl Touched {
             Op::SetLock { ino, .. } => !self.sessions && self.locks.insert(*ino),
             Op::CloseSession { .. } => {
                 self.sessions = true;
+                self.locks.is_empty()
+            }
+            Op::TakeOver { .. } => {
+                self.taken_over = true;
                 self.locks.is_empty()
             }
             Op::OpenSession { .. }
@@ -297,8 +306,7 @@ impl Core {
         if inode.nlink > 1 && !inode.is_directory() {
             return Ok(None);
         }
-        let before_restart = inode.born <= self.first_version;
-        let openers = self.coherence.openers(ino, session, before_restart);
+        let openers = self.coherence.openers(ino, inode.born, session);
         list.clone_from(&openers);
         Ok(Some((ino, openers)))
     }
@@ -354,21 +362,31 @@ impl Core {
                 self.liveness.open(session, *pid, now);
                 self.feeds.insert(session, std::sync::Arc::default());
             }
+            (Op::TakeOver { session: old, pid }, Some(session)) => {
+                self.coherence.take_over(*old, session, answer.version, now);
+                self.liveness.open(session, *pid, now);
+                self.feeds.insert(session, std::sync::Arc::default());
+                self.session_closed(*old);
+            }
             (Op::CloseSession { session, expired }, _) => {
                 self.counters.expired_sessions += u64::from(*expired);
-                let fallen = self.coherence.close(*session);
-                self.barriers_fell(fallen);
-                self.liveness.close(*session);
-                for id in self.lock_waits.close(*session) {
-                    if let Some(pending) = self.lock_parked.remove(&id) {
-                        let _ = pending.answer.send(Done::refused(libc::EINTR));
-                    }
-                }
-                if let Some(feed) = self.feeds.remove(session) {
-                    feed.notify_waiters();
-                }
+                self.session_closed(*session);
             }
             _ => {}
+        }
+    }
+
+    fn session_closed(&mut self, session: SessionId) {
+        let fallen = self.coherence.close(session);
+        self.barriers_fell(fallen);
+        self.liveness.close(session);
+        for id in self.lock_waits.close(session) {
+            if let Some(pending) = self.lock_parked.remove(&id) {
+                let _ = pending.answer.send(Done::refused(libc::EINTR));
+            }
+        }
+        if let Some(feed) = self.feeds.remove(&session) {
+            feed.notify_waiters();
         }
     }
 

@@ -42,8 +42,6 @@ pub struct Core {
     pub(super) feeds: HashMap<SessionId, Arc<Notify>>,
     /// Entries that are applied and not durable: which version each made.
     pub(super) undurable: VecDeque<(LogIndex, Version)>,
-    /// The version this process began with.
-    pub(super) first_version: Version,
     /// Mutations applied, batches made, and so on, since the start.
     pub(super) counters: Counts,
 }
@@ -88,7 +86,6 @@ impl Core {
             liveness,
             feeds,
             closed: false,
-            first_version,
             lock_waits: LockWaits::default(),
             lock_parked: HashMap::new(),
             queue: VecDeque::new(),

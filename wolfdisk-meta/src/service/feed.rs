@@ -12,9 +12,11 @@ use wolfdisk_proto::v1;
 
 use super::convert;
 use super::rpc::Service;
-use crate::index::op::Op;
+use crate::index::op::{Answer, Op};
+use crate::index::table::TableError;
 use crate::limits;
 use crate::machine::feed_queue::{Notice, Numbered};
+use crate::tasks::expire::is_gone;
 
 /// Longest name of a front-end and of its place.
 const FRONTEND_MAX_BYTES: usize = 32;
@@ -36,26 +38,46 @@ impl Service {
         }
         // The kernel's word counts, not the caller's: the process is looked for when it falls silent.
         let pid = call.peer.map_or(0, |peer| peer.pid.max(0) as u32);
-        let v1::OpenSessionRequest {
-            frontend,
-            place,
-            read_only,
-            ..
-        } = request;
-        let opened = self.propose(
-            Op::OpenSession {
+        let old = self.predecessor(&request, pid);
+        let old = old.map_err(|error| self.broken(error))?;
+        let (mut taken_over, mut answer) = (false, Answer::default());
+        if let Some(old) = old {
+            let op = Op::TakeOver { session: old, pid };
+            let opened = self.propose(op, false)?;
+            (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
+            taken_over = answer.session.is_some();
+        }
+        if !taken_over {
+            let v1::OpenSessionRequest {
                 frontend,
                 place,
-                pid,
                 read_only,
-            },
-            false,
-        )?;
-        let (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
+                ..
+            } = request;
+            let opened = self.propose(
+                Op::OpenSession {
+                    frontend,
+                    place,
+                    pid,
+                    read_only,
+                },
+                false,
+            )?;
+            (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
+        }
         let session = answer.session.ok_or_else(Service::stopping)?;
+        let (orphans, locks) = self
+            .inherited(session)
+            .map_err(|error| self.broken(error))?;
+        if request.heritable {
+            self.core().liveness.expect_heir(session);
+        }
         let options = self.options();
         Ok(v1::OpenSessionReply {
             session: session.0,
+            taken_over,
+            orphans,
+            locks,
             version: answer.version.0,
             lease_ms: LEASE_MS as u32,
             heartbeat_ms: HEARTBEAT_MS as u32,
@@ -63,6 +85,47 @@ impl Service {
             volume_id: options.volume.as_bytes().to_vec().into(),
             root: Ino::ROOT.0,
         })
+    }
+
+    /// The session to take over: the one that is named or, if that is gone, the one that took it over for
+    /// the same mount, when its process died before it could leave its number, or asks once more.
+    fn predecessor(
+        &self,
+        request: &v1::OpenSessionRequest,
+        pid: u32,
+    ) -> Result<Option<SessionId>, TableError> {
+        let named = SessionId(request.take_over);
+        let core = self.core();
+        if request.take_over == 0 || core.coherence.knows(named) {
+            return Ok(Some(named).filter(|_| request.take_over != 0));
+        }
+        let sessions = core.index.sessions()?.into_iter();
+        let heirs = sessions.filter(|(session, record)| {
+            *session > named
+                && record.frontend == request.frontend
+                && record.place == request.place
+                && (record.pid == pid || is_gone(record.pid))
+        });
+        Ok(heirs.map(|(session, _)| session).max())
+    }
+
+    /// What a session that was just opened holds: nothing, unless it took another over.
+    fn inherited(&self, session: SessionId) -> Result<(Vec<u64>, Vec<v1::LockOwner>), TableError> {
+        let core = self.core();
+        let orphans = core.index.orphans_of(session)?;
+        let mut locks = Vec::new();
+        for ino in core.index.locked_by(session)? {
+            let held = core.index.locks(ino)?;
+            let mine = held.into_iter().filter(|lock| lock.session == session);
+            let mut owners: Vec<u64> = mine.map(|lock| lock.owner).collect();
+            owners.dedup();
+            locks.extend(
+                owners
+                    .into_iter()
+                    .map(|owner| v1::LockOwner { ino: ino.0, owner }),
+            );
+        }
+        Ok((orphans.into_iter().map(|ino| ino.0).collect(), locks))
     }
 
     pub(super) async fn close_session(

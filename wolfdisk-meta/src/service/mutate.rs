@@ -212,6 +212,7 @@ fn grows(op: &Op) -> bool {
         Op::Fallocate { mode, .. } => mode & (libc::FALLOC_FL_PUNCH_HOLE as u32) == 0,
         Op::OpenSession { .. }
         | Op::CloseSession { .. }
+        | Op::TakeOver { .. }
         | Op::Unlink { .. }
         | Op::Rename { .. }
         | Op::SetAttr { .. }

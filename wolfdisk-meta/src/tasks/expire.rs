@@ -42,6 +42,7 @@ pub async fn run(service: &Service) {
     }
 }
 
-fn is_gone(pid: u32) -> bool {
+/// Whether the process no longer exists.
+pub fn is_gone(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }

@@ -241,3 +241,38 @@ fn a_closed_session_is_stale_and_its_locks_are_free() {
     assert_eq!(stale, Err(wolfdisk_proto::Failure::StaleSession));
     assert_eq!(two.mutate(lock(ino, 1, Type::Write, 0)).errno, 0);
 }
+
+#[test]
+fn a_successor_gets_locks_and_may_ask_twice() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (one, two) = (daemon.session("1"), daemon.session("2"));
+    let ino = one.create("a");
+    assert_eq!(one.mutate(lock(ino, 7, Type::Write, 0)).errno, 0);
+    let request = v1::OpenSessionRequest {
+        frontend: "1".into(),
+        take_over: one.id,
+        heritable: true,
+        ..Default::default()
+    };
+    let mut last = one.id;
+    for _ in 0..2 {
+        // The second time as if the first answer had not arrived.
+        let reply = one.meta.open_session(&mut options(), &request);
+        let reply = reply.expect("a session");
+        assert!(reply.taken_over && reply.session > last);
+        assert_eq!(reply.locks, [v1::LockOwner { ino, owner: 7 }]);
+        last = reply.session;
+    }
+    let late = one.meta.mutate(&mut options(), &one.request(create("x")));
+    assert_eq!(late, Err(wolfdisk_proto::Failure::StaleSession));
+    let refused = two.mutate(lock(ino, 7, Type::Write, 0));
+    assert_eq!(refused.errno, libc::EAGAIN as u32);
+    let unknown = v1::OpenSessionRequest {
+        frontend: "3".into(),
+        take_over: u64::MAX,
+        ..Default::default()
+    };
+    let fresh = one.meta.open_session(&mut options(), &unknown);
+    assert!(!fresh.expect("a session").taken_over);
+}

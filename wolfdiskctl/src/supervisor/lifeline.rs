@@ -41,7 +41,7 @@ impl Lifeline {
 pub(super) struct Lent<'a>(BorrowedFd<'a>);
 
 impl<'a> Lent<'a> {
-    fn new(fd: BorrowedFd<'a>) -> io::Result<Lent<'a>> {
+    pub(super) fn new(fd: BorrowedFd<'a>) -> io::Result<Lent<'a>> {
         fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
         Ok(Lent(fd))
     }

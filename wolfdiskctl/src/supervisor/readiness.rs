@@ -1,11 +1,12 @@
 //! The socket on which one daemon says that it is ready, by the protocol of sd_notify(3).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use wolfdisk_common::kept;
 use wolfdisk_common::socket::PATH_MAX_BYTES;
 
 use crate::users;
@@ -16,10 +17,12 @@ const MESSAGE_MAX_BYTES: usize = 4096;
 const NAME_MAX_BYTES: usize = 32;
 
 /// What a daemon said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Word {
     Ready,
     Status(String),
+    /// It is to be kept under this name for the next run of the daemon.
+    Keep(String, OwnedFd),
 }
 
 /// A socket at a path of its own, removed with this value.
@@ -50,11 +53,12 @@ impl Readiness {
         let mut words = Vec::new();
         let mut room = [0; MESSAGE_MAX_BYTES];
         // Ends with WouldBlock; another error would come again and be no better.
-        while let Ok(count) = self.socket.recv(&mut room) {
+        while let Ok((count, mut fds)) = kept::receive(&self.socket, &mut room) {
             let text = String::from_utf8_lossy(room.get(..count).unwrap_or_default()).into_owned();
             words.extend(text.lines().filter_map(|line| match line.split_once('=')? {
                 ("READY", "1") => Some(Word::Ready),
                 ("STATUS", text) => Some(Word::Status(text.to_owned())),
+                ("FDNAME", name) => Some(Word::Keep(name.to_owned(), fds.pop()?)),
                 _ => None,
             }));
         }

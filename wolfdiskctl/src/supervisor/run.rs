@@ -1,15 +1,16 @@
 //! The loop.
 
 use std::path::Path;
-use std::process::ExitStatus;
+use std::process::{Child as Process, ExitStatus};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use wolfdisk_common::exit::Exit;
 use wolfdisk_common::mounts;
 
 use super::backoff::{Backoff, Verdict};
-use super::child::Child;
+use super::child::{Child, Kept};
 use super::daemon::Daemon;
 use super::error::{SupervisorError, system};
 use super::lifeline::Lifeline;
@@ -20,8 +21,14 @@ use crate::output::say;
 /// How long a daemon may take to stop before it is killed: a mount writes back all that it holds, and
 /// meta takes a last checkpoint.
 const STOP_DEADLINE: Duration = Duration::from_secs(90);
+/// How long the last threads of a daemon that died may take when nothing holds them any more.
+const LET_END_DEADLINE: Duration = Duration::from_secs(5);
 /// A start that takes longer than this is reported, once.
 const SLOW_START: Duration = Duration::from_secs(5);
+
+/// Runs in a row that may fail to go on with what earlier ones left; then it is given up, and the next run
+/// begins anew.
+const SUCCESSORS_MAX: u32 = 3;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,12 @@ struct Slot {
     backoff: Backoff,
     /// It has been ready once: from now on its death is repaired.
     established: bool,
+    /// What its runs leave to the next.
+    kept: Kept,
+    /// Runs in a row that could do nothing with that.
+    failed_successors: u32,
+    /// Runs that died of which a thread is left; a successor lets it end.
+    dying: Vec<Process>,
     state: State,
 }
 
@@ -86,6 +99,9 @@ impl Supervisor {
             lifeline,
             backoff: Backoff::default(),
             established: false,
+            kept: Kept::new(),
+            failed_successors: 0,
+            dying: Vec::new(),
             state,
         });
         let at = self.slots.len() - 1;
@@ -156,21 +172,40 @@ impl Supervisor {
     pub fn stop(&mut self) -> Result<(), SupervisorError> {
         let mut outcome = self.end_pauses();
         while let Some(slot) = self.slots.pop() {
-            if let State::Running(child) = slot.state {
+            let may_be_mounted = slot.established && !matches!(slot.state, State::Ended);
+            let mut dying = slot.dying;
+            if let State::Running(mut child) = slot.state {
                 let name = slot.daemon.name;
                 if slot.daemon.mount.is_none() {
                     // Those that used it have ended, so this is the last hand on its lifeline.
                     drop(slot.lifeline);
                 }
-                if !self.stop_child(child)? {
+                if !self.stop_child(&mut child)? {
                     outcome = outcome.and(Err(SupervisorError::Killed(name)));
                 }
-                if slot.established {
-                    take_off(slot.daemon.mount.as_deref());
-                }
+                dying.push(child.into_process());
             }
+            // A mount that is kept has nobody left who answers.
+            drop(slot.kept);
+            if may_be_mounted {
+                take_off(slot.daemon.mount.as_deref());
+            }
+            self.let_end(dying)?;
         }
         outcome
+    }
+
+    /// Waits for the last threads of those that died, which nothing holds any more.
+    fn let_end(&mut self, mut dying: Vec<Process>) -> Result<(), SupervisorError> {
+        let deadline = Instant::now() + LET_END_DEADLINE;
+        loop {
+            retain_unended(&mut dying);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if dying.is_empty() || left.is_zero() {
+                return Ok(());
+            }
+            self.sleep(&[], Some(left))?;
+        }
     }
 
     /// Starts what is in the pause before a restart: what was started after it ends through it.
@@ -186,7 +221,7 @@ impl Supervisor {
     }
 
     /// Whether it stopped by itself.
-    fn stop_child(&mut self, mut child: Child) -> Result<bool, SupervisorError> {
+    fn stop_child(&mut self, child: &mut Child) -> Result<bool, SupervisorError> {
         child.signal(Signal::SIGTERM);
         let deadline = Instant::now() + STOP_DEADLINE;
         let mut asked = self.stop_requests.max(1);
@@ -198,8 +233,8 @@ impl Supervisor {
                 asked = self.stop_requests;
                 child.signal(Signal::SIGKILL);
             }
-            let wait = if killed { None } else { Some(left) };
-            self.sleep(&[], wait)?;
+            let wait = (!killed).then_some(left);
+            self.sleep(&[], wait.into_iter().chain(child.look_every()).min())?;
         }
         Ok(!killed)
     }
@@ -211,7 +246,11 @@ impl Supervisor {
             State::Waiting { until } => Some(until.saturating_duration_since(now)),
             State::Running(_) | State::Ended => None,
         });
-        let timeout = timeout.into_iter().chain(restarts).min();
+        let looks = self.slots.iter().filter_map(|slot| match &slot.state {
+            State::Running(child) => child.look_every(),
+            State::Waiting { .. } | State::Ended => None,
+        });
+        let timeout = timeout.into_iter().chain(restarts).chain(looks).min();
         let running: Vec<_> = self.slots.iter().filter_map(Slot::descriptor).collect();
         let stops = wait(&self.signals, &running, timeout)?;
         self.stop_requests += stops;
@@ -235,14 +274,16 @@ impl Supervisor {
         let Some(slot) = self.slots.get_mut(at) else {
             return Ok(());
         };
+        retain_unended(&mut slot.dying);
         match &mut slot.state {
             State::Ended => Ok(()),
             State::Waiting { until } if *until > Instant::now() => Ok(()),
             State::Waiting { .. } => self.spawn(at),
             State::Running(child) => {
-                let ready = child.is_ready();
                 let lived = child.age();
                 let ended = child.ended()?;
+                // What it said before it ended is in the socket.
+                let ready = child.is_ready(&mut slot.kept);
                 if ready && !slot.established {
                     slot.established = true;
                 }
@@ -264,7 +305,13 @@ impl Supervisor {
         let Some(slot) = self.slots.get(at) else {
             return Ok(());
         };
-        let child = Child::spawn(&slot.daemon, &slot.lifeline, &needs, &self.notify)?;
+        let child = Child::spawn(
+            &slot.daemon,
+            &slot.lifeline,
+            &needs,
+            &slot.kept,
+            &self.notify,
+        )?;
         if let Some(slot) = self.slots.get_mut(at) {
             slot.state = State::Running(child);
         }
@@ -296,18 +343,38 @@ impl Slot {
         was_ready: bool,
     ) -> Result<(), SupervisorError> {
         let name = self.daemon.name;
-        // Only what it mounted: it may have failed because another mount is there.
-        if was_ready {
-            take_off(self.daemon.mount.as_deref());
+        if let State::Running(child) = std::mem::replace(&mut self.state, State::Ended) {
+            self.dying.push(child.into_process());
         }
-        if self.daemon.may_end && was_ready && status.success() {
-            self.state = State::Ended;
-            return Ok(());
-        }
+        let ends = self.daemon.may_end && was_ready && status.success();
         let code = status
             .code()
             .and_then(|code| u8::try_from(code).ok())
             .filter(|code| *code != 0);
+        let handed_over = was_ready && code == Some(Exit::HandedOver as u8);
+        let was_successor = self.established && !self.kept.is_empty();
+        self.failed_successors = match was_successor && !was_ready {
+            true => self.failed_successors + 1,
+            false => 0,
+        };
+        if ends || self.failed_successors >= SUCCESSORS_MAX || code == Some(Exit::Usage as u8) {
+            self.kept.clear();
+        }
+        // Only what it mounted: it may have failed because another mount is there.
+        if (was_ready || was_successor) && self.kept.is_empty() {
+            take_off(self.daemon.mount.as_deref());
+        }
+        if ends {
+            self.state = State::Ended;
+            return Ok(());
+        }
+        if handed_over {
+            say(&format!("{name} hands over to a successor"));
+            self.state = State::Waiting {
+                until: Instant::now(),
+            };
+            return Ok(());
+        }
         match (self.established, code) {
             (false, Some(code)) => return Err(SupervisorError::Start { name, code }),
             (false, None) => return Err(SupervisorError::Crashed { name, status }),
@@ -350,11 +417,16 @@ fn wait(
     }
 }
 
+/// Drops those that have ended. An error means that one cannot be waited for any more.
+fn retain_unended(dying: &mut Vec<Process>) {
+    dying.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
+}
+
 /// Removes the mount that a dead daemon may have left at `path`.
 fn take_off(path: Option<&Path>) {
     let Some(path) = path else { return };
     let left = mounts::ours().is_ok_and(|ours| ours.iter().any(|mount| mount == path));
-    if left && let Err(error) = mounts::take_off(path, true) {
+    if left && let Err(error) = mounts::end(path) {
         say(&format!(
             "cannot remove the dead mount at {}: {error}",
             path.display()

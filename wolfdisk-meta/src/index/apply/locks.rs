@@ -136,6 +136,37 @@ pub(crate) fn release_all<R: Records>(tx: &mut Tx<'_, R>, session: SessionId, in
     Ok(())
 }
 
+/// The locks of `session` on an inode become those of `heir`. Nobody who waits can go on for that.
+pub(crate) fn hand_over<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    session: SessionId,
+    heir: SessionId,
+) -> Done {
+    let stamp = tx.version();
+    let held = locks_of(tx, ino)?;
+    for lock in held.iter().filter(|lock| lock.session == session) {
+        tx.remove(&key_of(ino, lock));
+        let record = Lock {
+            stamp,
+            end: lock.end,
+            exclusive: lock.exclusive,
+            pid: lock.pid,
+        };
+        let key = Key::Lock {
+            ino,
+            session: heir,
+            owner: lock.owner,
+            start: lock.start,
+        };
+        tx.store(&key, &record);
+    }
+    tx.remove(&Key::SessionLock { session, ino });
+    let session = heir;
+    tx.store(&Key::SessionLock { session, ino }, &SessionLock { stamp });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

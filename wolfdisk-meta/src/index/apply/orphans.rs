@@ -34,6 +34,21 @@ pub(crate) fn orphaned<R: Records>(
     reap::begin(tx, ino, inode)
 }
 
+/// `heir` holds the inode in the place of `session`.
+pub(crate) fn hand_over<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    session: SessionId,
+    heir: SessionId,
+) {
+    let stamp = tx.version();
+    tx.remove(&Key::Orphan { ino, session });
+    tx.remove(&Key::SessionOrphan { session, ino });
+    let session = heir;
+    tx.store(&Key::Orphan { ino, session }, &Orphan { stamp });
+    tx.store(&Key::SessionOrphan { session, ino }, &Orphan { stamp });
+}
+
 /// The session holds the inode no longer. The last to let go deletes it.
 pub(crate) fn let_go<R: Records>(tx: &mut Tx<'_, R>, ino: Ino, session: SessionId) -> Done {
     let key = Key::Orphan { ino, session };

@@ -18,6 +18,7 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
     match &entry.op {
         Op::OpenSession { .. } => sessions::open(tx, &entry.op),
         Op::CloseSession { session, .. } => sessions::close(tx, *session),
+        Op::TakeOver { session, pid } => sessions::take_over(tx, *session, *pid),
         Op::Release { session, inos } => sessions::release(tx, *session, inos),
         Op::Create { .. } => create::create(tx, &entry.op),
         Op::Link { ino, parent, name } => create::link(tx, *ino, *parent, name),

@@ -21,8 +21,6 @@ pub(crate) fn open<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
     else {
         return Err(Fail::Errno(libc::EINVAL));
     };
-    let session = tx.counters.next_session;
-    tx.counters.next_session = SessionId(session.0 + 1);
     let record = Session {
         stamp: tx.version(),
         frontend: frontend.clone(),
@@ -30,7 +28,42 @@ pub(crate) fn open<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         pid: *pid,
         read_only: *read_only,
     };
-    tx.store(&Key::Session { session }, &record);
+    let session = add(tx, &record);
+    Ok(Answer {
+        session: Some(session),
+        ..Answer::default()
+    })
+}
+
+fn add<R: Records>(tx: &mut Tx<'_, R>, record: &Session) -> SessionId {
+    let session = tx.counters.next_session;
+    tx.counters.next_session = SessionId(session.0 + 1);
+    tx.store(&Key::Session { session }, record);
+    session
+}
+
+/// `Op::TakeOver`: a new session gets what the old one holds. It has another number, so that what the
+/// old front-end sent and what arrives late is refused.
+pub(crate) fn take_over<R: Records>(tx: &mut Tx<'_, R>, old: SessionId, pid: u32) -> Done<Answer> {
+    let key = Key::Session { session: old };
+    let mut record = tx.load::<Session>(&key)?.ok_or(Fail::Errno(libc::ESTALE))?;
+    tx.remove(&key);
+    record.stamp = tx.version();
+    record.pid = pid;
+    let session = add(tx, &record);
+    for key in tx.keys(&key::answers(old), usize::MAX)? {
+        tx.remove(&key);
+    }
+    for key in tx.keys(&key::session_locks(old), usize::MAX)? {
+        if let Key::SessionLock { ino, .. } = key {
+            locks::hand_over(tx, ino, old, session)?;
+        }
+    }
+    for key in tx.keys(&key::session_orphans(old), usize::MAX)? {
+        if let Key::SessionOrphan { ino, .. } = key {
+            orphans::hand_over(tx, ino, old, session);
+        }
+    }
     Ok(Answer {
         session: Some(session),
         ..Answer::default()

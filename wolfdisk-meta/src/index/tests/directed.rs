@@ -212,6 +212,56 @@ fn locks_bar_others_and_go_with_their_session() {
 }
 
 #[test]
+fn a_session_that_is_taken_over_hands_on_locks_and_open_inodes() {
+    let mut world = World::new();
+    let ino = world.create(Ino::ROOT, "f", Kind::File);
+    let lock = Op::SetLock {
+        ino,
+        owner: 1,
+        mode: LockMode::Write,
+        start: 3,
+        end: 9,
+        pid: 7,
+    };
+    assert_eq!(world.run(lock).answer.errno, 0);
+    let removal = Op::Unlink {
+        parent: Ino::ROOT,
+        name: name("f"),
+        directory: false,
+        keep_open: true,
+        openers: Vec::new(),
+    };
+    assert!(world.run(removal).answer.removed);
+    let old = world.session;
+    let taken = world.own(Op::TakeOver {
+        session: old,
+        pid: 8,
+    });
+    let heir = taken.answer.session.expect("a session");
+    assert_eq!(taken.effects, vec![], "nobody who waits can go on");
+    world.check();
+    let locks = world.index.locks(ino).expect("read");
+    let held: Vec<_> = locks
+        .iter()
+        .map(|lock| (lock.session, lock.owner, lock.start, lock.end))
+        .collect();
+    assert_eq!(held, vec![(heir, 1, 3, 9)]);
+    assert_eq!(world.index.orphans_of(heir).expect("read"), vec![ino]);
+    // What the old front-end sent and arrives late is refused with its session.
+    let sessions = world.index.sessions().expect("read");
+    assert!(sessions.iter().all(|(session, _)| *session != old));
+    let again = world.own(Op::TakeOver {
+        session: old,
+        pid: 9,
+    });
+    assert_eq!(again.answer.errno, libc::ESTALE);
+    let (session, expired) = (heir, false);
+    world.own(Op::CloseSession { session, expired });
+    assert_eq!(world.index.inode(ino).expect("read"), None);
+    world.check();
+}
+
+#[test]
 fn a_default_acl_is_inherited_instead_of_the_umask() {
     let mut world = World::new();
     let dir = world.create(Ino::ROOT, "d", Kind::Directory);
