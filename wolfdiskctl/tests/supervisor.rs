@@ -216,7 +216,7 @@ fn a_daemon_in_the_pause_before_a_restart_is_there_for_the_stop_of_its_users() {
     let mut up = bench.up();
     up.ready_line();
     let name = "wolfdisk-meta";
-    bench.wish("wolfdisk-fuse", "slow", "1");
+    bench.wish("wolfdisk-fuse", "stops-after", "wolfdisk-meta start 6");
     let mut last = 0;
     for round in 1..=5 {
         bench.wait_for("a start", |_| bench.pids(name).len() == round);

@@ -3,7 +3,8 @@
 
 What it does is written to `journal` beside it, one line each: NAME start PID, NAME stop CAUSE. A file
 NAME.exit beside it holds an exit code to end with before it is ready, NAME.exit-later one to end with at
-once when ready; NAME.deaf makes it ignore SIGTERM; NAME.slow holds the seconds that its stop takes.
+once when ready; NAME.deaf makes it ignore SIGTERM; NAME.stops-after holds a line's beginning and how often
+it has to be in the journal before it stops.
 """
 import os
 import select
@@ -12,6 +13,8 @@ import socket
 import sys
 import time
 
+# What does not happen within so many seconds does not happen.
+DEADLINE = 10
 own = os.path.abspath(__file__)
 name = os.path.basename(own)
 
@@ -27,6 +30,11 @@ def wish(kind):
             return file.read().strip()
     except FileNotFoundError:
         return None
+
+
+def times(beginning):
+    with open(os.path.join(os.path.dirname(own), "journal")) as lines:
+        return sum(line.startswith(beginning) for line in lines)
 
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -52,5 +60,9 @@ if (code := wish("exit-later")) is not None:
     sys.exit(int(code))
 lifeline = int(os.environ["WOLFDISK_LIFELINE_FD"])
 ready, _, _ = select.select([reader, lifeline], [], [])
-time.sleep(float(wish("slow") or 0))
+if (awaited := wish("stops-after")) is not None:
+    beginning, count = awaited.rsplit(" ", 1)
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and times(beginning) < int(count):
+        time.sleep(0.001)
 journal("stop " + ("term" if reader in ready else "lifeline"))
