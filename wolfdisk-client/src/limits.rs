@@ -18,6 +18,9 @@ pub const FEED_SLACK: Duration = Duration::from_secs(2);
 pub const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// A kernel notification that takes longer counts as unconfirmed: as long as the lease.
 pub const NOTIFY_DEADLINE: Duration = Duration::from_millis(limits::LEASE_MS);
+/// A lock waits so long until the kernel has dropped stale pages: several notifications may come before, of
+/// which each can wait as long as a lease for another mount.
+pub const REVALIDATE_DEADLINE: Duration = Duration::from_secs(20);
 /// Buffered writes take their place at the latest after this (P3).
 pub const WRITE_BACK_AFTER: Duration = Duration::from_secs(1);
 /// Files that are due within this are looked at together: most were committed when they were closed, and

@@ -67,3 +67,8 @@ fn the_index() {
 fn the_chunk_store() {
     stands_still(Daemon::Chunkd);
 }
+
+#[test]
+fn the_mount() {
+    stands_still(Daemon::Fuse);
+}

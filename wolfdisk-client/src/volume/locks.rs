@@ -131,7 +131,7 @@ impl Volume {
         let told = node.clone();
         let dropped = Arc::new(AtomicBool::new(false));
         let outcome = dropped.clone();
-        self.notices.run(limits::NOTIFY_DEADLINE, move || {
+        self.notices.run(limits::REVALIDATE_DEADLINE, move || {
             // Somebody who got a lock at the same time may have seen to it, and reads by now.
             let stale = told.state.lock().may_hold_others(current);
             let result = match stale {
