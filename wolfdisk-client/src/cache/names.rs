@@ -52,24 +52,6 @@ pub(crate) struct Held {
     pub(crate) locked: bool,
 }
 
-/// What was known when the right to it was lost: a cache above may know it still.
-#[derive(Debug, Default)]
-pub(crate) struct Lost {
-    pub(crate) names: Vec<Bytes>,
-    /// Within the last lease, last at this time, names were given away that are not among them.
-    pub(crate) untracked: Option<Instant>,
-}
-
-impl Lost {
-    /// No name is known, and any may have been given away.
-    pub(crate) fn just_now() -> Lost {
-        Lost {
-            names: Vec::new(),
-            untracked: Some(Instant::now()),
-        }
-    }
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
@@ -81,8 +63,6 @@ pub(crate) struct Names {
     unlisted: u64,
     /// Nothing read before this version is learned.
     floor: u64,
-    /// When a name was last given away that is not in `slots`, or forgotten here.
-    untracked: Option<Instant>,
     /// When anything was last given away with a lifetime.
     given: Option<Instant>,
     /// When a name was last changed, or began to be, by us and by others.
@@ -237,34 +217,10 @@ impl Names {
         }
     }
 
-    /// `name` is given away with a lifetime, as missing perhaps because everything else is known.
-    pub(crate) fn give_away(&mut self, name: &[u8]) {
-        if !self.slots.contains_key(name) {
-            self.untracked = Some(Instant::now());
-        }
-    }
-
-    /// Forgets everything because the right to it is lost at `version`.
-    pub(crate) fn lose(&mut self, version: u64) -> Lost {
-        let lost = Lost {
-            names: self.slots.keys().cloned().collect(),
-            untracked: self.untracked.filter(|at| is_within(Some(*at), LEASE)),
-        };
-        // Who loses the right again meanwhile waits once more for the same names.
-        self.clear(version);
-        lost
-    }
-
     /// Forgets everything; nothing older than `version` is learned again.
     pub(crate) fn clear(&mut self, version: u64) {
-        let untracked = if self.slots.is_empty() {
-            self.untracked
-        } else {
-            Some(Instant::now())
-        };
         *self = Names {
             floor: self.floor.max(version),
-            untracked,
             given: self.given,
             own_change: self.own_change,
             foreign_change: self.foreign_change,

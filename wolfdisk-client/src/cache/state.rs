@@ -14,7 +14,7 @@ use wolfdisk_proto::v1::Right;
 
 use super::kept::Share;
 use super::lock_owners::LockOwners;
-use super::names::{Lost, Names};
+use super::names::Names;
 use crate::data::dirty::DirtyBuffer;
 use crate::data::pieces::PieceMap;
 use crate::limits;
@@ -372,9 +372,9 @@ impl NodeState {
     }
 
     /// The right to the names of this directory was taken at `version`; gives what the kernel may know.
-    pub(crate) fn lose_names(&mut self, version: u64) -> Lost {
+    pub(crate) fn lose_names(&mut self, version: u64) {
         self.drop_rights(NAMES);
-        self.names.lose(version)
+        self.names.clear(version);
     }
 
     /// Buffering is over; rights to write that were granted up to `version` do not count.

@@ -11,7 +11,6 @@ use wolfdisk_proto::v1::Invalidation;
 use wolfdisk_proto::v1::invalidation::Kind;
 
 use super::Volume;
-use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::state::{ATTR, DATA, WRITE};
 use crate::cache::table::Closed;
@@ -92,9 +91,7 @@ impl Volume {
             self.table.note_change(ino, version);
             match invalidation.kind() {
                 Kind::Attr | Kind::Data => self.linger(ino),
-                // What the kernel was told of it is not known any more.
-                Kind::Directory => self.doom(invalidation.number, Lost::just_now()),
-                Kind::Name | Kind::WriteBack => {}
+                Kind::Directory | Kind::Name | Kind::WriteBack => {}
             }
             return;
         };
@@ -105,10 +102,7 @@ impl Volume {
             Kind::Data => state.invalidate(ATTR | DATA | WRITE, version),
             // Another session has opened it to write, or changes it: it may buffer once we have closed it.
             Kind::WriteBack => state.end_buffering(version),
-            Kind::Directory => {
-                let lost = state.lose_names(version);
-                self.doom(invalidation.number, lost);
-            }
+            Kind::Directory => state.lose_names(version),
         }
         if matches!(
             invalidation.kind(),
@@ -124,10 +118,6 @@ impl Volume {
         node.changed.notify_all();
     }
 
-    fn doom(&self, number: u64, lost: Lost) {
-        self.doomed_names.lock().insert(number, lost);
-    }
-
     fn drop_kernel(&self, invalidation: &Invalidation, session: u64) -> Told {
         let ino = Ino(invalidation.ino);
         let told = match invalidation.kind() {
@@ -141,25 +131,24 @@ impl Volume {
             Kind::Attr => self.tell_inode(ino, false),
             Kind::Data => self.tell_inode(ino, true),
             Kind::WriteBack => true,
-            Kind::Directory => return self.drop_names(ino, invalidation.number),
+            Kind::Directory => return self.drop_names(ino),
         };
         if told { Told::Done } else { Told::Failed }
     }
 
-    /// The kernel forgets the names it was given that are known here; for others their lifetimes run
-    /// out.
-    fn drop_names(&self, ino: Ino, number: u64) -> Told {
-        let lost = self.doomed_names.lock().remove(&number).unwrap_or_default();
-        let kept = lost.names.iter().filter(|name| !self.tell_entry(ino, name));
-        if kept.count() > 0 || !self.tell_inode(ino, true) {
-            self.doom(number, lost);
+    /// What the kernel was given of the names runs out. The right went for want of room, nobody changed
+    /// anything; and to tell of each name of a large directory, whose lock is taken for it, takes longer than a
+    /// lease.
+    fn drop_names(&self, ino: Ino) -> Told {
+        // After that: whoever asked before is given no lifetime.
+        if !self.tell_inode(ino, true) {
             return Told::Failed;
         }
-        // An answer with a lifetime may have been on its way to the kernel until a moment ago.
-        match lost.untracked {
-            Some(_) => Told::Until(Instant::now() + Duration::from_millis(LEASE_MS)),
-            None => Told::Done,
-        }
+        let held = self.table.get(ino).map_or_else(
+            || Some(Instant::now() + Duration::from_millis(LEASE_MS)),
+            |node| node.state.lock().names.held().until,
+        );
+        held.map_or(Told::Done, Told::Until)
     }
 
     pub(super) fn tell_entry(&self, parent: Ino, name: &[u8]) -> bool {

@@ -27,7 +27,7 @@ mod tree;
 mod write;
 mod xattr;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -38,7 +38,6 @@ use wolfdisk_common::ids::Ino;
 use wolfdisk_proto::v1::{ChunkClient, MetaClient, OpenSessionRequest};
 
 use crate::cache::kept::KeptData;
-use crate::cache::names::Lost;
 use crate::cache::node::Node;
 use crate::cache::table::Table;
 use crate::chunks::put::ChunkWriter;
@@ -121,9 +120,6 @@ pub struct Volume {
     left_locks: Mutex<Vec<locks::LeftLock>>,
     /// Inodes without a name that may be open unseen, until the kernel forgets them.
     unnamed: Mutex<HashSet<Ino>>,
-    /// Directories whose right was taken, by the number of the invalidation: of what names the kernel
-    /// is told.
-    doomed_names: Mutex<HashMap<u64, Lost>>,
     /// Until when the kernel may use what a predecessor gave it, if there was one.
     kernel_forgets: OnceLock<Instant>,
     /// File data that is kept in memory.
@@ -184,7 +180,6 @@ impl Volume {
             closing: Mutex::default(),
             left_locks: Mutex::default(),
             unnamed: Mutex::default(),
-            doomed_names: Mutex::default(),
             kernel_forgets: OnceLock::new(),
             kept: KeptData::new(config.data_cache_bytes),
             threads: Mutex::default(),

@@ -85,7 +85,6 @@ impl Volume {
         let (known, entry_valid) = {
             let mut state = directory.state.lock();
             if state.has(NAMES, lease) {
-                state.names.give_away(name);
                 let known = state.names.get(name);
                 (known, state.names.lifetime(lease))
             } else {
