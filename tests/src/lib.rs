@@ -11,9 +11,11 @@
     reason = "this is a library of tests"
 )]
 
+mod actor;
 mod background;
 mod cell;
 mod command;
+mod exerciser;
 mod history;
 mod mapping;
 mod mounts;
@@ -24,15 +26,18 @@ mod random;
 mod scratch;
 mod second_mount;
 mod small_disk;
+mod steps;
 mod trace;
 mod tree;
 mod twins;
 mod wait;
 mod watchdog;
 
+pub use actor::Role;
 pub use background::Background;
 pub use cell::Cell;
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
+pub use exerciser::Exerciser;
 pub use history::{History, Workers};
 pub use mapping::Mapping;
 pub use mounts::is_mounted;

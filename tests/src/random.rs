@@ -8,12 +8,12 @@ pub struct Random(StdRng);
 
 impl Random {
     pub fn new() -> Random {
-        let given = std::env::var("WOLFDISK_SEED").ok().map(|text| text.parse());
-        let seed = match given {
-            Some(seed) => seed.expect("WOLFDISK_SEED is a number"),
-            None => u64::from(std::process::id()) ^ StdRng::from_os_rng().next_u64(),
-        };
+        let seed = seed();
         println!("WOLFDISK_SEED={seed}");
+        Random::from_seed(seed)
+    }
+
+    pub fn from_seed(seed: u64) -> Random {
         Random(StdRng::seed_from_u64(seed))
     }
 
@@ -26,6 +26,14 @@ impl Random {
         let mut bytes = vec![0; count];
         self.0.fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+/// The seed that was given, or one that nobody knew before.
+pub fn seed() -> u64 {
+    match std::env::var("WOLFDISK_SEED") {
+        Ok(text) => text.parse().expect("WOLFDISK_SEED is a number"),
+        Err(_) => u64::from(std::process::id()) ^ StdRng::from_os_rng().next_u64(),
     }
 }
 

@@ -1,5 +1,8 @@
 //! The limits that docs/limits.md tells of, as programs meet them.
 
+use std::fs::{self, File};
+use std::io::ErrorKind;
+
 use wolfdisk_tests::{Node, carry_out};
 
 const ROWS: &str = r#"
@@ -14,6 +17,10 @@ for name, number in [("FS_IOC_GETFLAGS", 0x80086601), ("FS_IOC_FSGETXATTR", 0x80
 other = os.open("y", O_RDWR | O_CREAT); say("FICLONE", tried(fcntl.ioctl, other, 0x40049409, fd))
 chmod("x", 0o4755); chown("x", -1, -1); st("x")
 statx("x", mask=0xfff)
+
+# a flock that is to become another kind and is refused stays what it was
+file("x"); one = open("x"); other = open("x"); flock(one, fcntl.LOCK_SH); flock(other, fcntl.LOCK_SH)
+flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB); flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 # extended attributes: the longest and the most
 file("x")
@@ -59,6 +66,13 @@ chmod('x', 2541) = None
 chown('x', -1, -1) = None
 stat 'x': - 4755 links=1 0:0 size=7
 statx('x', mask=4095) = 'mask=7ff links=1 0:0 -rwsr-xr-x device=(0, 0)'
+# a flock that is to become another kind and is refused stays what it was
+open('x') = fd
+open('x') = fd
+flock(fd, 1) = None
+flock(fd, 1) = None
+flock(fd, 6) = EAGAIN
+flock(fd, 6) = EAGAIN
 # extended attributes: the longest and the most
 setxattr('x', 'user.a', b'vvvvvvvvvvvvvvvvvvvvvvvvvvvvvv'..65536 bytes, sum 7733248) = None
 xattr_size('x', 'user.a', 0) = 65536
@@ -116,4 +130,22 @@ fn limits_are_met_as_documented() {
         assert_eq!(found, expected);
     }
     assert_eq!(said.lines().count(), SAID.trim().lines().count());
+}
+
+#[test]
+fn a_directory_in_use_that_another_mount_moved_is_renamed_once_it_was_looked_at() {
+    let node = Node::start();
+    let second = node.second_mount();
+    fs::create_dir_all(node.path("a")).expect("made");
+    fs::create_dir_all(node.path("b")).expect("made");
+    let _in_use = File::open(second.path("a")).expect("open");
+    fs::rename(node.path("a"), node.path("b/a")).expect("moved");
+    let again = || fs::rename(second.path("b/a"), second.path("c"));
+    for _ in 0..2 {
+        let refused = again().expect_err("the kernel has it at its old place");
+        assert_eq!(refused.kind(), ErrorKind::StaleNetworkFileHandle);
+    }
+    let looked = fs::symlink_metadata(second.path("b/a")).expect("it is there");
+    assert!(looked.is_dir());
+    again().expect("renamed");
 }
