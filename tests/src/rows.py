@@ -397,6 +397,14 @@ def statx(name, flags=AT_SYMLINK_NOFOLLOW, mask=0x7ff):
     return f"mask={told & 0x7ff:x} links={links} {uid}:{gid} {stat.filemode(mode)} device={struct.unpack_from('<II', buffer.raw, 128)}"
 
 
+@logged
+def mode_alone(name):
+    """What is told of the mode if nothing else is asked for."""
+    buffer = ctypes.create_string_buffer(256)
+    raw(LIBC.statx(AT_FDCWD, path(name), AT_SYMLINK_NOFOLLOW, 2, buffer))
+    return stat.filemode(struct.unpack_from("<H", buffer.raw, 28)[0])
+
+
 def holes(fd):
     """Data and holes, at the grain of 4 KiB."""
     at, end, words = 0, os.fstat(fd).st_size, []

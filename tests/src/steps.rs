@@ -139,7 +139,7 @@ impl<'a> Steps<'a> {
                 let flags = self.one(&["0", "AT_SYMLINK_NOFOLLOW"]);
                 format!(
                     "statx({path}, {flags}, {})",
-                    self.one(&["0x7ff", "0x1", "0x200"])
+                    self.one(&["0x7ff", "0x1", "0x2", "0x200"])
                 )
             }
             _ => format!("look({path}, {})", self.flag()),

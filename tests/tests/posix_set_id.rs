@@ -66,6 +66,13 @@ for (name, change), mode, (who, *groups), owner in product(changes.items(), [0o6
     for left in ("x", "y"):
         if os.path.lexists(left): os.unlink(left)
 
+# who asks for the mode alone, of which the kernel does not know that it changes
+os.chmod(".", 0o777)
+for flags in [0, O_APPEND, O_DIRECT, O_SYNC]:
+    file("x", b"content", 0o6777); st("x"); mode_alone("x")
+    with user(ANN): fd = os.open("x", O_WRONLY | flags); say(os.pwritev(fd, [mmap.mmap(-1, 4096)], 0))
+    mode_alone("x"); os.close(fd); os.unlink("x")
+
 # directories keep theirs, but for a chmod
 os.chmod(".", 0o777)
 for mode, who, groups in product([0o6777, 0o2777, 0o3775, 0o7777], [ROOT, ANN, BOB], [(), (2000,)]):

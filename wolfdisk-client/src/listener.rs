@@ -5,9 +5,11 @@ use wolfdisk_common::ids::Ino;
 /// A cache above this library that it cannot reach by itself.
 ///
 /// Called on the session's notification thread only, which holds no lock, and never for mutations of
-/// this session: the kernel's invalidations wait for locks that requests in flight hold. An error, or a
-/// call that takes longer than two seconds, leaves the invalidation unconfirmed, and whoever caused
-/// it waits until this session's lease has run out. A thing that is not cached is no error.
+/// this session: the kernel's invalidations wait for locks that requests in flight hold. That of
+/// attributes alone waits for nothing, and a request also calls it that changed some which the cache
+/// expects to stay. An error, or a call that takes longer than two seconds, leaves the invalidation
+/// unconfirmed, and whoever caused it waits until this session's lease has run out. A thing that is not
+/// cached is no error.
 pub trait CacheListener: Send + Sync {
     /// Forgets what `name` in `parent` means, present or missing.
     ///

@@ -19,8 +19,10 @@ pub(crate) struct Node {
     /// Mutations of the content leave one at a time, in order.
     pub(crate) commit: Mutex<()>,
     reads: AtomicU32,
-    /// Counts the times that the kernel was told to drop something, before and after: odd meanwhile.
+    /// Counts the times that the kernel was told to drop something, before and after.
     tellings: AtomicU64,
+    /// So many times it is being told now.
+    under_way: AtomicU32,
     /// The count of tellings at which the kernel was last shown where the file ends.
     end_shown: AtomicU64,
     referenced: AtomicBool,
@@ -35,6 +37,7 @@ impl Node {
             commit: Mutex::new(()),
             reads: AtomicU32::new(0),
             tellings: AtomicU64::new(0),
+            under_way: AtomicU32::new(0),
             end_shown: AtomicU64::new(u64::MAX),
             referenced: AtomicBool::new(true),
         }
@@ -66,13 +69,14 @@ impl Node {
     /// The kernel is about to be told to drop something of this inode: until that is over it takes no answer
     /// about the size for true. Answers that are held back for the end go now, since it waits for them.
     pub(crate) fn telling(&self) -> Telling<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
         self.count_telling();
         Telling(self)
     }
 
     /// The kernel is being told to drop something right now, and may hold it still.
     pub(crate) fn is_being_told(&self) -> bool {
-        self.tellings.load(Ordering::SeqCst) % 2 == 1
+        self.under_way.load(Ordering::SeqCst) > 0
     }
 
     /// The kernel learns the size from the answer to its own change of it.
@@ -102,7 +106,9 @@ pub(crate) struct Telling<'a>(&'a Node);
 
 impl Drop for Telling<'_> {
     fn drop(&mut self) {
+        // In this order: who asked meanwhile must see the one or the other.
         self.0.count_telling();
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -127,7 +133,7 @@ impl Reading {
     /// told nothing since it asked.
     pub(crate) fn shown(&self) {
         let now = self.node.tellings.load(Ordering::SeqCst);
-        if now != self.tellings || now % 2 == 1 {
+        if now != self.tellings || self.node.is_being_told() {
             return;
         }
         if self.node.end_shown.swap(now, Ordering::SeqCst) != now {

@@ -168,6 +168,11 @@ impl Volume {
             .is_ok()
     }
 
+    /// A request of the cache above changed attributes of which it knows nothing.
+    pub fn forget_above(&self, ino: Ino) {
+        self.tell_inode(ino, false);
+    }
+
     /// What was read or written without a right gets into the kernel's pages all the same, and nobody
     /// would tell when it changes: the pages go as soon as the request is answered. Not while locks are
     /// held on the file, since the kernel believes no answer about a file's size while it is told to drop

@@ -142,7 +142,7 @@ impl Adapter {
     }
 
     /// Clears set-id bits of a file that `caller` changes, if they are there and it has no right to
-    /// leave them.
+    /// leave them. The kernel takes size and times for changed then, but not the mode: it is told.
     pub(super) fn clear_set_id(&self, ino: Ino, caller: Caller) -> std::result::Result<(), Error> {
         let (attr, _) = self.volume.getattr(ino)?;
         if !loses_set_id(&attr, caller) {
@@ -162,7 +162,7 @@ impl Adapter {
                     ..SetAttr::default()
                 },
             )
-            .map(|_| ())
+            .map(|_| self.volume.forget_above(ino))
     }
 
     /// Before a change of a file's content other than a write: what the kernel leaves to us, and the
