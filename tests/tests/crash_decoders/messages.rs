@@ -70,6 +70,7 @@ messages!(
     Empty,
     OpenSessionRequest,
     OpenSessionReply,
+    LockOwner,
     CloseSessionRequest,
     FeedRequest,
     FeedReply,
