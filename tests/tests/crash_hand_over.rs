@@ -536,3 +536,22 @@ fn locks_and_nameless_files_outlive_the_mount_and_the_index_together() {
         held();
     }
 }
+
+/// A program that another one starts closes what it inherits, and does not look at the result.
+#[test]
+fn what_is_lost_is_not_told_to_a_program_that_is_only_started() {
+    let node = Node::start();
+    let file = File::create_new(node.path("lost")).expect("made");
+    file.write_all_at(b"lost", 0).expect("written");
+    node.kill(Daemon::Fuse);
+    for _ in 0..3 {
+        let started = Command::new("true").status().expect("started");
+        assert!(started.success());
+        let copy = file.try_clone().expect("a copy");
+        let told = nix::unistd::close(copy).expect_err("told at every close");
+        assert_eq!(told, nix::errno::Errno::EIO);
+    }
+    let told = file.sync_all().expect_err("told");
+    assert_eq!(told.raw_os_error(), Some(libc::EIO));
+    file.sync_all().expect("told once");
+}

@@ -75,6 +75,14 @@ impl Handle {
         Err(Error::Refused(state.failures.errno))
     }
 
+    /// The same, and it will be told again.
+    pub(crate) fn failure(&self, state: &NodeState) -> Result<()> {
+        match self.failures_seen.load(Ordering::Acquire) == state.failures.count {
+            true => Ok(()),
+            false => Err(Error::Refused(state.failures.errno)),
+        }
+    }
+
     /// Locks were taken in `session`.
     pub(crate) fn locked(&self, session: u64) {
         self.locked_in.store(session, Ordering::Release);

@@ -117,10 +117,10 @@ impl Volume {
     /// `lock_owner` on the file go.
     ///
     /// # Errors
-    /// What writing back gave, told once for each handle.
+    /// What writing back gave, also if it was not told to another descriptor of the same handle.
     pub fn flush(&self, id: HandleId, lock_owner: Option<u64>) -> Result<()> {
         let handle = self.handles.get(id)?;
-        let saved = self.save(&handle, false);
+        let saved = self.save_for_close(&handle);
         if let Some(owner) = lock_owner {
             self.unlock_closed(id, &handle, owner)?;
         }

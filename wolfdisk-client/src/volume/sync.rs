@@ -7,12 +7,28 @@ use wolfdisk_common::ids::Ino;
 use super::Volume;
 use super::handles::Handle;
 use crate::cache::node::Node;
+use crate::cache::state::NodeState;
 use crate::error::Result;
 use crate::types::HandleId;
 
 impl Volume {
     /// Commits a handle's file and tells of a failure that this handle was not told of.
     pub(super) fn save(&self, handle: &Handle, durable: bool) -> Result<bool> {
+        self.save_and(handle, durable, Handle::take_failure)
+    }
+
+    /// The same for a descriptor that is closed, of perhaps several: a failure is told here and stays to be told. A
+    /// program that is started closes descriptors of which it knows nothing.
+    pub(super) fn save_for_close(&self, handle: &Handle) -> Result<bool> {
+        self.save_and(handle, false, Handle::failure)
+    }
+
+    fn save_and(
+        &self,
+        handle: &Handle,
+        durable: bool,
+        failure: fn(&Handle, &NodeState) -> Result<()>,
+    ) -> Result<bool> {
         let node = &handle.node;
         handle.check_locks(self.session.identity().session)?;
         let written = handle.written();
@@ -23,7 +39,7 @@ impl Volume {
         } else {
             Ok(false)
         };
-        handle.take_failure(&node.state.lock())?;
+        failure(handle, &node.state.lock())?;
         let committed = committed?;
         handle.saved(written)?;
         Ok(committed)
