@@ -1,7 +1,7 @@
 //! The limits that docs/limits.md tells of, as programs meet them.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 
 use wolfdisk_tests::{Node, carry_out};
 
@@ -148,4 +148,25 @@ fn a_directory_in_use_that_another_mount_moved_is_renamed_once_it_was_looked_at(
     let looked = fs::symlink_metadata(second.path("b/a")).expect("it is there");
     assert!(looked.is_dir());
     again().expect("renamed");
+}
+
+#[test]
+fn what_another_mount_appended_is_copied_once_it_was_looked_at() {
+    let node = Node::start();
+    let second = node.second_mount();
+    fs::write(node.path("file"), [1; 100]).expect("written");
+    let source = File::open(second.path("file")).expect("open");
+    assert_eq!(source.metadata().expect("looked at").len(), 100);
+    let target = File::create(second.path("target")).expect("made");
+    let longer = File::options().append(true).open(node.path("file"));
+    longer
+        .and_then(|mut file| file.write_all(&[2; 5000]))
+        .expect("appended");
+    let copy = || {
+        let (mut from, mut to) = (200, 0);
+        nix::fcntl::copy_file_range(&source, Some(&mut from), &target, Some(&mut to), 4000)
+    };
+    assert_eq!(copy(), Ok(0), "the kernel takes the old end for the end");
+    assert_eq!(source.metadata().expect("looked at").len(), 5100);
+    assert_eq!(copy(), Ok(4000));
 }
