@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -26,6 +27,8 @@ const FORMAT_PREFIX: &str = "wolfdisk data format ";
 /// The number of the node that founds a cluster.
 const FIRST_NODE: u32 = 1;
 const KEY_BYTES: usize = 32;
+/// Bytes of the hash that `check` shows.
+const CHECK_BYTES: usize = 8;
 
 /// An initialised data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,7 @@ struct IdentityFile {
     number: u32,
     volume: String,
     created_s: u64,
+    check: String,
 }
 
 /// Why a data directory cannot be initialised or used.
@@ -172,7 +176,7 @@ impl Identity {
         };
         let key = fresh_key().map_err(|error| io_error("draw random bytes for", dir, error))?;
         write(&paths.cluster_key(), &key, 0o600)?;
-        write(&paths.identity(), &identity.to_toml(), 0o644)?;
+        write(&paths.identity(), &identity.to_toml(&key), 0o644)?;
         write(
             &paths.format(),
             &format!("{FORMAT_PREFIX}{FORMAT}\n"),
@@ -189,7 +193,7 @@ impl Identity {
     /// Every way in which it cannot be used, with what to do about it.
     pub fn load(paths: &Paths) -> Result<Identity, IdentityError> {
         check_format(paths)?;
-        check_key(&paths.cluster_key())?;
+        let key = read_key(&paths.cluster_key())?;
         let path = paths.identity();
         let text = read(&path)?;
         let damaged = |what: String| IdentityError::Damaged {
@@ -198,12 +202,20 @@ impl Identity {
         };
         let file: IdentityFile =
             toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))?;
-        Ok(Identity {
+        let identity = Identity {
             node: NodeId::parse(&file.node).map_err(|error| damaged(error.to_string()))?,
             number: NodeNumber(file.number),
             volume: Uuid::parse_str(&file.volume).map_err(|error| damaged(error.to_string()))?,
             created_s: file.created_s,
-        })
+        };
+        // As `init` wrote it, byte for byte: there is no reason to edit it.
+        if text == identity.to_toml(&key) {
+            Ok(identity)
+        } else {
+            let check = file.check;
+            let what = format!("its check {check} is not that of it and of cluster.key");
+            Err(damaged(what))
+        }
     }
 
     /// As [`Identity::load`], of the directory that `config` names; a configured node id must be its
@@ -223,11 +235,13 @@ impl Identity {
         }
     }
 
-    fn to_toml(&self) -> String {
-        format!(
+    fn to_toml(&self, key: &str) -> String {
+        let fields = format!(
             "node = \"{}\"\nnumber = {}\nvolume = \"{}\"\ncreated_s = {}\n",
             self.node, self.number, self.volume, self.created_s
-        )
+        );
+        let check = check_of(&fields, key.trim_end());
+        format!("{fields}check = \"{check}\"\n")
     }
 }
 
@@ -296,7 +310,19 @@ fn check_format(paths: &Paths) -> Result<(), IdentityError> {
     }
 }
 
-fn check_key(path: &Path) -> Result<(), IdentityError> {
+/// What shows damage of the fields and of the key: too short to tell anything of a key of 256 random bits.
+fn check_of(fields: &str, key: &str) -> String {
+    let mut hasher = Sha256::new();
+    for part in ["wolfdisk identity v1", fields, key] {
+        hasher.update(part);
+        hasher.update([0]);
+    }
+    let hash = hasher.finalize();
+    let first = hash.iter().take(CHECK_BYTES);
+    first.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_key(path: &Path) -> Result<String, IdentityError> {
     let metadata = std::fs::metadata(path).map_err(|error| io_error("read", path, error))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
@@ -308,7 +334,7 @@ fn check_key(path: &Path) -> Result<(), IdentityError> {
     let text = read(path)?;
     let digits = text.trim_end();
     if digits.len() == 2 * KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(());
+        return Ok(text);
     }
     let what = format!("it does not hold {KEY_BYTES} bytes in hexadecimal");
     Err(IdentityError::Damaged {
@@ -445,6 +471,28 @@ mod tests {
             Identity::init(&paths, node("x")),
             Err(IdentityError::Damaged { .. })
         ));
+    }
+
+    #[test]
+    fn no_bit_of_it_or_of_the_key_can_be_another() {
+        let (_keep, paths) = fresh();
+        Identity::init(&paths, node("alpha")).expect("initialised");
+        for path in [paths.identity(), paths.cluster_key()] {
+            let whole = std::fs::read(&path).expect("read");
+            for at in 0..whole.len() {
+                for bit in 0..8 {
+                    let mut bytes = whole.clone();
+                    bytes[at] ^= 1 << bit;
+                    std::fs::write(&path, &bytes).expect("written");
+                    let refused = Identity::load(&paths).is_err();
+                    // Between the newline after the key and other white space there is no difference.
+                    let is_end = path == paths.cluster_key() && at == 2 * KEY_BYTES;
+                    assert!(refused || is_end, "byte {at}, bit {bit}");
+                }
+            }
+            std::fs::write(&path, &whole).expect("written");
+        }
+        Identity::load(&paths).expect("loaded");
     }
 
     #[test]
