@@ -101,7 +101,12 @@ impl ChunkReader {
             offset: offset as u32,
             length: length as u32,
         };
-        let reply = call(|options| self.calls.read(options, &request))?;
+        let reply =
+            call(|options| self.calls.read(options, &request)).map_err(|error| match error {
+                // To whoever reads the file it is not the file that is missing.
+                Error::Failed(Failure::Errno(libc::ENOENT)) => missing(&id),
+                other => other,
+            })?;
         if reply.data.len() == length {
             Ok(ChunkBytes::Owned(reply.data))
         } else {
@@ -170,9 +175,7 @@ impl ChunkReader {
                 self.locate(std::slice::from_ref(id))?;
                 match self.locations.get(id) {
                     Some(place) => place,
-                    None => {
-                        return Err(Error::Failed(Failure::Corrupt("a chunk is missing".into())));
-                    }
+                    None => return Err(missing(id)),
                 }
             }
         };
@@ -264,6 +267,10 @@ fn verify(
     } else {
         Ok(payload + offset)
     }
+}
+
+fn missing(id: &ChunkId) -> Error {
+    Error::Failed(Failure::Corrupt(format!("chunk {id} is missing")))
 }
 
 pub(crate) fn id_bytes(id: &ChunkId) -> Bytes {
