@@ -312,10 +312,13 @@ impl NodeState {
     ) {
         self.own_version = self.own_version.max(version);
         match attr {
-            Some(attr) => {
+            Some(attr) if asked.epoch == lease.epoch() => {
                 self.learn(attr, rights, version, asked, lease);
             }
-            None if version >= self.floor => self.attr = None,
+            // What was learned in the epoch that has begun meanwhile may be of before our change, and
+            // nobody tells us of that.
+            Some(_) => self.forget_attr(),
+            None if version >= self.floor => self.forget_attr(),
             None => {}
         }
         self.floor = self.floor.max(version);
@@ -420,11 +423,15 @@ impl NodeState {
         self.rights != 0 && self.epoch == lease.epoch()
     }
 
+    fn forget_attr(&mut self) {
+        self.attr = None;
+        self.xattrs = None;
+    }
+
     fn drop_rights(&mut self, rights: u32) {
         self.rights &= !rights;
         if rights & ATTR != 0 {
-            self.attr = None;
-            self.xattrs = None;
+            self.forget_attr();
         }
         if rights & DATA != 0 {
             self.pieces.clear();
@@ -529,6 +536,25 @@ mod tests {
         };
         assert!(state.learn(attr(2), ATTR, 2, asked, &lease));
         assert!(!state.has(DATA, &lease), "the old right does not come back");
+    }
+
+    #[test]
+    fn an_own_change_that_began_in_another_epoch_leaves_nothing_of_before_it() {
+        let (lease, before) = live();
+        let mut state = NodeState::new(0, 4096);
+        lease.next_epoch();
+        let asked = Identity {
+            epoch: lease.epoch(),
+            ..before
+        };
+        assert!(state.learn(attr(5), ATTR, 5, asked, &lease));
+        state.xattrs = Some(Arc::default());
+        // Sent before a restart of the daemon, carried out after it, and after that answer was read.
+        state.learn_own(Some(attr(6)), ATTR, 6, before, &lease);
+        assert_eq!(state.valid_attr(&lease), None);
+        assert!(state.xattrs.is_none());
+        assert!(!state.learn(attr(5), ATTR, 5, asked, &lease), "too late");
+        assert!(state.learn(attr(6), ATTR, 6, asked, &lease));
     }
 
     #[test]
