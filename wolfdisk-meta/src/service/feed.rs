@@ -87,24 +87,26 @@ impl Service {
         })
     }
 
-    /// The session to take over: the one that is named or, if that is gone, the one that took it over for
-    /// the same mount, when its process died before it could leave its number, or asks once more.
+    /// The session of the same mount to take over: the one that is named or, if that is gone, the one that
+    /// took it over, when its process died before it could leave its number, or asks once more.
     fn predecessor(
         &self,
         request: &v1::OpenSessionRequest,
         pid: u32,
     ) -> Result<Option<SessionId>, TableError> {
-        let named = SessionId(request.take_over);
-        let core = self.core();
-        if request.take_over == 0 || core.coherence.knows(named) {
-            return Ok(Some(named).filter(|_| request.take_over != 0));
+        if request.take_over == 0 {
+            return Ok(None);
         }
-        let sessions = core.index.sessions()?.into_iter();
-        let heirs = sessions.filter(|(session, record)| {
-            *session > named
-                && record.frontend == request.frontend
-                && record.place == request.place
-                && (record.pid == pid || is_gone(record.pid))
+        let named = SessionId(request.take_over);
+        let mut sessions = self.core().index.sessions()?;
+        sessions.retain(|(_, record)| {
+            record.frontend == request.frontend && record.place == request.place
+        });
+        if sessions.iter().any(|(session, _)| *session == named) {
+            return Ok(Some(named));
+        }
+        let heirs = sessions.into_iter().filter(|(session, record)| {
+            *session > named && (record.pid == pid || is_gone(record.pid))
         });
         Ok(heirs.map(|(session, _)| session).max())
     }
