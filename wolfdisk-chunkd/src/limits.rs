@@ -18,13 +18,6 @@ pub const SYNC_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the sync thread sleeps when what is waited for is still being written.
 pub const SYNC_RETRY: Duration = Duration::from_millis(1);
 
-/// Room that ordinary puts leave: this fraction of the disk, at least [`RESERVE_MIN_BYTES`].
-pub const RESERVE_DISK_FRACTION: u64 = 20;
-/// The least reserve on disks where that is not too much.
-pub const RESERVE_MIN_BYTES: u64 = 1 << 30;
-/// The most of a small disk that the reserve takes.
-pub const RESERVE_SMALL_DISK_FRACTION: u64 = 8;
-
 /// A piece of a large put: copied, hashed and checksummed by one thread. Whole leaves; small enough
 /// that both cores of a small machine share one chunk.
 pub const PIECE_BYTES: usize = 1024 * 1024;

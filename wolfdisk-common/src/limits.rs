@@ -22,6 +22,17 @@ pub const INLINE_DATA_MAX_BYTES: usize = 512;
 /// Data in the log that no chunk holds yet; writers wait above it, since it holds back truncation.
 pub const UNDESTAGED_MAX_BYTES: u64 = 256 * 1024 * 1024;
 
+/// Room that ordinary writes leave: this fraction of the disk, at least [`RESERVE_MIN_BYTES`], at most
+/// [`RESERVE_MAX_BYTES`].
+pub const RESERVE_DISK_FRACTION: u64 = 20;
+/// The least reserve on disks where that is not too much.
+pub const RESERVE_MIN_BYTES: u64 = 1 << 30;
+/// The most of a small disk that the reserve takes.
+pub const RESERVE_SMALL_DISK_FRACTION: u64 = 8;
+/// The most reserve: what lives in it (log, data to be destaged, segments that compaction writes) grows
+/// no more on disks above 64 GiB, and a checkpoint of a larger index is counted beside it.
+pub const RESERVE_MAX_BYTES: u64 = 4 << 30;
+
 /// Longest file name, as on every Linux file system.
 pub const NAME_MAX_BYTES: usize = 255;
 

@@ -1,6 +1,7 @@
 //! How much of the disk the index takes for things that come and go: all of it fits into the reserve, so
 //! that neither the log nor a checkpoint ever meets the end of the disk.
 
+use wolfdisk_common::disk::reserve_bytes;
 use wolfdisk_common::limits::CHUNK_SIZE_MAX_BYTES;
 
 use crate::limits;
@@ -41,14 +42,6 @@ impl Budget {
     }
 }
 
-/// What is kept free of a disk so that deleting, destaging, compacting, the log and checkpoints go on:
-/// 5 %, at least 1 GiB, but never more than an eighth. wolfdisk-chunkd keeps the same: its ordinary puts
-/// leave all of it, destaging leaves half, compaction a quarter.
-pub fn reserve_bytes(total_bytes: u64) -> u64 {
-    let least = limits::RESERVE_MIN_BYTES.min(total_bytes / 8);
-    (total_bytes / 20).max(least)
-}
-
 /// What must be free for a mutation that grows anything. Half of the reserve belongs to the index; a
 /// checkpoint copies every page that it changes, at worst all, and its file is copied as a whole to give
 /// back what is dead in it: `checkpoint_bytes` says how much that is.
@@ -75,10 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_and_what_lives_in_it_fit_every_disk() {
-        assert_eq!(reserve_bytes(1 << 40), (1 << 40) / 20);
-        assert_eq!(reserve_bytes(15 << 30), 1 << 30);
-        assert_eq!(reserve_bytes(800 << 20), 100 << 20);
+    fn what_lives_in_the_reserve_fits_into_it_on_every_disk() {
         for total in [128 << 20, 600 << 20, 1 << 32, 1 << 36, 1 << 40] {
             let (budget, reserve) = (Budget::of(total), reserve_bytes(total));
             assert!(2 * budget.segment_bytes <= reserve / 4, "{total}");

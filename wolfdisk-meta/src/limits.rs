@@ -82,8 +82,6 @@ pub const COPY_EXTENTS_MAX: usize = 1024;
 pub const XATTR_TOTAL_MAX_BYTES: u64 = 1024 * 1024;
 /// Locked ranges on one inode: each lock call looks at all of them.
 pub const LOCKS_PER_INODE_MAX: usize = 4096;
-/// Least room that is kept free, where the disk is large enough for it.
-pub const RESERVE_MIN_BYTES: u64 = 1024 * 1024 * 1024;
 /// How old the word on the room of the disk may be when a mutation grows something: no disk takes more
 /// than a part of the reserve in this time.
 pub const SPACE_LOOK: std::time::Duration = std::time::Duration::from_millis(10);

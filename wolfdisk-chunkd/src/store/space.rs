@@ -7,6 +7,8 @@
 
 use std::sync::atomic::Ordering;
 
+use wolfdisk_common::disk::reserve_bytes;
+
 use super::Store;
 use super::error::StoreError;
 use super::put::Admission;
@@ -33,12 +35,6 @@ impl Room {
     pub fn is_tight(&self) -> bool {
         self.available_bytes < 2 * self.reserve_bytes
     }
-}
-
-/// The reserve on a disk of this size: 5 %, at least 1 GiB, but never more than an eighth.
-pub fn reserve_bytes(total_bytes: u64) -> u64 {
-    let least = limits::RESERVE_MIN_BYTES.min(total_bytes / limits::RESERVE_SMALL_DISK_FRACTION);
-    (total_bytes / limits::RESERVE_DISK_FRACTION).max(least)
 }
 
 /// The size of segments on a disk of this size: two fit into the reserve.
@@ -93,12 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_fits_every_disk_and_two_segments_fit_the_reserve() {
+    fn two_segments_fit_the_reserve_of_every_disk() {
         const MIB: u64 = 1 << 20;
-        assert_eq!(reserve_bytes(16 * MIB), 2 * MIB);
-        assert_eq!(reserve_bytes(1024 * MIB), 128 * MIB);
-        assert_eq!(reserve_bytes(10 * 1024 * MIB), 1024 * MIB);
-        assert_eq!(reserve_bytes(1 << 40), (1 << 40) / 20);
         for total in [16 * MIB, 100 * MIB, 1 << 30, 1 << 34, 1 << 40] {
             assert!(2 * segment_bytes(total) <= reserve_bytes(total), "{total}");
         }

@@ -15,6 +15,10 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::limits::{
+    RESERVE_DISK_FRACTION, RESERVE_MAX_BYTES, RESERVE_MIN_BYTES, RESERVE_SMALL_DISK_FRACTION,
+};
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -33,6 +37,14 @@ pub struct Space {
     pub total_bytes: u64,
     /// What an ordinary user may still write.
     pub available_bytes: u64,
+}
+
+/// What is kept free of a disk of this size, so that deleting, destaging, compacting, the log and
+/// checkpoints go on when it is full: 5 %, at least 1 GiB but never more than an eighth, at most 4 GiB.
+/// Ordinary writes leave all of it, destaging leaves half, compaction a quarter.
+pub fn reserve_bytes(total_bytes: u64) -> u64 {
+    let least = RESERVE_MIN_BYTES.min(total_bytes / RESERVE_SMALL_DISK_FRACTION);
+    (total_bytes / RESERVE_DISK_FRACTION).clamp(least, RESERVE_MAX_BYTES)
 }
 
 /// A directory tree on stable storage.

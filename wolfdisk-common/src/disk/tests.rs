@@ -7,6 +7,16 @@ use super::real::RealDisk;
 use super::shadow::ShadowDisk;
 use super::*;
 
+#[test]
+fn the_reserve_fits_every_disk() {
+    const MIB: u64 = 1 << 20;
+    assert_eq!(reserve_bytes(16 * MIB), 2 * MIB);
+    assert_eq!(reserve_bytes(800 * MIB), 100 * MIB);
+    assert_eq!(reserve_bytes(15 * 1024 * MIB), 1024 * MIB);
+    assert_eq!(reserve_bytes(60 * 1024 * MIB), 3 * 1024 * MIB);
+    assert_eq!(reserve_bytes(1 << 40), 4 * 1024 * MIB);
+}
+
 fn on_all(test: impl Fn(&dyn Disk, &Path)) {
     let directory = tempfile::tempdir().unwrap();
     test(&RealDisk, &directory.path().join("d"));

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wolfdisk_common::disk::{Disk, Space};
+use wolfdisk_common::disk::{Disk, Space, reserve_bytes};
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
 
 use super::core::Core;
 use super::rpc::Service;
-use crate::budget::{Budget, kept_bytes, repack_percent, repack_room, reserve_bytes};
+use crate::budget::{Budget, kept_bytes, repack_percent, repack_room};
 use crate::index::table::Table;
 use crate::limits;
 

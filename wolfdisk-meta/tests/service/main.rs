@@ -3,4 +3,3 @@
 mod coherence;
 mod daemon;
 mod durability;
-mod round_trip;
