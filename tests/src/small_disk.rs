@@ -18,6 +18,17 @@ NO_LOG_FLUSH = 2
 fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), int(sys.argv[2]), struct.pack('I', NO_LOG_FLUSH))
 ";
 
+/// Asks on which block of the disk one of a file lies: argument 1 the path, 2 the block. `linux/fs.h`, `FIBMAP`.
+const PLACE: &str = "
+import fcntl, os, struct, sys
+FIBMAP = 1
+answer = fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), FIBMAP, struct.pack('i', int(sys.argv[2])))
+print(struct.unpack('i', answer)[0])
+";
+
+/// What `mkfs.ext4` is told below.
+const EXT4_BLOCK_BYTES: u64 = 4096;
+
 /// Which file system.
 #[derive(Clone, Copy, Debug)]
 pub enum DiskKind {
@@ -30,7 +41,7 @@ impl DiskKind {
         match self {
             // No blocks for root alone: the daemons run as root here and must not live on them. The inode
             // tables are written at once, so that the kernel does not do it during the test.
-            DiskKind::Ext4 => "mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0 image",
+            DiskKind::Ext4 => "mkfs.ext4 -q -F -b 4096 -m 0 -E lazy_itable_init=0 image",
             DiskKind::Xfs => "mkfs.xfs -q image",
         }
     }
@@ -77,6 +88,41 @@ impl SmallDisk {
             wait_until("nobody uses the disk", || umount(&root).is_ok());
         }
         sh(self.scratch.path(), "mount -o loop image disk");
+    }
+
+    /// From this byte on no sector can be read, until [`SmallDisk::give_back`]. Nothing may be written there in
+    /// between: the image would grow again.
+    pub fn lose_from(&self, at: u64) {
+        sh(
+            self.scratch.path(),
+            &format!("sync -f disk && cp --sparse=always image whole && truncate -s {at} image"),
+        );
+    }
+
+    /// What [`SmallDisk::lose_from`] took is there again.
+    pub fn give_back(&self) {
+        let size = |name| {
+            let file = self.scratch.path().join(name);
+            file.metadata().expect("an image").len()
+        };
+        let (at, whole) = (size("image"), size("whole"));
+        let copy = format!(
+            "truncate -s {whole} image && dd if=whole of=image conv=notrunc,sparse bs={at} skip=1 seek=1 status=none \
+             && rm whole"
+        );
+        sh(self.scratch.path(), &copy);
+    }
+
+    /// At which byte of the disk a byte of a file on it lies. For ext4.
+    pub fn place_of(&self, file: &Path, offset: u64) -> u64 {
+        let block = (offset / EXT4_BLOCK_BYTES).to_string();
+        let found = python(
+            self.scratch.path(),
+            PLACE,
+            &[file.as_os_str(), block.as_ref()],
+        );
+        let block: u64 = found.trim().parse().expect("a block");
+        block * EXT4_BLOCK_BYTES + offset % EXT4_BLOCK_BYTES
     }
 
     /// A directory on it that is not there yet.

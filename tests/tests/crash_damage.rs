@@ -1,11 +1,13 @@
 //! Damaged bytes of chunks, at rest and under a running node: exactly they are refused, also after a
-//! restart; they are found without anybody reading them; writing the same content once more heals them.
+//! restart; they are found without anybody reading them; writing the same content once more heals them. So it is
+//! with sectors of the disk that cannot be read.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use wolfdisk_tests::{Node, Plan, Random, program, wait_until};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use wolfdisk_tests::{Node, Plan, Random, SmallDisk, program, python, wait_until};
 
 const BLOCK: usize = 4096;
 const FILE_BYTES: usize = 1 << 20;
@@ -135,4 +137,60 @@ fn scrubbing_finds_what_nobody_reads() {
         scrub["last"]["damaged"] == 1 && scrub["last"]["bytes"].as_u64() >= Some(FILE_BYTES as u64)
     });
     assert_eq!(refused(&node.path("file"), &content), [77]);
+}
+
+/// Reads a block through a mapping: what becomes of the process.
+const READ_MAPPED: &str = "
+import mmap, os, signal, sys
+path, at = sys.argv[1], int(sys.argv[2])
+if (child := os.fork()) == 0:
+    with open(path, 'rb') as file: mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    mapped[at]
+    os._exit(0)
+status = os.waitpid(child, 0)[1]
+print('SIGBUS' if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGBUS else status)
+";
+
+#[test]
+fn sectors_that_cannot_be_read_cost_what_lies_on_them() {
+    const FIRST_BAD: usize = 100;
+    let disk = SmallDisk::new(512 << 20);
+    let (mut node, content) = with_file(Plan {
+        data: Some(disk.data()),
+        ..Plan::default()
+    });
+    let path = node.path("file");
+    let (segment, at) = place_of(&node, &content[FIRST_BAD * BLOCK..(FIRST_BAD + 1) * BLOCK]);
+    // The sectors hold whole blocks of the disk: this one ends on the first that is lost, or begins there.
+    disk.lose_from(disk.place_of(&segment, at.next_multiple_of(BLOCK as u64)));
+    forget(&segment);
+    let bad: Vec<usize> = (FIRST_BAD..FILE_BYTES / BLOCK).collect();
+    assert_eq!(refused(&path, &content), bad);
+    let mapped = |block: usize| {
+        let at = (block * BLOCK).to_string();
+        python(Path::new("/"), READ_MAPPED, &[path.as_ref(), at.as_ref()])
+    };
+    assert_eq!(
+        (mapped(0).trim(), mapped(FIRST_BAD).trim()),
+        ("0", "SIGBUS")
+    );
+    wait_until("the damage is in the status", || {
+        let (code, status) = status(&node);
+        code == 4 && status["chunks"]["damaged"] == 1
+    });
+
+    disk.give_back();
+    forget(&segment);
+    write(&node.path("again"), &content);
+    node.restart();
+    assert_eq!(refused(&path, &content), [0; 0]);
+    assert_eq!(refused(&node.path("again"), &content), [0; 0]);
+    wait_until("all is well", || status(&node).0 == 0);
+}
+
+/// Takes a file's pages out of memory, so that the next read asks the disk.
+fn forget(path: &Path) {
+    let file = fs::File::open(path).expect("opened");
+    file.sync_all().expect("synced");
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).expect("advised");
 }

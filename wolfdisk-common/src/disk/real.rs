@@ -1,17 +1,20 @@
 //! The file system of this machine behind the [`Disk`] seam.
 //!
-//! Adds nothing to what the system calls do but loops over short reads and writes, and the syncs that
-//! make a new directory durable.
+//! Adds nothing to what the system calls do but loops over short reads and writes, the syncs that make a
+//! new directory durable, and a second look at what cannot be read.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{Disk, DiskFile, OpenMode, Space};
+
+/// To what direct reads are aligned, in the file and in memory: no disk has larger sectors.
+const DIRECT_UNIT_BYTES: usize = 4096;
 
 /// The machine's own file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,6 +91,13 @@ impl DiskFile for RealFile {
                 Ok(0) => break,
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => {
+                    match read_direct(&self.0, rest, offset + done as u64) {
+                        Ok(0) => break,
+                        Ok(count) => done += count,
+                        Err(_) => return Err(error),
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -132,4 +142,25 @@ impl DiskFile for RealFile {
             nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED,
         );
     }
+}
+
+/// Reads past the page cache. That reads several pages as one, and fails for all of them when one sector
+/// does; this fails only where a sector that was asked for cannot be read.
+fn read_direct(file: &File, room: &mut [u8], offset: u64) -> io::Result<usize> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let skip = (offset % DIRECT_UNIT_BYTES as u64) as usize;
+    let span = (skip + room.len()).next_multiple_of(DIRECT_UNIT_BYTES);
+    let mut bytes = vec![0; span + DIRECT_UNIT_BYTES];
+    let start = bytes.as_ptr().align_offset(DIRECT_UNIT_BYTES);
+    let aligned = bytes.get_mut(start..start + span).unwrap_or_default();
+    let count = FileExt::read_at(&file, aligned, offset - skip as u64)?;
+    let found = aligned.get(skip..count).unwrap_or_default();
+    let count = found.len().min(room.len());
+    for (to, from) in room.iter_mut().zip(found) {
+        *to = *from;
+    }
+    Ok(count)
 }
