@@ -373,6 +373,8 @@ def send(file, at, to, length):
 
 def flock(file, how):
     """Where another kind of lock is refused ext4 lets go of the one before; FUSE does not say that it is a flock."""
+    if not is_file(file):
+        return "one of its mount"
     try:
         fcntl.flock(file.fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -386,11 +388,15 @@ def packed(kind, start, length):
 
 
 def lock(file, kind, start, length, of_file):
+    if not is_file(file):
+        return "one of its mount"
     fcntl.fcntl(file.fd, F_OFD_SETLK if of_file else fcntl.F_SETLK, packed(kind, start, length))
 
 
 def is_free(file, kind, start, length, of_file):
     """Who is in the way is one of several."""
+    if not is_file(file):
+        return "one of its mount"
     told = fcntl.fcntl(file.fd, F_OFD_GETLK if of_file else fcntl.F_GETLK, packed(kind, start, length))
     return struct.unpack_from("h", told)[0] == fcntl.F_UNLCK
 

@@ -151,6 +151,18 @@ fn a_directory_in_use_that_another_mount_moved_is_renamed_once_it_was_looked_at(
 }
 
 #[test]
+fn a_lock_on_a_directory_is_one_of_its_mount() {
+    let node = Node::start();
+    let second = node.second_mount();
+    fs::create_dir(node.path("d")).expect("made");
+    let [one, same_mount, other_mount] = [node.path("d"), node.path("d"), second.path("d")]
+        .map(|path| File::open(path).expect("open"));
+    one.try_lock().expect("free");
+    same_mount.try_lock().expect_err("taken");
+    other_mount.try_lock().expect("the kernel does not ask");
+}
+
+#[test]
 fn what_another_mount_appended_is_copied_once_it_was_looked_at() {
     let node = Node::start();
     let second = node.second_mount();

@@ -65,7 +65,9 @@ listxattr("x")
 for number in range(0, 40, 2): os.removexattr("x", f"user.number{number}")
 listxattr("x")
 for number in range(1, 40, 2): say(os.getxattr("x", f"user.number{number}") == b"v" * number)
-with moved("x"): setxattr("x", "user.number1", b"other")
+for value in [b"other", b"other", b"", b"", b"other"]:
+    with moved("x"): setxattr("x", "user.number1", value)
+with moved("x"): setxattr("x", "user.number1", b"other", XATTR_CREATE)
 "#;
 
 #[test]

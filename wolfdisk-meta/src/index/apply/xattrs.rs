@@ -34,18 +34,26 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
     )?;
     require(value.len() <= XATTR_VALUE_MAX_BYTES, libc::E2BIG)?;
     let mut inode = names::existing(tx, ino)?;
-    let exists = tx
-        .load::<Xattr>(&Key::Xattr {
-            ino,
-            name: name.clone(),
-        })?
-        .is_some();
-    require(!(*create && exists), libc::EEXIST)?;
-    require(!*replace || exists, libc::ENODATA)?;
-    match name.as_ref() {
-        acl::ACCESS => set_access_acl(tx, ino, &mut inode, value, *keep_setgid)?,
-        acl::DEFAULT => set_default_acl(tx, ino, &mut inode, value)?,
-        _ => place(tx, ino, &mut inode, name, value.clone())?,
+    let key = Key::Xattr {
+        ino,
+        name: name.clone(),
+    };
+    let old = tx.load::<Xattr>(&key)?;
+    require(!(*create && old.is_some()), libc::EEXIST)?;
+    require(!*replace || old.is_some(), libc::ENODATA)?;
+    let (permissions, value) = match name.as_ref() {
+        acl::ACCESS => access_acl(&inode, value, *keep_setgid)?,
+        acl::DEFAULT => (inode.permissions, default_acl(&inode, value)?),
+        _ => (inode.permissions, Some(value.clone())),
+    };
+    // As on ext4: what is set to what it is keeps its time.
+    if permissions == inode.permissions && value == old.map(|old| old.value) {
+        return Ok(answer(ino));
+    }
+    inode.permissions = permissions;
+    match value {
+        Some(value) => place(tx, ino, &mut inode, name, value)?,
+        None => take(tx, ino, &mut inode, name).map(drop)?,
     }
     Ok(finish(tx, ino, &mut inode))
 }
@@ -61,6 +69,10 @@ fn finish<R: Records>(tx: &mut Tx<'_, R>, ino: Ino, inode: &mut Inode) -> Answer
     inode.ctime = tx.time;
     tx.store_inode(ino, inode);
     tx.effect(Effect::Attr { ino });
+    answer(ino)
+}
+
+fn answer(ino: Ino) -> Answer {
     Answer {
         inodes: vec![ino],
         ..Answer::default()
@@ -74,39 +86,25 @@ fn parse(inode: &Inode, value: &Bytes) -> Done<Option<Acl>> {
     Ok(if acl.is_empty() { None } else { Some(acl) })
 }
 
-fn set_access_acl<R: Records>(
-    tx: &mut Tx<'_, R>,
-    ino: Ino,
-    inode: &mut Inode,
-    value: &Bytes,
-    keep_setgid: bool,
-) -> Done {
+/// The permissions that an access ACL brings, and what is kept of it beside them.
+fn access_acl(inode: &Inode, value: &Bytes, keep_setgid: bool) -> Done<(u32, Option<Bytes>)> {
     let acl = parse(inode, value)?;
+    let mut permissions = inode.permissions;
     if let Some(acl) = &acl {
-        inode.permissions = (inode.permissions & !0o777) | acl.mode();
+        permissions = (permissions & !0o777) | acl.mode();
         if !keep_setgid {
-            inode.permissions &= !libc::S_ISGID;
+            permissions &= !libc::S_ISGID;
         }
     }
-    match acl.filter(|acl| !acl.is_only_mode()) {
-        Some(acl) => place(tx, ino, inode, acl::ACCESS, acl.encode()),
-        None => take(tx, ino, inode, &Bytes::from_static(acl::ACCESS)).map(drop),
-    }
+    let kept = acl.filter(|acl| !acl.is_only_mode());
+    Ok((permissions, kept.map(|acl| acl.encode())))
 }
 
-fn set_default_acl<R: Records>(
-    tx: &mut Tx<'_, R>,
-    ino: Ino,
-    inode: &mut Inode,
-    value: &Bytes,
-) -> Done {
-    match parse(inode, value)? {
-        Some(acl) => {
-            require(inode.is_directory(), libc::EACCES)?;
-            place(tx, ino, inode, acl::DEFAULT, acl.encode())
-        }
-        None => take(tx, ino, inode, &Bytes::from_static(acl::DEFAULT)).map(drop),
-    }
+/// What is kept of a default ACL.
+fn default_acl(inode: &Inode, value: &Bytes) -> Done<Option<Bytes>> {
+    let acl = parse(inode, value)?;
+    require(acl.is_none() || inode.is_directory(), libc::EACCES)?;
+    Ok(acl.map(|acl| acl.encode()))
 }
 
 /// An access ACL follows a change of mode (`posix_acl_chmod` of Linux).
