@@ -206,7 +206,8 @@ pub(super) fn blank(disk: &dyn Disk, path: &Path, length: u64) -> Result<Blank, 
     })
 }
 
-/// Writes zeroes from `from` to `to`, durably.
+/// Writes zeroes from `from` to `to`, durably, and keeps none of them in memory: pieces of this size would
+/// stay there as pages of 2 MiB, and a write of a few bytes into one looks at each block of it.
 pub(super) fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
     let zeroes = vec![0; PIECE_BYTES.min((to - from) as usize)];
     let mut offset = from;
@@ -214,6 +215,7 @@ pub(super) fn zero(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
         let (piece, _) = zeroes.split_at(zeroes.len().min((to - offset) as usize));
         file.write_at(piece, offset)?;
         file.sync_data()?;
+        file.forget(offset, piece.len() as u64);
         offset += piece.len() as u64;
     }
     Ok(())

@@ -74,6 +74,10 @@ impl Log {
             log_id,
             chain,
         } = recovered;
+        if let Some(last) = segments.last() {
+            // As of a blank one: it was read in large pieces.
+            last.file.forget(0, last.header.length);
+        }
         let last = segments
             .last()
             .map(|last| (last.next_index().0 - 1, last.global_end()));
