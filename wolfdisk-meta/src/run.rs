@@ -165,25 +165,32 @@ async fn serve(
         }
     };
     let beside = async { tokio::join!(service.run_timer(), service.run_durable(), upkeep) };
+    // A task of its own: as a part of this future it would have all of it polled, and the reactor asked for
+    // events, for each mutation.
+    let worker = service.clone();
+    let mut batches = tokio::spawn(async move { worker.run_batches().await });
     tokio::select! {
         cause = shutdown.requested() => tracing::info!(?cause, "stopping"),
         error = service.failed() => return Err(anyhow::anyhow!("{error}")),
         served = service::listen(service.clone(), socket, ready) => served?,
-        () = service.run_batches() => {}
+        _ = &mut batches => {}
         _ = beside => {}
     }
     // Nothing more is accepted. What is in the queue is answered or, after a while, asked again of the
     // next life.
     threads.request_stop();
     let drained = async {
-        while !service.is_idle() {
+        while !service.is_idle() && !batches.is_finished() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::select! {
-        () = service.run_batches() => {}
-        _ = tokio::time::timeout(limits::DRAIN_MAX, drained) => {}
+    if tokio::time::timeout(limits::DRAIN_MAX, drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!("some mutations are left to the next life");
     }
+    batches.abort();
     match service.failure() {
         Some(error) => Err(anyhow::anyhow!("{error}")),
         None => Ok(()),
