@@ -29,6 +29,7 @@ const NEEDS: &[Need] = &[
     need("setfacl", "acl", "acl"),
     need("setfattr", "attr", "attr"),
     need("strace", "strace", "strace"),
+    need("valgrind", "valgrind", "valgrind"),
     need("sqlite3", "sqlite3", "sqlite"),
     need("git", "git", "git"),
     need("python3", "python3", "python3"),

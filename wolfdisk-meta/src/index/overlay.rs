@@ -11,6 +11,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -70,14 +71,14 @@ impl Overlay {
     fn set(&mut self, key: &[u8], value: Option<Bytes>) {
         let cost = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += cost(&value);
-        match self.entries.get_mut(key) {
-            Some(old) => {
-                self.bytes -= cost(old);
-                *old = value;
+        match self.entries.entry(SmallKey::new(key)) {
+            Entry::Occupied(mut known) => {
+                let old = known.insert(value);
+                self.bytes -= cost(&old);
             }
-            None => {
+            Entry::Vacant(place) => {
                 self.bytes += (key.len() + ENTRY_OVERHEAD_BYTES) as u64;
-                self.entries.insert(SmallKey::new(key), value);
+                place.insert(value);
             }
         }
     }
@@ -100,14 +101,12 @@ impl<T: Table> State<T> {
     /// # Errors
     /// The table could not be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
-        if let Some(value) = self.active.entries.get(key) {
+        let small = SmallKey::new(key);
+        if let Some(value) = self.active.entries.get(&small) {
             return Ok(value.clone());
         }
-        if let Some(value) = self
-            .frozen
-            .as_ref()
-            .and_then(|frozen| frozen.overlay.entries.get(key))
-        {
+        let frozen = self.frozen.as_ref();
+        if let Some(value) = frozen.and_then(|frozen| frozen.overlay.entries.get(&small)) {
             return Ok(value.clone());
         }
         self.table.get(key)
@@ -136,11 +135,12 @@ impl<T: Table> State<T> {
         if from >= to {
             return Ok(());
         }
-        let bounds = (Bound::Included(from), Bound::Excluded(to));
-        let mut active = self.active.entries.range::<[u8], _>(bounds).peekable();
+        let (first, end) = (SmallKey::new(from), SmallKey::new(to));
+        let bounds = (Bound::Included(&first), Bound::Excluded(&end));
+        let mut active = self.active.entries.range::<SmallKey, _>(bounds).peekable();
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.overlay.entries);
         let mut frozen = frozen
-            .map(|entries| entries.range::<[u8], _>(bounds))
+            .map(|entries| entries.range::<SmallKey, _>(bounds))
             .into_iter()
             .flatten()
             .peekable();
