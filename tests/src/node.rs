@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::command::run;
 use crate::mounts::{detach_below, is_mounted};
 use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
 use crate::programs::{program, public_programs};
@@ -287,6 +288,13 @@ impl Node {
 
     fn out_path(&self) -> PathBuf {
         self.scratch.path().join("up.out")
+    }
+
+    /// `wolfdiskctl check` must find nothing.
+    pub fn must_be_whole(&self) {
+        let mut check = Command::new(program("wolfdiskctl"));
+        let outcome = run(check.args(["check", "--data-dir"]).arg(&self.data));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
     }
 
     fn log_path(&self) -> PathBuf {

@@ -2,12 +2,11 @@
 //! acknowledged is lost, nobody has to help, and `wolfdiskctl check` finds nothing.
 
 use std::io;
-use std::process::Command;
 
 use nix::sys::signal::Signal;
 use wolfdisk_tests::{
-    Daemon, Effect, Fault, History, Node, Random, Trace, Workers, descendants, is_long_run,
-    program, run, signal, wait_until,
+    Daemon, Effect, Fault, History, Node, Random, Trace, Workers, descendants, is_long_run, signal,
+    wait_until,
 };
 
 const WORKERS: usize = 3;
@@ -30,13 +29,6 @@ fn histories(node: &Node) -> Vec<History> {
     (0..WORKERS)
         .map(|number| History::new(node.path(format!("worker{number}"))))
         .collect()
-}
-
-fn is_whole(node: &Node) {
-    let outcome = run(Command::new(program("wolfdiskctl"))
-        .args(["check", "--data-dir"])
-        .arg(node.data()));
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
 }
 
 /// What a fault may cost.
@@ -82,7 +74,7 @@ fn goes_on_after(calls: &'static str, effect: Effect, cost: impl Fn(Daemon) -> C
         );
         histories.iter_mut().for_each(History::check);
     }
-    is_whole(&node);
+    node.must_be_whole();
     node.restart();
     histories.iter_mut().for_each(History::check);
 }
@@ -160,7 +152,7 @@ fn starts_after(calls: &'static str, effect: Effect) {
         node.plan().prefix.clear();
         node.up();
         histories.iter_mut().for_each(History::check);
-        is_whole(&node);
+        node.must_be_whole();
         if beyond || (at > rounds() && !is_long_run()) {
             return;
         }

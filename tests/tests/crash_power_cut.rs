@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use wolfdisk_tests::{
-    Background, DiskKind, History, Node, Plan, Random, SmallDisk, Workers, is_long_run, program,
-    python, run, wait_until,
+    Background, DiskKind, History, Node, Plan, Random, SmallDisk, Workers, is_long_run, python,
+    wait_until,
 };
 
 const DISK_BYTES: u64 = 2 << 30;
@@ -89,14 +89,6 @@ fn committed(writer: &Background) -> usize {
     lines.next_back().unwrap_or(0)
 }
 
-/// `wolfdiskctl check` must find nothing.
-fn is_whole(node: &Node) {
-    let outcome = run(Command::new(program("wolfdiskctl"))
-        .args(["check", "--data-dir"])
-        .arg(node.data()));
-    assert_eq!(outcome.code, Some(0), "{outcome:?}");
-}
-
 /// Two file systems that are cut off at the same time can keep the kernel from all other work for a minute.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -129,7 +121,7 @@ fn survives_power_cuts(kind: DiskKind) {
         (histories, _) = workers.stop();
         disk.power_on();
         node.up();
-        is_whole(&node);
+        node.must_be_whole();
         histories.iter_mut().for_each(History::check);
         for (database, done) in databases.iter().zip(done) {
             database.check(done);

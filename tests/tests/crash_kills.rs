@@ -17,9 +17,9 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 const WORKERS: usize = 4;
 
-/// Kills of each test.
+/// Kills of each of the five tests.
 fn kills() -> usize {
-    if is_long_run() { 100 } else { 6 }
+    if is_long_run() { 200 } else { 6 }
 }
 
 /// Threads that create, write, rename and remove files, each in a directory of its own, and know what
@@ -176,6 +176,7 @@ fn survives(pick: impl Fn(&mut Random) -> Vec<Daemon>) {
     work.wait_for_steps(50);
     let expected = work.stop();
     check(&expected);
+    node.must_be_whole();
     node.restart();
     check(&expected);
 }
@@ -232,6 +233,7 @@ fn of_the_front_end() {
             );
         }
     }
+    node.must_be_whole();
 }
 
 #[test]
@@ -268,6 +270,7 @@ fn of_all_at_once() {
             );
         }
     }
+    node.must_be_whole();
     node.restart();
     for (path, content) in &expected {
         assert!(
