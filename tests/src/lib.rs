@@ -53,5 +53,5 @@ pub use small_disk::{Df, DiskKind, SmallDisk};
 pub use trace::{Effect, Fault, Trace, count};
 pub use tree::{Ignore, compare, copy};
 pub use twins::{Twins, carry_out};
-pub use wait::{DEADLINE, wait_until, wait_within};
+pub use wait::{DEADLINE, joined, wait_until, wait_within};
 pub use watchdog::{Threads, where_it_waits};

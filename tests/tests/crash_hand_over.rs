@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use wolfdisk_tests::{
-    Daemon, Node, Random, Stopped, is_alive, is_long_run, kill_hard, signal, wait_until,
+    Daemon, Node, Random, Stopped, is_alive, is_long_run, joined, kill_hard, signal, wait_until,
     where_it_waits,
 };
 
@@ -88,7 +88,7 @@ impl Load {
     fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         for thread in self.threads {
-            thread.join().expect("no program noticed");
+            joined("a program ends and noticed nothing", thread);
         }
     }
 }
@@ -355,9 +355,7 @@ fn outlives(end: End) {
     }
     load.go_on(20);
     stop.store(true, Ordering::SeqCst);
-    let writer = writing
-        .join()
-        .expect("the writer noticed nothing it must not");
+    let writer = joined("the writer ends and noticed nothing it must not", writing);
     load.stop();
     drop(mapper);
     writer.check();
@@ -485,10 +483,10 @@ fn dies_while_it_tells(node: &mut Node, round: usize, then: fn(&mut Node, u32)) 
         then(node, pid);
     }
     drop(stopped);
-    if let Err(error) = making.join().expect("no panic") {
+    if let Err(error) = joined("a creation is answered", making) {
         assert!(error.kind() != ErrorKind::NotFound, "create: {error}");
     }
-    moving.join().expect("no panic").expect("moved");
+    joined("a rename is answered", moving).expect("moved");
     wait_until("the dead are gone", || !tells || !is_alive(pid));
     let directory = node.path(directory);
     fs::write(directory.join("after"), b"goes on").expect("written");
