@@ -32,7 +32,8 @@ fn main() -> anyhow::Result<()> {
     readahead::raise(&path);
     println!("ready mount={}", path.display());
     shutdown.wait();
-    mounts::take_off(&path, false)?;
+    // Whoever has a file open keeps it until then; a dead mount would be left.
+    mounts::take_off(&path, true)?;
     session.join()?;
     Ok(())
 }
