@@ -75,8 +75,8 @@ impl Log {
             chain,
         } = recovered;
         if let Some(last) = segments.last() {
-            // As of a blank one: it was read in large pieces.
-            last.file.forget(0, last.header.length);
+            // What is still blank was read in large pieces, like the rest; see there what that costs.
+            last.file.forget(last.end, last.header.length - last.end);
         }
         let last = segments
             .last()
