@@ -1,5 +1,5 @@
 //! What the index does for one operation, in instructions: a guard against becoming slow that no busy machine
-//! disturbs. Counted by valgrind's callgrind, with the assertions of the tests' build; a release does about half.
+//! disturbs. Counted by valgrind's callgrind, with the assertions of the tests' build.
 //!
 //! Who makes something cheaper lowers the bound; who makes it dearer says in the commit why.
 
