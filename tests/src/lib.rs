@@ -51,7 +51,7 @@ pub use scratch::Scratch;
 pub use second_mount::SecondMount;
 pub use small_disk::{Df, DiskKind, SmallDisk};
 pub use trace::{Effect, Fault, Trace, count};
-pub use tree::{Ignore, compare, copy};
+pub use tree::{Ignore, compare, copy, names};
 pub use twins::{Twins, carry_out};
 pub use wait::{DEADLINE, joined, wait_until, wait_within};
 pub use watchdog::{Threads, where_it_waits};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use wolfdisk_tests::{Daemon, Node, Random, is_long_run, wait_until};
+use wolfdisk_tests::{Daemon, Node, Random, is_long_run, names, wait_until};
 
 /// What must be in a directory.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -138,17 +138,7 @@ fn step(directory: &Path, random: &mut Random, there: &mut Files) {
 
 fn check(expected: &[(PathBuf, Files)]) {
     for (directory, files) in expected {
-        let mut found: Vec<String> = fs::read_dir(directory)
-            .expect("a directory")
-            .map(|entry| {
-                entry
-                    .expect("an entry")
-                    .file_name()
-                    .to_string_lossy()
-                    .into()
-            })
-            .collect();
-        found.sort();
+        let found = names(directory);
         assert_eq!(
             found,
             files.keys().cloned().collect::<Vec<_>>(),
@@ -160,6 +150,14 @@ fn check(expected: &[(PathBuf, Files)]) {
             assert_eq!(found.len(), content.len(), "length of {name}");
             assert!(found == *content, "content of {name}");
         }
+    }
+}
+
+/// Of files that were synced.
+fn all_there(expected: &BTreeMap<PathBuf, Vec<u8>>) {
+    for (path, content) in expected {
+        let found = fs::read(path).expect("readable");
+        assert!(found == *content, "{}", path.display());
     }
 }
 
@@ -225,13 +223,7 @@ fn of_the_front_end() {
         wait_until("the mount is back", || {
             fs::read_dir(node.mount()).is_ok_and(|mut entries| entries.next().is_some())
         });
-        for (path, content) in &expected {
-            assert!(
-                fs::read(path).expect("readable") == *content,
-                "{}",
-                path.display()
-            );
-        }
+        all_there(&expected);
     }
     node.must_be_whole();
 }
@@ -262,21 +254,9 @@ fn of_all_at_once() {
         wait_until("the mount is back", || {
             fs::read_dir(node.mount()).is_ok_and(|mut entries| entries.next().is_some())
         });
-        for (path, content) in &expected {
-            assert!(
-                fs::read(path).expect("readable") == *content,
-                "{}",
-                path.display()
-            );
-        }
+        all_there(&expected);
     }
     node.must_be_whole();
     node.restart();
-    for (path, content) in &expected {
-        assert!(
-            fs::read(path).expect("readable") == *content,
-            "{}",
-            path.display()
-        );
-    }
+    all_there(&expected);
 }

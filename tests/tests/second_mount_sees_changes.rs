@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use wolfdisk_tests::{Node, Random, SecondMount};
+use wolfdisk_tests::{Node, Random, SecondMount, names};
 
 const ROUNDS: usize = 100;
 /// Turns of a writer whose file is read under locks.
@@ -39,21 +39,6 @@ impl Two {
             }
         }
     }
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory");
-    let mut names: Vec<String> = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into()
-        })
-        .collect();
-    names.sort();
-    names
 }
 
 fn is_missing(path: &Path) -> bool {
