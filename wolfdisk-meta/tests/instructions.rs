@@ -187,11 +187,11 @@ fn one_operation_takes_few_instructions() {
         return work(what, count.parse().expect("a number"));
     }
     let bounds = [
-        ("create", 44_000),
-        ("write", 44_000),
-        ("unlink", 56_000),
+        ("create", 36_000),
+        ("write", 36_000),
+        ("unlink", 44_000),
         ("encode", 2_500),
-        ("lookup", 7_700),
+        ("lookup", 6_700),
     ];
     let dear: Vec<String> = bounds
         .into_iter()

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use wolfdisk_common::disk::crash::CrashDisk;
 use wolfdisk_common::disk::{Disk, OpenMode};
 use wolfdisk_common::ids::{LogIndex, Term, Version};
+use wolfdisk_meta::index::KeyBytes;
 use wolfdisk_meta::index::checkpoint::RedbTable;
 use wolfdisk_meta::index::table::{Applied, Change, Table, TableError};
 
@@ -45,8 +46,8 @@ fn applied(number: u64) -> Applied {
     }
 }
 
-fn key(number: u32) -> Vec<u8> {
-    number.to_be_bytes().to_vec()
+fn key(number: u32) -> KeyBytes {
+    KeyBytes::new(&number.to_be_bytes())
 }
 
 /// Every commit writes other values.

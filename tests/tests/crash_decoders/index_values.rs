@@ -51,7 +51,7 @@ fn key(input: &Bytes) -> Option<Vec<u8>> {
     let key = Key::decode(input).ok()?;
     let again = key.encode();
     assert_eq!(Key::decode(&again).as_ref(), Ok(&key));
-    Some(again)
+    Some(again.to_vec())
 }
 
 fn access_list(input: &Bytes) -> Option<Vec<u8>> {

@@ -42,22 +42,30 @@ pub enum DecodeError {
 /// What is left of an input.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    rest: Bytes,
+    input: Bytes,
+    /// Where the rest begins.
+    at: usize,
 }
 
 impl Reader {
     /// Reads from the beginning of `input`.
     pub fn new(input: Bytes) -> Reader {
-        Reader { rest: input }
+        Reader { input, at: 0 }
+    }
+
+    /// What is left, in bytes.
+    fn left(&self) -> usize {
+        self.input.len() - self.at
     }
 
     /// The next byte.
     ///
     /// # Errors
     /// The input has ended.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, DecodeError> {
-        let byte = *self.rest.first().ok_or(DecodeError::Short)?;
-        bytes::Buf::advance(&mut self.rest, 1);
+        let byte = *self.input.get(self.at).ok_or(DecodeError::Short)?;
+        self.at += 1;
         Ok(byte)
     }
 
@@ -67,7 +75,12 @@ impl Reader {
     /// The input has fewer.
     pub fn slice(&mut self, length: u64) -> Result<Bytes, DecodeError> {
         match usize::try_from(length) {
-            Ok(length) if length <= self.rest.len() => Ok(self.rest.split_to(length)),
+            Ok(length) if length <= self.left() => {
+                let end = self.at + length;
+                let slice = self.input.slice(self.at..end);
+                self.at = end;
+                Ok(slice)
+            }
             _ => Err(DecodeError::Short),
         }
     }
@@ -77,18 +90,17 @@ impl Reader {
     /// # Errors
     /// The input has fewer.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, _) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(DecodeError::Short)?;
-        let head = *head;
-        bytes::Buf::advance(&mut self.rest, N);
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let head = *rest.first_chunk::<N>().ok_or(DecodeError::Short)?;
+        self.at += N;
         Ok(head)
     }
 
     /// All that is left.
     pub fn rest(&mut self) -> Bytes {
-        std::mem::take(&mut self.rest)
+        let rest = self.input.slice(self.at..);
+        self.at = self.input.len();
+        rest
     }
 
     /// Checks that nothing is left.
@@ -96,7 +108,7 @@ impl Reader {
     /// # Errors
     /// Says how much is.
     pub fn finish(self) -> Result<(), DecodeError> {
-        match self.rest.len() {
+        match self.left() {
             0 => Ok(()),
             left => Err(DecodeError::Trailing(left)),
         }
@@ -176,14 +188,27 @@ pub fn place_in(whole: &Bytes, part: &Bytes) -> Result<u32, DecodeError> {
     u32::try_from(offset).map_err(|_| outside)
 }
 
+/// The longest LEB128 of 64 bits.
+const INTEGER_MAX_BYTES: usize = 10;
+
 impl Wire for u64 {
     fn put(&self, to: &mut Vec<u8>) {
-        let mut left = *self;
-        while left >= 0x80 {
-            to.push(left as u8 | 0x80);
+        if *self < 0x80 {
+            return to.push(*self as u8);
+        }
+        // Written in one go: a check for room at each byte costs more than the bytes.
+        let mut bytes = [0; INTEGER_MAX_BYTES];
+        let (mut left, mut length) = (*self, 0);
+        for byte in &mut bytes {
+            length += 1;
+            if left < 0x80 {
+                *byte = left as u8;
+                break;
+            }
+            *byte = left as u8 | 0x80;
             left >>= 7;
         }
-        to.push(left as u8);
+        to.extend_from_slice(bytes.split_at(length).0);
     }
 
     fn take(from: &mut Reader) -> Result<u64, DecodeError> {
@@ -339,7 +364,7 @@ impl<T: Wire> Wire for Vec<T> {
     fn take(from: &mut Reader) -> Result<Vec<T>, DecodeError> {
         let count = u64::take(from)?;
         // Every element takes at least one byte: a count above that is a lie.
-        if count > from.rest.len() as u64 {
+        if count > from.left() as u64 {
             return Err(DecodeError::Short);
         }
         (0..count).map(|_| T::take(from)).collect()

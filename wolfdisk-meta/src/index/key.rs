@@ -12,6 +12,7 @@ use bytes::Bytes;
 use wolfdisk_common::ids::{ChunkId, Ino, LogIndex, NodeNumber, SessionId};
 
 use super::codec::{DecodeError, Reader};
+use super::key_bytes::KeyBytes;
 
 /// What a record is filed under.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,82 +94,67 @@ const UNDESTAGED: u8 = 19;
 const REAP: u8 = 20;
 const SPARSE: u8 = 21;
 
-struct Build(Vec<u8>);
-
-impl Build {
-    fn tag(tag: u8) -> Build {
-        let mut bytes = Vec::with_capacity(40);
-        bytes.push(tag);
-        Build(bytes)
-    }
-
-    fn u64(mut self, part: u64) -> Build {
-        self.0.extend_from_slice(&part.to_be_bytes());
-        self
-    }
-
-    fn u32(mut self, part: u32) -> Build {
-        self.0.extend_from_slice(&part.to_be_bytes());
-        self
-    }
-
-    fn bytes(mut self, part: &[u8]) -> Build {
-        self.0.extend_from_slice(part);
-        self
-    }
-}
-
 impl Key {
     /// The key's bytes.
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> KeyBytes {
+        let long = u64::to_be_bytes;
         match self {
-            Key::Counters => Build::tag(COUNTERS),
-            Key::Volume => Build::tag(VOLUME),
-            Key::Inode { ino } => Build::tag(INODE).u64(ino.0),
-            Key::Dirent { parent, name } => Build::tag(DIRENT).u64(parent.0).bytes(name),
-            Key::Cookie { parent, cookie } => Build::tag(COOKIE).u64(parent.0).u64(*cookie),
-            Key::Link { ino, parent, name } => {
-                Build::tag(LINK).u64(ino.0).u64(parent.0).bytes(name)
+            Key::Counters => KeyBytes::new(&[COUNTERS]),
+            Key::Volume => KeyBytes::new(&[VOLUME]),
+            Key::Inode { ino } => KeyBytes::concat(&[&[INODE], &long(ino.0)]),
+            Key::Dirent { parent, name } => KeyBytes::concat(&[&[DIRENT], &long(parent.0), name]),
+            Key::Cookie { parent, cookie } => {
+                KeyBytes::concat(&[&[COOKIE], &long(parent.0), &long(*cookie)])
             }
-            Key::Extent { ino, end } => Build::tag(EXTENT).u64(ino.0).u64(*end),
-            Key::Xattr { ino, name } => Build::tag(XATTR).u64(ino.0).bytes(name),
-            Key::Chunk { id } => Build::tag(CHUNK).bytes(&id.0),
-            Key::Garbage { id } => Build::tag(GARBAGE).bytes(&id.0),
-            Key::Usage { project } => Build::tag(USAGE).u32(*project),
-            Key::Session { session } => Build::tag(SESSION).u64(session.0),
+            Key::Link { ino, parent, name } => {
+                KeyBytes::concat(&[&[LINK], &long(ino.0), &long(parent.0), name])
+            }
+            Key::Extent { ino, end } => KeyBytes::concat(&[&[EXTENT], &long(ino.0), &long(*end)]),
+            Key::Xattr { ino, name } => KeyBytes::concat(&[&[XATTR], &long(ino.0), name]),
+            Key::Chunk { id } => KeyBytes::concat(&[&[CHUNK], &id.0]),
+            Key::Garbage { id } => KeyBytes::concat(&[&[GARBAGE], &id.0]),
+            Key::Usage { project } => KeyBytes::concat(&[&[USAGE], &project.to_be_bytes()]),
+            Key::Session { session } => KeyBytes::concat(&[&[SESSION], &long(session.0)]),
             Key::Answer { session, slot } => {
-                Build::tag(ANSWER).u64(session.0).bytes(&slot.to_be_bytes())
+                KeyBytes::concat(&[&[ANSWER], &long(session.0), &slot.to_be_bytes()])
             }
             Key::Lock {
                 ino,
                 session,
                 owner,
                 start,
-            } => Build::tag(LOCK)
-                .u64(ino.0)
-                .u64(session.0)
-                .u64(*owner)
-                .u64(*start),
-            Key::SessionLock { session, ino } => Build::tag(SESSION_LOCK).u64(session.0).u64(ino.0),
-            Key::Orphan { ino, session } => Build::tag(ORPHAN).u64(ino.0).u64(session.0),
-            Key::SessionOrphan { session, ino } => {
-                Build::tag(SESSION_ORPHAN).u64(session.0).u64(ino.0)
+            } => KeyBytes::concat(&[
+                &[LOCK],
+                &long(ino.0),
+                &long(session.0),
+                &long(*owner),
+                &long(*start),
+            ]),
+            Key::SessionLock { session, ino } => {
+                KeyBytes::concat(&[&[SESSION_LOCK], &long(session.0), &long(ino.0)])
             }
-            Key::Node { node } => Build::tag(NODE).u32(node.0),
+            Key::Orphan { ino, session } => {
+                KeyBytes::concat(&[&[ORPHAN], &long(ino.0), &long(session.0)])
+            }
+            Key::SessionOrphan { session, ino } => {
+                KeyBytes::concat(&[&[SESSION_ORPHAN], &long(session.0), &long(ino.0)])
+            }
+            Key::Node { node } => KeyBytes::concat(&[&[NODE], &node.0.to_be_bytes()]),
             Key::Undestaged {
                 log_index,
                 log_offset,
                 ino,
                 end,
-            } => Build::tag(UNDESTAGED)
-                .u64(log_index.0)
-                .u32(*log_offset)
-                .u64(ino.0)
-                .u64(*end),
-            Key::Reap { ino } => Build::tag(REAP).u64(ino.0),
-            Key::Sparse { id } => Build::tag(SPARSE).bytes(&id.0),
+            } => KeyBytes::concat(&[
+                &[UNDESTAGED],
+                &long(log_index.0),
+                &log_offset.to_be_bytes(),
+                &long(ino.0),
+                &long(*end),
+            ]),
+            Key::Reap { ino } => KeyBytes::concat(&[&[REAP], &long(ino.0)]),
+            Key::Sparse { id } => KeyBytes::concat(&[&[SPARSE], &id.0]),
         }
-        .0
     }
 
     /// Reads a key back.
@@ -276,28 +262,50 @@ fn session(from: &mut Reader) -> Result<SessionId, DecodeError> {
     long(from).map(SessionId)
 }
 
-/// The range of encoded keys `[from, to)` that begin with a prefix.
-pub type KeyRange = (Vec<u8>, Vec<u8>);
-
-/// All keys that begin with the bytes of `prefix`.
-pub fn with_prefix(prefix: Vec<u8>) -> KeyRange {
-    let mut to = prefix.clone();
-    while let Some(last) = to.pop() {
-        if last < u8::MAX {
-            to.push(last + 1);
-            break;
-        }
-    }
-    (prefix, to)
+/// What an encoded key is about, for whoever keeps copies of records.
+pub(super) enum Family {
+    /// This inode.
+    Inode(Ino),
+    /// What a project uses.
+    Usage,
+    /// A session or its answers.
+    Session,
+    /// Nothing of this.
+    Other,
 }
 
+/// Of which family a key is.
+pub(super) fn family(key: &[u8]) -> Family {
+    match key {
+        [INODE, number @ ..] => number.first_chunk().map_or(Family::Other, |number| {
+            Family::Inode(Ino(u64::from_be_bytes(*number)))
+        }),
+        [USAGE, ..] => Family::Usage,
+        [SESSION | ANSWER, ..] => Family::Session,
+        _ => Family::Other,
+    }
+}
+
+/// The range of encoded keys `[from, to)`.
+pub type KeyRange = (KeyBytes, KeyBytes);
+
+/// The first key after `key`.
+pub fn after(key: &[u8]) -> KeyBytes {
+    KeyBytes::concat(&[key, &[0]])
+}
+
+/// All keys of one kind that have this first part.
 fn under(tag: u8, part: u64) -> KeyRange {
-    with_prefix(Build::tag(tag).u64(part).0)
+    let to = match part.checked_add(1) {
+        Some(next) => KeyBytes::concat(&[&[tag], &next.to_be_bytes()]),
+        None => KeyBytes::new(&[tag + 1]),
+    };
+    (KeyBytes::concat(&[&[tag], &part.to_be_bytes()]), to)
 }
 
 /// All keys of one kind, that of `tag`'s first byte.
 fn kind(tag: u8) -> KeyRange {
-    (vec![tag], vec![tag + 1])
+    (KeyBytes::new(&[tag]), KeyBytes::new(&[tag + 1]))
 }
 
 /// Every inode.
@@ -357,7 +365,7 @@ pub fn all_session_locks() -> KeyRange {
 
 /// All inodes without links that are held open, by inode and by session.
 pub fn all_orphans() -> KeyRange {
-    (vec![ORPHAN], vec![SESSION_ORPHAN + 1])
+    (kind(ORPHAN).0, kind(SESSION_ORPHAN).1)
 }
 
 /// Names of a directory with a cookie above `after`.
@@ -401,11 +409,7 @@ pub fn garbage(after: Option<ChunkId>) -> KeyRange {
     let (from, to) = kind(GARBAGE);
     match after {
         None => (from, to),
-        Some(id) => {
-            let mut from = Key::Garbage { id }.encode();
-            from.push(0);
-            (from, to)
-        }
+        Some(id) => (self::after(&Key::Garbage { id }.encode()), to),
     }
 }
 
@@ -459,19 +463,13 @@ pub fn sparse(after: Option<ChunkId>) -> KeyRange {
     let (from, to) = kind(SPARSE);
     match after {
         None => (from, to),
-        Some(id) => {
-            let mut from = Key::Sparse { id }.encode();
-            from.push(0);
-            (from, to)
-        }
+        Some(id) => (self::after(&Key::Sparse { id }.encode()), to),
     }
 }
 
 /// The extents of all inodes after the one of `ino` that ends at `end`, in the order of inodes and offsets.
 pub fn extents_after(ino: Ino, end: u64) -> KeyRange {
-    let mut from = Key::Extent { ino, end }.encode();
-    from.push(0);
-    (from, kind(EXTENT).1)
+    (after(&Key::Extent { ino, end }.encode()), kind(EXTENT).1)
 }
 
 /// Inodes that are deleted in steps.
@@ -574,7 +572,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_key_or_an_error(bytes in any::<Vec<u8>>()) {
             if let Ok(key) = Key::decode(&bytes) {
-                prop_assert_eq!(key.encode(), bytes);
+                prop_assert_eq!(&*key.encode(), &*bytes);
             }
         }
     }
@@ -583,6 +581,6 @@ mod tests {
     fn a_prefix_of_all_ones_ends_where_its_tag_ends() {
         let (from, to) = locks(Ino(u64::MAX));
         assert!(from < to);
-        assert_eq!(to, vec![LOCK + 1]);
+        assert_eq!(&*to, &[LOCK + 1]);
     }
 }

@@ -8,16 +8,18 @@ mod entry;
 pub mod extent;
 pub mod invariants;
 pub mod key;
+mod key_bytes;
 pub mod op;
 pub mod overlay;
 mod read;
+mod recent;
 pub mod record;
 pub mod records;
-mod small_key;
 pub mod table;
 mod tx;
 mod versioned;
 
+pub use key_bytes::KeyBytes;
 pub use read::{
     ChunkRange, ChunkRanges, HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange,
 };

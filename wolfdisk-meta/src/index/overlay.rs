@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::small_key::SmallKey;
+use super::key_bytes::KeyBytes;
 use super::table::{Applied, Table, TableError};
 
 /// What an entry costs beside its key's and value's bytes: the map's node, the key's fixed part, the
@@ -34,7 +34,7 @@ pub struct State<T> {
 
 #[derive(Default)]
 struct Overlay {
-    entries: BTreeMap<SmallKey, Option<Bytes>>,
+    entries: BTreeMap<KeyBytes, Option<Bytes>>,
     bytes: u64,
 }
 
@@ -61,23 +61,23 @@ impl<T: Table> CheckpointJob<T> {
     /// What the table says; the table is unchanged then.
     pub fn run(self) -> Result<Applied, TableError> {
         let entries = self.frozen.overlay.entries.iter();
-        let mut changes = entries.map(|(key, value)| (key.as_slice().to_vec(), value.clone()));
+        let mut changes = entries.map(|(key, value)| (key.clone(), value.clone()));
         self.table.commit(self.frozen.applied, &mut changes)?;
         Ok(self.frozen.applied)
     }
 }
 
 impl Overlay {
-    fn set(&mut self, key: &[u8], value: Option<Bytes>) {
+    fn set(&mut self, key: KeyBytes, value: Option<Bytes>) {
         let cost = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len) as u64;
         self.bytes += cost(&value);
-        match self.entries.entry(SmallKey::new(key)) {
+        match self.entries.entry(key) {
             Entry::Occupied(mut known) => {
                 let old = known.insert(value);
                 self.bytes -= cost(&old);
             }
             Entry::Vacant(place) => {
-                self.bytes += (key.len() + ENTRY_OVERHEAD_BYTES) as u64;
+                self.bytes += (place.key().len() + ENTRY_OVERHEAD_BYTES) as u64;
                 place.insert(value);
             }
         }
@@ -100,26 +100,20 @@ impl<T: Table> State<T> {
     ///
     /// # Errors
     /// The table could not be read.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
-        let small = SmallKey::new(key);
-        if let Some(value) = self.active.entries.get(&small) {
+    pub fn get(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
+        if let Some(value) = self.active.entries.get(key) {
             return Ok(value.clone());
         }
         let frozen = self.frozen.as_ref();
-        if let Some(value) = frozen.and_then(|frozen| frozen.overlay.entries.get(&small)) {
+        if let Some(value) = frozen.and_then(|frozen| frozen.overlay.entries.get(key)) {
             return Ok(value.clone());
         }
         self.table.get(key)
     }
 
-    /// Sets a key.
-    pub fn put(&mut self, key: &[u8], value: Bytes) {
-        self.active.set(key, Some(value));
-    }
-
-    /// Removes a key, if it is there.
-    pub fn delete(&mut self, key: &[u8]) {
-        self.active.set(key, None);
+    /// Sets a key, or removes it if it is there.
+    pub fn set(&mut self, key: KeyBytes, value: Option<Bytes>) {
+        self.active.set(key, value);
     }
 
     /// Calls `visit` for each entry with `from <= key < to`, in order, until it answers `false`.
@@ -135,12 +129,12 @@ impl<T: Table> State<T> {
         if from >= to {
             return Ok(());
         }
-        let (first, end) = (SmallKey::new(from), SmallKey::new(to));
+        let (first, end) = (KeyBytes::new(from), KeyBytes::new(to));
         let bounds = (Bound::Included(&first), Bound::Excluded(&end));
-        let mut active = self.active.entries.range::<SmallKey, _>(bounds).peekable();
+        let mut active = self.active.entries.range::<KeyBytes, _>(bounds).peekable();
         let frozen = self.frozen.as_ref().map(|frozen| &frozen.overlay.entries);
         let mut frozen = frozen
-            .map(|entries| entries.range::<SmallKey, _>(bounds))
+            .map(|entries| entries.range::<KeyBytes, _>(bounds))
             .into_iter()
             .flatten()
             .peekable();
@@ -164,12 +158,12 @@ impl<T: Table> State<T> {
         let mut go_on = true;
         self.table.scan(from, to, &mut |key, value| {
             while let Some((overlay_key, overlay_value)) = pending {
-                match overlay_key.as_slice().cmp(key) {
+                match (**overlay_key).cmp(key) {
                     std::cmp::Ordering::Greater => break,
                     order => {
                         go_on = overlay_value
                             .as_ref()
-                            .is_none_or(|value| visit(overlay_key.as_slice(), value));
+                            .is_none_or(|value| visit(overlay_key, value));
                         pending = overlaid();
                         if !go_on || order.is_eq() {
                             return go_on;
@@ -181,9 +175,7 @@ impl<T: Table> State<T> {
             go_on
         })?;
         while let Some((key, value)) = pending.filter(|_| go_on) {
-            go_on = value
-                .as_ref()
-                .is_none_or(|value| visit(key.as_slice(), value));
+            go_on = value.as_ref().is_none_or(|value| visit(key, value));
             pending = overlaid();
         }
         Ok(())

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::codec::{DecodeError, Wire, decode};
-use super::key::{Key, KeyRange};
+use super::key::{self, Key, KeyRange};
+use super::key_bytes::KeyBytes;
 use super::overlay::State;
 use super::table::{Table, TableError};
 
@@ -15,10 +16,10 @@ pub trait Records {
     ///
     /// # Errors
     /// Storage failed.
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError>;
+    fn get(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError>;
 
     /// Sets or removes a key.
-    fn set(&mut self, key: Vec<u8>, value: Option<Bytes>);
+    fn set(&mut self, key: KeyBytes, value: Option<Bytes>);
 
     /// Calls `visit` for each entry with `from <= key < to`, in order, until it answers `false`.
     ///
@@ -39,7 +40,7 @@ pub trait Read {
     ///
     /// # Errors
     /// Storage failed.
-    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError>;
+    fn bytes(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError>;
 
     /// As [`Records::scan`].
     ///
@@ -56,12 +57,17 @@ pub trait Read {
     /// # Errors
     /// Storage failed, or the record is damaged.
     fn load<T: Wire>(&self, key: &Key) -> Result<Option<T>, TableError> {
-        let key = key.encode();
-        match self.bytes(&key)? {
+        self.load_encoded(&key.encode())
+    }
+
+    /// As [`Read::load`].
+    ///
+    /// # Errors
+    /// Storage failed, or the record is damaged.
+    fn load_encoded<T: Wire>(&self, key: &KeyBytes) -> Result<Option<T>, TableError> {
+        match self.bytes(key)? {
             None => Ok(None),
-            Some(value) => decode(value)
-                .map(Some)
-                .map_err(|error| damaged(&key, error)),
+            Some(value) => decode(value).map(Some).map_err(|error| damaged(key, error)),
         }
     }
 
@@ -100,10 +106,7 @@ pub trait Read {
         let (mut from, to) = range.clone();
         loop {
             match self.each(&(from, to.clone()), &mut visit) {
-                Err(TableError::Record { mut key, .. }) => {
-                    key.push(0);
-                    from = key;
-                }
+                Err(TableError::Record { key, .. }) => from = key::after(&key),
                 other => return other,
             }
         }
@@ -147,7 +150,7 @@ pub trait Read {
 }
 
 impl<R: Records> Read for R {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+    fn bytes(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
         self.get(key)
     }
 
@@ -161,15 +164,12 @@ impl<R: Records> Read for R {
 }
 
 impl<T: Table> Records for State<T> {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+    fn get(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
         State::get(self, key)
     }
 
-    fn set(&mut self, key: Vec<u8>, value: Option<Bytes>) {
-        match value {
-            Some(value) => self.put(&key, value),
-            None => self.delete(&key),
-        }
+    fn set(&mut self, key: KeyBytes, value: Option<Bytes>) {
+        State::set(self, key, value);
     }
 
     fn scan(
@@ -193,21 +193,21 @@ pub fn damaged(key: &[u8], error: DecodeError) -> TableError {
 /// The error for a record that must be there and is not.
 pub fn missing(key: &Key) -> TableError {
     TableError::Record {
-        key: key.encode(),
+        key: key.encode().to_vec(),
         what: "it is missing".to_owned(),
     }
 }
 
 #[cfg(test)]
 impl Records for std::collections::BTreeMap<Vec<u8>, Bytes> {
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
-        Ok(std::collections::BTreeMap::get(self, key).cloned())
+    fn get(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
+        Ok(std::collections::BTreeMap::get(self, &**key).cloned())
     }
 
-    fn set(&mut self, key: Vec<u8>, value: Option<Bytes>) {
+    fn set(&mut self, key: KeyBytes, value: Option<Bytes>) {
         match value {
-            Some(value) => self.insert(key, value),
-            None => self.remove(&key),
+            Some(value) => self.insert(key.to_vec(), value),
+            None => self.remove(&*key),
         };
     }
 

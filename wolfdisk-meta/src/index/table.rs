@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
+use super::key_bytes::KeyBytes;
+
 /// How far a state has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -36,7 +38,7 @@ pub enum TableError {
 }
 
 /// One change of a commit: a key, and its new value or none.
-pub type Change = (Vec<u8>, Option<Bytes>);
+pub type Change = (KeyBytes, Option<Bytes>);
 
 /// An ordered map of bytes to bytes that changes only by whole commits.
 ///

@@ -9,18 +9,37 @@ use wolfdisk_common::time::Timestamp;
 
 use super::codec::{Wire, encode};
 use super::key::{Key, KeyRange};
+use super::key_bytes::KeyBytes;
 use super::op::Effect;
+use super::recent::Recent;
 use super::record::{Counters, Inode, Usage};
 use super::records::{Read, Records, missing};
 use super::table::TableError;
 
 /// Keys with their new values, or none.
-pub type Changes = BTreeMap<Vec<u8>, Option<Bytes>>;
+pub type Changes = BTreeMap<KeyBytes, Option<Bytes>>;
+
+/// What is among the changes, decoded.
+#[derive(Default)]
+pub(super) struct Written {
+    pub inodes: Vec<(Ino, Inode)>,
+    pub usages: Vec<(u32, Usage)>,
+}
+
+/// What came of a mutation.
+pub(super) struct Worked {
+    pub changes: Changes,
+    pub written: Written,
+    pub effects: Vec<Effect>,
+    pub counters: Counters,
+}
 
 /// See the module.
 pub struct Tx<'a, R> {
     records: &'a R,
+    recent: &'a Recent,
     changes: Changes,
+    written: Written,
     effects: Vec<Effect>,
     /// The counters after this mutation.
     pub counters: Counters,
@@ -31,7 +50,7 @@ pub struct Tx<'a, R> {
 }
 
 impl<R: Records> Read for Tx<'_, R> {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+    fn bytes(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
         match self.changes.get(key) {
             Some(value) => Ok(value.clone()),
             None => self.records.get(key),
@@ -49,7 +68,7 @@ impl<R: Records> Read for Tx<'_, R> {
         let mut own = self.changes.range(from.clone()..to.clone()).peekable();
         let mut going = true;
         self.records.scan(from, to, &mut |key, value| {
-            while let Some((mine, change)) = own.next_if(|(mine, _)| mine.as_slice() < key) {
+            while let Some((mine, change)) = own.next_if(|(mine, _)| &***mine < key) {
                 if let Some(change) = change {
                     going = visit(mine, change);
                 }
@@ -57,7 +76,7 @@ impl<R: Records> Read for Tx<'_, R> {
                     return false;
                 }
             }
-            going = match own.next_if(|(mine, _)| mine.as_slice() == key) {
+            going = match own.next_if(|(mine, _)| &***mine == key) {
                 Some((_, None)) => true,
                 Some((_, Some(change))) => visit(key, change),
                 None => visit(key, value),
@@ -75,8 +94,9 @@ impl<R: Records> Read for Tx<'_, R> {
 
 impl<'a, R: Records> Tx<'a, R> {
     /// A mutation of `records` by the entry at `log_index`.
-    pub fn new(
+    pub(super) fn new(
         records: &'a R,
+        recent: &'a Recent,
         counters: &Counters,
         log_index: LogIndex,
         time: Timestamp,
@@ -87,7 +107,9 @@ impl<'a, R: Records> Tx<'a, R> {
         let time = counters.time;
         Tx {
             records,
+            recent,
             changes: Changes::new(),
+            written: Written::default(),
             effects: Vec::new(),
             counters,
             log_index,
@@ -101,23 +123,48 @@ impl<'a, R: Records> Tx<'a, R> {
     }
 
     /// What came of it.
-    pub fn into_changes(self) -> (Changes, Vec<Effect>, Counters) {
-        (self.changes, self.effects, self.counters)
+    pub(super) fn into_worked(self) -> Worked {
+        Worked {
+            changes: self.changes,
+            written: self.written,
+            effects: self.effects,
+            counters: self.counters,
+        }
     }
 
     /// Writes a record.
     pub fn store<T: Wire>(&mut self, key: &Key, record: &T) {
-        self.changes.insert(key.encode(), Some(encode(record)));
+        self.put(key, Some(encode(record)));
     }
 
     /// Removes a record.
     pub fn remove(&mut self, key: &Key) {
-        self.changes.insert(key.encode(), None);
+        self.put(key, None);
     }
 
     /// Writes or removes a record that is encoded already.
     pub fn put(&mut self, key: &Key, value: Option<Bytes>) {
+        match key {
+            Key::Inode { ino } => self.written.inodes.retain(|(of, _)| of != ino),
+            Key::Usage { project } => self.written.usages.retain(|(of, _)| of != project),
+            _ => {}
+        }
         self.changes.insert(key.encode(), value);
+    }
+
+    /// An inode, if it is there.
+    ///
+    /// # Errors
+    /// Storage failed, or its record is damaged.
+    pub fn find_inode(&self, ino: Ino) -> Result<Option<Inode>, TableError> {
+        if let Some((_, inode)) = self.written.inodes.iter().find(|(of, _)| *of == ino) {
+            return Ok(Some(inode.clone()));
+        }
+        let key = Key::Inode { ino }.encode();
+        match self.recent.inode(ino) {
+            Some(inode) if !self.changes.contains_key(&key) => Ok(Some(inode.clone())),
+            _ => self.load_encoded(&key),
+        }
     }
 
     /// Says what changed, for other sessions' caches.
@@ -132,14 +179,15 @@ impl<'a, R: Records> Tx<'a, R> {
     /// # Errors
     /// Storage failed, or it is not there.
     pub fn inode(&self, ino: Ino) -> Result<Inode, TableError> {
-        let key = Key::Inode { ino };
-        self.load(&key)?.ok_or_else(|| missing(&key))
+        self.find_inode(ino)?
+            .ok_or_else(|| missing(&Key::Inode { ino }))
     }
 
     /// Writes an inode, stamped.
     pub fn store_inode(&mut self, ino: Ino, inode: &mut Inode) {
         inode.stamp = self.version();
         self.store(&Key::Inode { ino }, inode);
+        self.written.inodes.push((ino, inode.clone()));
     }
 
     /// Changes what a project uses.
@@ -151,11 +199,23 @@ impl<'a, R: Records> Tx<'a, R> {
             return Ok(());
         }
         let key = Key::Usage { project };
-        let mut usage = self.load::<Usage>(&key)?.unwrap_or_default();
+        let mut usage = self.find_usage(project)?;
         usage.stamp = self.version();
         usage.bytes = u64::try_from(i128::from(usage.bytes) + bytes).unwrap_or_default();
         usage.inodes = usage.inodes.saturating_add_signed(inodes);
         self.store(&key, &usage);
+        self.written.usages.push((project, usage));
         Ok(())
+    }
+
+    fn find_usage(&self, project: u32) -> Result<Usage, TableError> {
+        if let Some((_, usage)) = self.written.usages.iter().find(|(of, _)| *of == project) {
+            return Ok(usage.clone());
+        }
+        let key = Key::Usage { project }.encode();
+        match self.recent.usage(project) {
+            Some(usage) if !self.changes.contains_key(&key) => Ok(usage.clone()),
+            _ => Ok(self.load_encoded(&key)?.unwrap_or_default()),
+        }
     }
 }

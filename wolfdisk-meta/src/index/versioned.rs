@@ -12,11 +12,12 @@ use wolfdisk_common::time::Timestamp;
 use super::apply::{self, Fail};
 use super::codec::{DecodeError, encode};
 use super::key::Key;
-use super::op::{Answer, Effect, Entry, Kind, Op, Origin, Outcome};
-use super::record::{Counters, Inode, Kept, NewInode, Session, Usage, Volume};
+use super::op::{Answer, Entry, Kind, Op, Origin, Outcome};
+use super::recent::Recent;
+use super::record::{Counters, Inode, Kept, NewInode, Usage, Volume};
 use super::records::{Read, Records};
 use super::table::TableError;
-use super::tx::Tx;
+use super::tx::{Tx, Worked};
 
 /// What the first state of a volume is made from; the same on every node and at every start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub enum ApplyError {
 #[derive(Debug)]
 pub struct Index<R> {
     records: R,
+    recent: Recent,
     counters: Counters,
 }
 
@@ -69,7 +71,7 @@ impl<R: Records> Index<R> {
     /// Storage failed or holds a damaged record.
     pub fn open(mut records: R, genesis: &Genesis) -> Result<Index<R>, TableError> {
         if let Some(counters) = Read::load::<Counters>(&records, &Key::Counters)? {
-            return Ok(Index { records, counters });
+            return Ok(Index::with(records, counters));
         }
         let counters = Counters {
             time: genesis.created,
@@ -102,7 +104,20 @@ impl<R: Records> Index<R> {
         records.set(Key::Volume.encode(), Some(encode(&volume)));
         records.set(Key::Usage { project: 0 }.encode(), Some(encode(&usage)));
         records.set(Key::Counters.encode(), Some(encode(&counters)));
-        Ok(Index { records, counters })
+        Ok(Index::with(records, counters))
+    }
+
+    fn with(records: R, counters: Counters) -> Index<R> {
+        Index {
+            records,
+            recent: Recent::default(),
+            counters,
+        }
+    }
+
+    /// What need not be read.
+    pub(super) fn recent(&self) -> &Recent {
+        &self.recent
     }
 
     /// The records, for readers.
@@ -145,33 +160,39 @@ impl<R: Records> Index<R> {
         if let Some(outcome) = self.repeat_or_refuse(&entry)? {
             return Ok(outcome);
         }
-        let mut tx = Tx::new(&self.records, &self.counters, index, entry.time);
+        let mut tx = Tx::new(
+            &self.records,
+            &self.recent,
+            &self.counters,
+            index,
+            entry.time,
+        );
         match apply::run(&mut tx, &entry, &payload) {
             Ok(mut answer) => {
                 answer.version = tx.version();
-                self.finish(&entry, answer, tx.into_changes())
+                Ok(self.finish(&entry, answer, tx.into_worked()))
             }
             Err(Fail::Table(error)) => Err(error.into()),
             Err(Fail::Entry(error)) => Err(bad(error)),
-            Err(Fail::Errno(errno)) => self.refuse(
+            Err(Fail::Errno(errno)) => Ok(self.refuse(
                 &entry,
                 Answer {
                     errno,
                     ..Answer::default()
                 },
-            ),
-            Err(Fail::RetryPut) => self.refuse(
+            )),
+            Err(Fail::RetryPut) => Ok(self.refuse(
                 &entry,
                 Answer {
                     retry_put: true,
                     ..Answer::default()
                 },
-            ),
+            )),
         }
     }
 
     /// The kept answer of a mutation that was applied before, or the refusal of one that may not be.
-    fn repeat_or_refuse(&self, entry: &Entry) -> Result<Option<Outcome>, TableError> {
+    fn repeat_or_refuse(&mut self, entry: &Entry) -> Result<Option<Outcome>, TableError> {
         let Some(Origin {
             session,
             sequence,
@@ -180,9 +201,10 @@ impl<R: Records> Index<R> {
         else {
             return Ok(None);
         };
+        let version = self.version();
         let refusal = |errno| {
             let answer = Answer {
-                version: self.version(),
+                version,
                 errno,
                 ..Answer::default()
             };
@@ -192,14 +214,15 @@ impl<R: Records> Index<R> {
                 repeated: false,
             })
         };
-        let Some(owner) = self.records.load::<Session>(&Key::Session { session })? else {
+        let Some(owner) = self.recent.session(&self.records, session)? else {
             return Ok(refusal(libc::ESTALE));
         };
-        let kept = self.records.load::<Kept>(&Key::Answer {
+        let key = Key::Answer {
             session,
             slot: slot_of(sequence),
-        })?;
-        if let Some(kept) = kept
+        };
+        if sequence <= owner.newest
+            && let Some(kept) = self.records.load::<Kept>(&key)?
             && kept.sequence >= sequence
         {
             if kept.sequence > sequence {
@@ -224,42 +247,51 @@ impl<R: Records> Index<R> {
     }
 
     /// Keeps the answer of an entry that did nothing. The version stays.
-    fn refuse(&mut self, entry: &Entry, mut answer: Answer) -> Result<Outcome, ApplyError> {
+    fn refuse(&mut self, entry: &Entry, mut answer: Answer) -> Outcome {
         answer.version = self.version();
         self.keep(entry, &answer);
-        Ok(Outcome {
+        Outcome {
             answer,
             effects: Vec::new(),
             repeated: false,
-        })
+        }
     }
 
-    fn finish(
-        &mut self,
-        entry: &Entry,
-        answer: Answer,
-        (changes, effects, counters): (super::tx::Changes, Vec<Effect>, Counters),
-    ) -> Result<Outcome, ApplyError> {
+    fn finish(&mut self, entry: &Entry, answer: Answer, worked: Worked) -> Outcome {
+        let Worked {
+            changes,
+            written,
+            effects,
+            counters,
+        } = worked;
         // The one place where a mutation reaches the state: history will write its pre-images here.
         for (key, value) in changes {
+            self.recent.changed(&key);
             self.records.set(key, value);
+        }
+        for (ino, inode) in written.inodes {
+            self.recent.keep_inode(ino, inode);
+        }
+        for (project, usage) in written.usages {
+            self.recent.keep_usage(project, usage);
         }
         self.counters = counters;
         self.records
             .set(Key::Counters.encode(), Some(encode(&self.counters)));
         self.keep(entry, &answer);
-        Ok(Outcome {
+        Outcome {
             answer,
             effects,
             repeated: false,
-        })
+        }
     }
 
     fn keep(&mut self, entry: &Entry, answer: &Answer) {
-        if let Some(Origin {
-            session, sequence, ..
-        }) = entry.origin
-        {
+        if let Some(origin) = entry.origin {
+            let Origin {
+                session, sequence, ..
+            } = origin;
+            self.recent.answered(origin);
             let kept = Kept {
                 stamp: answer.version,
                 sequence,

@@ -14,6 +14,7 @@ use wolfdisk_common::ids::{LogIndex, Version};
 
 use super::{Generations, Storage, StorageError, StorageOptions, open};
 use crate::consensus::Replication;
+use crate::index::KeyBytes;
 use crate::index::checkpoint::RedbTable;
 use crate::index::overlay::State;
 use crate::index::table::Applied;
@@ -67,12 +68,8 @@ impl Node {
             for entry in accepted {
                 let applied = self.state.applied();
                 assert_eq!(entry.index.0, applied.index.0 + 1);
-                match entry.payload[1] {
-                    0 => self.state.delete(&entry.payload[..1]),
-                    _ => self
-                        .state
-                        .put(&entry.payload[..1], entry.payload.slice(2..)),
-                }
+                let value = (entry.payload[1] != 0).then(|| entry.payload.slice(2..));
+                self.state.set(KeyBytes::new(&entry.payload[..1]), value);
                 self.state.set_applied(Applied {
                     index: entry.index,
                     term: entry.term,
@@ -117,7 +114,10 @@ impl Node {
             true
         })?;
         for key in 0..=255u8 {
-            let found = self.state.get(&[key])?.map(|value| value.to_vec());
+            let found = self
+                .state
+                .get(&KeyBytes::new(&[key]))?
+                .map(|value| value.to_vec());
             assert_eq!(found.as_ref(), all.get(&vec![key]));
         }
         Ok(all)

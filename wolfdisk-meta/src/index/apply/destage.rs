@@ -6,10 +6,9 @@ use wolfdisk_common::ids::{ChunkId, Ino};
 use super::fail::{Done, Fail, require};
 use super::{chunks, extents};
 use crate::index::extent::Extent;
-use crate::index::key::Key;
 use crate::index::op::{Answer, DestageChunk, DestageMove, RepackMove};
-use crate::index::record::{ExtentSource, Inode};
-use crate::index::records::{Read, Records};
+use crate::index::record::ExtentSource;
+use crate::index::records::Records;
 use crate::index::tx::Tx;
 
 /// `Op::Destage`. Of each range, what still is the data that was moved is swapped; the rest has been
@@ -101,7 +100,7 @@ fn swap<R: Records>(
     target: &Target<'_>,
     unchanged: impl Fn(&ExtentSource, u64) -> bool,
 ) -> Done {
-    let Some(mut inode) = tx.load::<Inode>(&Key::Inode { ino: place.ino })? else {
+    let Some(mut inode) = tx.find_inode(place.ino)? else {
         return Ok(());
     };
     let to = place.from.saturating_add(place.length);

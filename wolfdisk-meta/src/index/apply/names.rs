@@ -26,8 +26,7 @@ pub(crate) fn directory<R: Records>(tx: &Tx<'_, R>, ino: Ino) -> Done<Inode> {
 
 /// An inode that a caller names.
 pub(crate) fn existing<R: Records>(tx: &Tx<'_, R>, ino: Ino) -> Done<Inode> {
-    tx.load(&Key::Inode { ino })?
-        .ok_or(Fail::Errno(libc::ENOENT))
+    tx.find_inode(ino)?.ok_or(Fail::Errno(libc::ENOENT))
 }
 
 /// What a name means, if anything.

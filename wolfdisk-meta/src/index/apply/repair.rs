@@ -25,7 +25,7 @@ pub(crate) fn repair<R: Records>(
     for record in records {
         let key = Key::decode(&record.key)?;
         require(is_repairable(&key), libc::EINVAL)?;
-        require(tx.bytes(&record.key)? == record.expected, libc::EAGAIN)?;
+        require(tx.bytes(&key.encode())? == record.expected, libc::EAGAIN)?;
         let stamp = tx.version();
         let value = record
             .value

@@ -55,9 +55,9 @@ impl Table for MemTable {
             let gone = match value {
                 Some(value) => {
                     content.bytes += (size + value.len()) as u64;
-                    content.entries.insert(key, value)
+                    content.entries.insert(key.to_vec(), value)
                 }
-                None => content.entries.remove(&key),
+                None => content.entries.remove(&*key),
             };
             content.bytes -= gone.map_or(0, |gone| (size + gone.len()) as u64);
         }

@@ -28,6 +28,7 @@ use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::backend::Backend;
 use super::fence::{Fenced, fenced};
+use crate::index::KeyBytes;
 use crate::index::key::KeyRange;
 use crate::index::records::Read;
 use crate::index::table::{Applied, Change, Table, TableError};
@@ -151,7 +152,7 @@ impl RedbTable {
                 let next = fenced(&self.path, || {
                     let next = range.next().transpose().map_err(io)?;
                     next.map(|(key, value)| {
-                        let key = key.value().to_vec();
+                        let key = KeyBytes::new(key.value());
                         let value = Bytes::copy_from_slice(checked(&key, value.value())?);
                         Ok((key, value))
                     })
@@ -215,7 +216,7 @@ impl Snapshot {
 }
 
 impl Read for Snapshot {
-    fn bytes(&self, key: &[u8]) -> Result<Option<Bytes>, TableError> {
+    fn bytes(&self, key: &KeyBytes) -> Result<Option<Bytes>, TableError> {
         get(&self.table.path, &self.records, key)
     }
 
@@ -340,12 +341,12 @@ fn write(
         let mut stored = Vec::new();
         for (key, value) in changes {
             let before = match &value {
-                None => records.remove(key.as_slice()),
+                None => records.remove(&*key),
                 Some(value) => {
                     stored.clear();
                     stored.extend_from_slice(value);
                     stored.extend_from_slice(&checksum(&key, value).to_le_bytes());
-                    records.insert(key.as_slice(), stored.as_slice())
+                    records.insert(&*key, stored.as_slice())
                 }
             };
             let before = before.map_err(|error| failed(error.into()))?;

@@ -12,6 +12,7 @@ use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::{MemTable, RedbTable};
+use crate::index::KeyBytes;
 use crate::index::table::{Applied, Change, Table};
 
 const CACHE_BYTES: usize = 1 << 20;
@@ -50,7 +51,7 @@ fn suite(table: &dyn Table, commits: &[Vec<Plain>], bounds: (&[u8], &[u8])) {
         let applied = applied(number as u64 + 1);
         let copies = changes.iter().cloned();
         let mut changes_of_bytes =
-            copies.map(|(key, value)| -> Change { (key, value.map(Bytes::from)) });
+            copies.map(|(key, value)| -> Change { (KeyBytes::new(&key), value.map(Bytes::from)) });
         table.commit(applied, &mut changes_of_bytes).unwrap();
         for (key, value) in changes {
             match value {
@@ -105,7 +106,7 @@ proptest! {
 #[test]
 fn a_reader_in_a_scan_sees_the_commit_it_began_with() {
     let table = on_disk(&CrashDisk::new());
-    let change = |key: &[u8], value: u8| (key.to_vec(), Some(Bytes::from(vec![value])));
+    let change = |key: &[u8], value: u8| (KeyBytes::new(key), Some(Bytes::from(vec![value])));
     table
         .commit(
             applied(1),
@@ -155,13 +156,16 @@ fn copied(directory: &Path, lengths: &[(usize, usize)]) {
     for (at, part) in all.chunks(all.len() / 5 + 1).enumerate() {
         let mut changes = part
             .iter()
-            .map(|&number| (key(number), Some(value(number))));
+            .map(|&number| (KeyBytes::new(&key(number)), Some(value(number))));
         table.commit(applied(at as u64 + 1), &mut changes).unwrap();
     }
     let grown = table.size_bytes();
     let gone = all.iter().filter(|number| **number % 4 != 0);
     table
-        .commit(applied(9), &mut gone.map(|&number| (key(number), None)))
+        .commit(
+            applied(9),
+            &mut gone.map(|&number| (KeyBytes::new(&key(number)), None)),
+        )
         .unwrap();
     let copy = table
         .copy(&disk, &directory.join("new"), CACHE_BYTES)
@@ -182,8 +186,11 @@ fn copied(directory: &Path, lengths: &[(usize, usize)]) {
         assert_eq!(copy.get(&key(number)).unwrap(), expected);
     }
     let rest = all.iter().filter(|number| **number % 4 == 0);
-    copy.commit(applied(10), &mut rest.map(|&number| (key(number), None)))
-        .unwrap();
+    copy.commit(
+        applied(10),
+        &mut rest.map(|&number| (KeyBytes::new(&key(number)), None)),
+    )
+    .unwrap();
     assert_eq!(copy.live_bytes(), crate::limits::CHECKPOINT_EMPTY_BYTES);
 }
 
@@ -215,7 +222,7 @@ fn no_damaged_byte_is_served() {
     let table = on_disk(&disk);
     let value = |number: u32| Bytes::from(number.to_be_bytes().repeat(40));
     let mut changes =
-        (0..300u32).map(|number| (number.to_be_bytes().to_vec(), Some(value(number))));
+        (0..300u32).map(|number| (KeyBytes::new(&number.to_be_bytes()), Some(value(number))));
     table.commit(applied(1), &mut changes).unwrap();
     drop(table);
     let length = table_length(&disk);
@@ -224,7 +231,7 @@ fn no_damaged_byte_is_served() {
         let copy = CrashDisk::new();
         let table = on_disk(&copy);
         let mut changes =
-            (0..300u32).map(|number| (number.to_be_bytes().to_vec(), Some(value(number))));
+            (0..300u32).map(|number| (KeyBytes::new(&number.to_be_bytes()), Some(value(number))));
         table.commit(applied(1), &mut changes).unwrap();
         drop(table);
         copy.corrupt(Path::new(PATH), |bytes| bytes[at] ^= 0x10)

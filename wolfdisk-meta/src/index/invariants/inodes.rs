@@ -218,8 +218,9 @@ impl<R: Read> Inspection<'_, R> {
         let found: BTreeSet<Key> = found.into_iter().collect();
         let mut changes = Vec::new();
         for key in wanted.symmetric_difference(&found) {
-            let key = Bytes::from(key.encode());
+            let key = key.encode();
             let expected = self.walk.records().bytes(&key)?;
+            let key = Bytes::copy_from_slice(&key);
             let stamp = Version(0);
             let value = expected.is_none().then(|| encode(&Link { stamp }));
             changes.push(RepairRecord {
@@ -345,12 +346,12 @@ impl<R: Read> Inspection<'_, R> {
         let stamp = Version(0);
         let records = vec![
             RepairRecord {
-                key: Bytes::from(own.encode()),
+                key: Bytes::copy_from_slice(&own.encode()),
                 expected: Some(expected),
                 value: Some(encode(inode)),
             },
             RepairRecord {
-                key: Bytes::from(Key::Reap { ino }.encode()),
+                key: Bytes::copy_from_slice(&Key::Reap { ino }.encode()),
                 expected: None,
                 value: Some(encode(&Reap { stamp, from: 0 })),
             },

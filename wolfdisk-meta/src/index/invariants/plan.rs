@@ -100,7 +100,7 @@ impl Plan {
         value: Option<&T>,
     ) -> Option<FixId> {
         self.group(vec![RepairRecord {
-            key: Bytes::from(key.encode()),
+            key: Bytes::copy_from_slice(&key.encode()),
             expected,
             value: value.map(encode),
         }])
@@ -143,7 +143,7 @@ impl Plan {
             if let Some(inode) = readable::<Inode>(records, &key)? {
                 let expected = records.bytes(&key.encode())?;
                 let value = Some(encode(&fix.applied(inode)));
-                let key = Bytes::from(key.encode());
+                let key = Bytes::copy_from_slice(&key.encode());
                 let record = RepairRecord {
                     key,
                     expected,
@@ -211,15 +211,15 @@ impl ChunkFix {
             let right = self.applied(&chunk);
             changes.push(RepairRecord {
                 expected: records.bytes(&key.encode())?,
-                key: Bytes::from(key.encode()),
+                key: Bytes::copy_from_slice(&key.encode()),
                 value: Some(encode(&right)),
             });
             let stamp = chunk.stamp;
             let garbage = (right.references == 0).then(|| encode(&Garbage { stamp }));
             let sparse = right.is_sparse().then(|| encode(&Sparse { stamp }));
             for (mark, value) in [(Key::Garbage { id }, garbage), (Key::Sparse { id }, sparse)] {
-                let key = Bytes::from(mark.encode());
-                let expected = records.bytes(&key)?;
+                let key = Bytes::copy_from_slice(&mark.encode());
+                let expected = records.bytes(&mark.encode())?;
                 if expected.is_some() != value.is_some() {
                     changes.push(RepairRecord {
                         key,

@@ -171,7 +171,7 @@ impl<R: Read> Inspection<'_, R> {
         for key in keys {
             if let Some(Some(expected)) = self.walk.raw(key)? {
                 changes.push(RepairRecord {
-                    key: Bytes::from(key.encode()),
+                    key: Bytes::copy_from_slice(&key.encode()),
                     expected: Some(expected),
                     value: None,
                 });

@@ -6,7 +6,7 @@ use wolfdisk_common::ids::Ino;
 use super::breach::{Breach, Finding};
 use super::plan::FixId;
 use crate::index::codec::{DecodeError, Wire, decode};
-use crate::index::key::{Key, KeyRange};
+use crate::index::key::{self, Key, KeyRange};
 use crate::index::records::Read;
 use crate::index::table::TableError;
 
@@ -135,8 +135,7 @@ impl<'a, R: Read> Walk<'a, R> {
                 (_, Some((key, Trouble::Decode(error)))) => (key, error.to_string()),
                 (Ok(()), None) => return Ok(()),
             };
-            from = key.clone();
-            from.push(0);
+            from = key::after(&key);
             self.found(Breach::Record { key, what });
         }
         Ok(())

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use wolfdisk_common::ids::{LogIndex, Term, Version};
 
 use super::{CheckpointJob, State};
+use crate::index::KeyBytes;
 use crate::index::checkpoint::MemTable;
 use crate::index::table::Applied;
 
@@ -58,11 +59,11 @@ proptest! {
             state.set_applied(applied(number as u64 + 1));
             match step {
                 Step::Put(key, value) => {
-                    state.put(&key, Bytes::from(value.clone()));
+                    state.set(KeyBytes::new(&key), Some(Bytes::from(value.clone())));
                     model.insert(key, value);
                 }
                 Step::Delete(key) => {
-                    state.delete(&key);
+                    state.set(KeyBytes::new(&key), None);
                     model.remove(&key);
                 }
                 Step::Freeze => {
@@ -100,7 +101,7 @@ proptest! {
                 }
             }
             for key in model.keys().chain([&vec![1, 1], &vec![0; 30], &vec![0; 31]]) {
-                let found = state.get(key).unwrap().map(|value| value.to_vec());
+                let found = state.get(&KeyBytes::new(key)).unwrap().map(|value| value.to_vec());
                 prop_assert_eq!(found.as_ref(), model.get(key));
             }
         }
@@ -111,7 +112,7 @@ proptest! {
 #[should_panic(expected = "thawed before the commit")]
 fn an_overlay_that_was_not_committed_is_never_dropped() {
     let mut state = State::new(Arc::new(MemTable::default()));
-    state.put(b"key", Bytes::from_static(b"value"));
+    state.set(KeyBytes::new(b"key"), Some(Bytes::from_static(b"value")));
     state.set_applied(applied(1));
     let _job = state.freeze().unwrap();
     state.thaw();

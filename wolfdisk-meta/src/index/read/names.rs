@@ -39,7 +39,10 @@ impl<R: Records> Index<R> {
     /// # Errors
     /// Storage failed or holds a damaged record, as everywhere here.
     pub fn inode(&self, ino: Ino) -> Result<Option<Inode>, TableError> {
-        self.records().load(&Key::Inode { ino })
+        match self.recent().inode(ino) {
+            Some(inode) => Ok(Some(inode.clone())),
+            None => self.records().load(&Key::Inode { ino }),
+        }
     }
 
     /// What a name in a directory means; also none if the directory is none.

@@ -98,7 +98,9 @@ impl World {
         .encode();
         self.log.push(payload.clone());
         let index = LogIndex(self.log.len() as u64);
-        self.index.apply(index, Term(1), payload).expect("applied")
+        let outcome = self.index.apply(index, Term(1), payload);
+        assert!(self.index.recent().is_true(self.index.records()));
+        outcome.expect("applied")
     }
 
     /// A mutation of the daemon itself.

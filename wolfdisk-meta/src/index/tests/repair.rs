@@ -449,7 +449,7 @@ fn a_damaged_record_is_named_and_the_rest_is_looked_at() {
     });
     let (findings, _) = look(world.index.records());
     let key = Key::Inode { ino: one }.encode();
-    let named = |breach: &Breach| matches!(breach, Breach::Record { key: at, .. } if *at == key);
+    let named = |breach: &Breach| matches!(breach, Breach::Record { key: at, .. } if **at == *key);
     assert!(findings.iter().any(|found| named(&found.breach)));
     assert!(
         findings
