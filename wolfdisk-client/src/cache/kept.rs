@@ -25,11 +25,21 @@ pub(crate) struct Share {
 /// See the module. Order of locks: a node's state, then this.
 #[derive(Debug)]
 pub(crate) struct KeptData {
-    /// Every file that holds data, once, in the order in which they began to.
-    order: Mutex<VecDeque<(Weak<Node>, Arc<Share>)>>,
+    order: Mutex<Order>,
     used: AtomicUsize,
     max: usize,
 }
+
+#[derive(Debug, Default)]
+struct Order {
+    /// Every file that holds data, once, in the order in which they began to.
+    files: VecDeque<(Weak<Node>, Arc<Share>)>,
+    /// With so many, those that are gone are taken out: what is listed keeps its memory.
+    sweep_at: usize,
+}
+
+/// Files that are listed before any are taken out.
+const SWEEP_MIN: usize = 64;
 
 impl KeptData {
     pub(crate) fn new(max: usize) -> KeptData {
@@ -48,11 +58,22 @@ impl KeptData {
         }
         if self.count(&state) > 0 && !state.kept.listed.swap(true, Ordering::Relaxed) {
             let share = state.kept.clone();
-            self.order.lock().push_back((Arc::downgrade(node), share));
+            let mut order = self.order.lock();
+            if order.files.len() >= order.sweep_at.max(SWEEP_MIN) {
+                order.files.retain(|(node, share)| {
+                    let lives = node.strong_count() > 0;
+                    if !lives {
+                        self.give_back(share);
+                    }
+                    lives
+                });
+                order.sweep_at = 2 * order.files.len();
+            }
+            order.files.push_back((Arc::downgrade(node), share));
         }
         drop(state);
         // Once around: everything that can go has gone then.
-        let most = self.order.lock().len();
+        let most = self.order.lock().files.len();
         for _ in 0..most {
             if self.used.load(Ordering::Relaxed) <= self.max {
                 return;
@@ -70,22 +91,26 @@ impl KeptData {
         now
     }
 
+    /// A file is gone.
+    fn give_back(&self, share: &Share) {
+        let before = share.bytes.swap(0, Ordering::Relaxed);
+        self.used.fetch_sub(before, Ordering::Relaxed);
+    }
+
     fn drop_first(&self, spared: &Arc<Node>) {
-        let first = self.order.lock().pop_front();
+        let first = self.order.lock().files.pop_front();
         let Some((first, share)) = first else {
             return;
         };
         let Some(node) = first.upgrade() else {
-            let before = share.bytes.swap(0, Ordering::Relaxed);
-            self.used.fetch_sub(before, Ordering::Relaxed);
-            return;
+            return self.give_back(&share);
         };
         let mut state = node.state.lock();
         if !Arc::ptr_eq(&node, spared) {
             state.pieces.drop_data();
         }
         if self.count(&state) > 0 {
-            self.order.lock().push_back((first, share));
+            self.order.lock().files.push_back((first, share));
         } else {
             share.listed.store(false, Ordering::Relaxed);
         }
@@ -160,7 +185,18 @@ mod tests {
             fill(&kept, &node(ino), 0, 300);
             assert!(kept.used.load(Ordering::Relaxed) <= MAX);
         }
-        assert!(kept.order.lock().len() <= 4);
+        assert!(kept.order.lock().files.len() <= 4);
+    }
+
+    #[test]
+    fn forgotten_files_are_not_listed_for_ever_though_there_is_room() {
+        let kept = KeptData::new(usize::MAX);
+        let lives = node(0);
+        fill(&kept, &lives, 0, 300);
+        (1..10_000).for_each(|ino| fill(&kept, &node(ino), 0, 1));
+        assert!(kept.order.lock().files.len() <= 2 * SWEEP_MIN);
+        assert_eq!(held(&lives), 300);
+        assert!(kept.used.load(Ordering::Relaxed) <= 300 + 2 * SWEEP_MIN);
     }
 
     #[test]
@@ -172,6 +208,6 @@ mod tests {
             kept.keep(&node);
             assert_eq!(kept.used.load(Ordering::Relaxed), 0);
         }
-        assert_eq!(kept.order.lock().len(), 1);
+        assert_eq!(kept.order.lock().files.len(), 1);
     }
 }

@@ -88,6 +88,8 @@ pub(crate) struct NodeState {
     /// What was known of it when it was removed here: it may still be somebody's working directory, or held with
     /// `O_PATH`.
     pub(crate) remains: Option<Box<Attr>>,
+    /// It was removed here and the kernel has forgotten it: nobody can ask for it again.
+    pub(crate) gone: bool,
     /// It may be open-unlinked, or others want to write to it: the daemon counts on a word when the last handle is
     /// closed.
     pub(crate) tell_release: bool,
@@ -135,6 +137,7 @@ impl NodeState {
             removals: 0,
             orphan: false,
             remains: None,
+            gone: false,
             tell_release: false,
             releasing: false,
             own_version: 0,

@@ -191,9 +191,69 @@ impl Table {
         self.names.store(left, Ordering::Relaxed);
     }
 
+    /// The kernel has forgotten an inode: if it was removed here, or `unseen` says so, it goes as soon as nobody
+    /// uses it. Its number is never used again.
+    pub(crate) fn forgotten(&self, ino: Ino, unseen: bool, lease: &Lease) {
+        let Some(mut shard) = self.shard(ino).map(Mutex::lock) else {
+            return;
+        };
+        let Some(node) = shard.nodes.get(&ino) else {
+            return;
+        };
+        {
+            let mut state = node.state.lock();
+            state.gone |= unseen || state.remains.is_some();
+            if !state.gone {
+                return;
+            }
+        }
+        self.let_go(&mut shard, ino, lease);
+    }
+
+    /// The daemon was told that this is closed, which is all that a node was made for if it knows nothing.
+    pub(crate) fn closed(&self, ino: Ino, lease: &Lease) {
+        let Some(mut shard) = self.shard(ino).map(Mutex::lock) else {
+            return;
+        };
+        let Some(node) = shard.nodes.get(&ino) else {
+            return;
+        };
+        let wanted = {
+            let mut state = node.state.lock();
+            state.releasing = false;
+            !state.gone && (state.attr.is_some() || state.remains.is_some())
+        };
+        if !wanted {
+            self.let_go(&mut shard, ino, lease);
+        }
+    }
+
+    fn let_go(&self, shard: &mut Shard, ino: Ino, lease: &Lease) {
+        // With the shard locked nobody else can get hold of it.
+        let free =
+            |node: &Arc<Node>| Arc::strong_count(node) == 1 && !node.state.lock().is_unsaved();
+        if shard.nodes.get(&ino).is_some_and(free) {
+            self.remove(shard, ino, lease);
+        }
+        if shard.clock.len() > 64 + 2 * shard.nodes.len() {
+            let nodes = &shard.nodes;
+            shard.clock.retain(|ino| nodes.contains_key(ino));
+        }
+    }
+
+    fn remove(&self, shard: &mut Shard, ino: Ino, lease: &Lease) {
+        if let Some(node) = shard.nodes.remove(&ino) {
+            let state = node.state.lock();
+            self.floors.raise(ino.0, state.newest());
+            if state.has_any_right(lease) {
+                let due = Instant::now() + Duration::from_millis(LEASE_MS);
+                self.returns.lock().push_back((due, ino));
+            }
+        }
+    }
+
     /// Second chance: the oldest that was not used since it was last looked at goes.
     fn evict(&self, shard: &mut Shard, lease: &Lease) {
-        let due = Instant::now() + Duration::from_millis(LEASE_MS);
         for _ in 0..shard.clock.len().min(64) {
             if shard.nodes.len() <= self.max / limits::SHARDS {
                 break;
@@ -210,13 +270,7 @@ impl Table {
                 shard.clock.push_back(ino);
                 continue;
             }
-            if let Some(node) = shard.nodes.remove(&ino) {
-                let state = node.state.lock();
-                self.floors.raise(ino.0, state.newest());
-                if state.has_any_right(lease) {
-                    self.returns.lock().push_back((due, ino));
-                }
-            }
+            self.remove(shard, ino, lease);
         }
     }
 }
@@ -246,6 +300,33 @@ mod tests {
         }
         assert!(table.get(Ino(16)).is_none());
         assert_eq!(table.node(Ino(16), &lease).state.lock().floor(), 77);
+    }
+
+    #[test]
+    fn what_was_removed_goes_when_the_kernel_forgets_it_and_nobody_uses_it() {
+        let (table, lease) = (Table::new(1 << 20, 4096), Lease::default());
+        let there = Ino(16);
+        table.node(there, &lease);
+        table.forgotten(there, false, &lease);
+        assert!(table.get(there).is_some(), "it was not removed");
+        let used = Ino(32);
+        let node = table.node(used, &lease);
+        table.forgotten(used, true, &lease);
+        assert!(table.get(used).is_some(), "somebody uses it");
+        drop(node);
+        table.closed(used, &lease);
+        assert!(table.get(used).is_none());
+        for ino in (100..50_000).map(Ino) {
+            table.node(ino, &lease);
+            table.forgotten(ino, true, &lease);
+        }
+        assert_eq!(table.all().len(), 1);
+        let listed: usize = table
+            .shards
+            .iter()
+            .map(|shard| shard.lock().clock.len())
+            .sum();
+        assert!(listed <= 66 * limits::SHARDS, "{listed}");
     }
 
     #[test]

@@ -142,8 +142,8 @@ impl Volume {
             }
             told
         };
-        for node in told.iter().filter_map(|closed| self.table.get(closed.ino)) {
-            node.state.lock().releasing = false;
+        for closed in told {
+            self.table.closed(closed.ino, &self.session.lease);
         }
     }
 }

@@ -340,9 +340,11 @@ impl Volume {
 
     /// The kernel has forgotten an inode: nobody has it open.
     pub fn forgotten(&self, ino: Ino) {
-        if self.unnamed.lock().remove(&ino) {
+        let unseen = self.unnamed.lock().remove(&ino);
+        if unseen {
             self.tell_closed(ino);
         }
+        self.table.forgotten(ino, unseen, &self.session.lease);
     }
 
     /// Renames.
