@@ -9,11 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
-use wolfdisk_common::ids::{Ino, LogIndex, Sequence, SessionId, Term};
+use wolfdisk_common::ids::{
+    ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Term,
+};
 use wolfdisk_common::name::FileName;
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_meta::index::checkpoint::RedbTable;
-use wolfdisk_meta::index::op::{Entry, Kind, Op, Origin, SetTime, WritePiece, WriteSource};
+use wolfdisk_meta::index::op::{
+    DestageChunk, DestageMove, Entry, Kind, Op, Origin, Receipt, SetTime, WritePiece, WriteSource,
+};
 use wolfdisk_meta::index::overlay::State;
 use wolfdisk_meta::index::{Genesis, Index};
 
@@ -90,6 +94,36 @@ impl World {
         })
     }
 
+    /// Moves what the first `count` files have in the log into one chunk.
+    fn destage(&mut self, count: u64) {
+        let (node, incarnation) = (NodeNumber(1), Incarnation(1));
+        self.apply(None, Op::NodeUp { node, incarnation });
+        let (id, epoch) = (ChunkId([1; 32]), PutEpoch(1));
+        let ranges = self.index.undestaged(LogIndex(0), count as usize);
+        let moves = ranges.expect("read").into_iter().zip(0u32..);
+        let moves = moves.map(|(range, number)| DestageMove {
+            ino: range.ino,
+            offset: range.offset,
+            length: range.length,
+            log_index: range.log_index,
+            log_offset: range.log_offset,
+            chunk: 0,
+            chunk_offset: number * WRITE_BYTES as u32 % (1 << 20),
+        });
+        let receipt = Receipt {
+            node,
+            incarnation,
+            epoch,
+        };
+        let chunk = DestageChunk {
+            id,
+            length: 2 << 20,
+            receipts: vec![receipt],
+        };
+        let (chunks, moves) = (vec![chunk], moves.collect());
+        self.apply(None, Op::Destage { chunks, moves });
+    }
+
     fn run(&mut self, op: Op) -> wolfdisk_meta::index::op::Answer {
         let origin = self.origin();
         self.apply(origin, op)
@@ -139,9 +173,15 @@ fn work(what: &str, count: u64) {
     let files: Vec<Ino> = (0..made)
         .map(|number| world.run(create(number)).inodes[0])
         .collect();
+    if what == "destage" {
+        files
+            .iter()
+            .for_each(|ino| drop(world.run(write(*ino, &data))));
+        world.destage(count);
+    }
     for (number, ino) in (0..count).zip(&files) {
         match what {
-            "create" => {}
+            "create" | "destage" => {}
             "write" => drop(world.run(write(*ino, &data))),
             "unlink" => drop(world.run(Op::Unlink {
                 parent: Ino::ROOT,
@@ -190,6 +230,7 @@ fn one_operation_takes_few_instructions() {
         ("create", 36_000),
         ("write", 36_000),
         ("unlink", 44_000),
+        ("destage", 20_000),
         ("encode", 2_500),
         ("lookup", 6_700),
     ];

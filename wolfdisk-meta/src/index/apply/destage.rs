@@ -3,6 +3,7 @@
 
 use wolfdisk_common::ids::{ChunkId, Ino};
 
+use super::extents::References;
 use super::fail::{Done, Fail, require};
 use super::{chunks, extents};
 use crate::index::extent::Extent;
@@ -19,6 +20,7 @@ pub(crate) fn destage<R: Records>(
     moves: &[DestageMove],
 ) -> Done<Answer> {
     acquire(tx, packed)?;
+    let mut references = References::default();
     for step in moves {
         let place = Place {
             ino: step.ino,
@@ -26,11 +28,12 @@ pub(crate) fn destage<R: Records>(
             length: step.length,
         };
         let target = target(packed, step.chunk, step.chunk_offset, step.length)?;
-        swap(tx, &place, &target, |source, skipped| {
+        swap(tx, &place, &target, &mut references, |source, skipped| {
             matches!(source, ExtentSource::Log { log_index, offset } if *log_index == step.log_index
                 && u64::from(*offset) == u64::from(step.log_offset) + skipped)
         })?;
     }
+    references.settle(tx)?;
     Ok(Answer::default())
 }
 
@@ -43,6 +46,7 @@ pub(crate) fn repack<R: Records>(
     moves: &[RepackMove],
 ) -> Done<Answer> {
     acquire(tx, packed)?;
+    let mut references = References::default();
     for step in moves {
         let place = Place {
             ino: step.ino,
@@ -53,11 +57,12 @@ pub(crate) fn repack<R: Records>(
             .get(step.source as usize)
             .ok_or(Fail::Errno(libc::EINVAL))?;
         let target = target(packed, step.chunk, step.chunk_offset, step.length)?;
-        swap(tx, &place, &target, |source, skipped| {
+        swap(tx, &place, &target, &mut references, |source, skipped| {
             matches!(source, ExtentSource::Chunk { id, offset, .. } if id == from
                 && u64::from(*offset) == u64::from(step.source_offset) + skipped)
         })?;
     }
+    references.settle(tx)?;
     Ok(Answer::default())
 }
 
@@ -98,12 +103,30 @@ fn swap<R: Records>(
     tx: &mut Tx<'_, R>,
     place: &Place,
     target: &Target<'_>,
+    references: &mut References,
     unchanged: impl Fn(&ExtentSource, u64) -> bool,
 ) -> Done {
     let Some(mut inode) = tx.find_inode(place.ino)? else {
         return Ok(());
     };
     let to = place.from.saturating_add(place.length);
+    let moved = |part: &Extent, skipped: u64| Extent {
+        start: part.start,
+        length: part.length,
+        source: ExtentSource::Chunk {
+            id: target.chunk.id,
+            chunk_length: target.chunk.length,
+            offset: target.offset + skipped as u32,
+        },
+    };
+    // Most files are small and were written at once: no neighbours to look for.
+    if let Some(old) = extents::only(tx, place.ino, &inode, place.from, to)? {
+        if unchanged(&old.source, 0) {
+            let new = moved(&old, 0);
+            extents::swap_one(tx, place.ino, &mut inode, (old, new), references)?;
+        }
+        return Ok(());
+    }
     let found = extents::within(tx, place.ino, place.from, to, usize::MAX)?;
     for part in found
         .iter()
@@ -111,17 +134,8 @@ fn swap<R: Records>(
     {
         let skipped = part.start - place.from;
         if unchanged(&part.source, skipped) {
-            let source = ExtentSource::Chunk {
-                id: target.chunk.id,
-                chunk_length: target.chunk.length,
-                offset: target.offset + skipped as u32,
-            };
-            let swapped = Extent {
-                start: part.start,
-                length: part.length,
-                source,
-            };
-            extents::insert(tx, place.ino, &mut inode, swapped)?;
+            let swapped = moved(&part, skipped);
+            extents::put_in(tx, place.ino, &mut inode, swapped, references)?;
         }
     }
     Ok(())

@@ -38,12 +38,42 @@ pub(crate) fn within<R: Read>(
     Ok(found)
 }
 
+/// The one extent of a file that has no other, if it is this range.
+pub(crate) fn only<R: Records>(
+    tx: &Tx<'_, R>,
+    ino: Ino,
+    inode: &Inode,
+    from: u64,
+    to: u64,
+) -> Result<Option<Extent>, TableError> {
+    if inode.allocated != to.saturating_sub(from) {
+        return Ok(None);
+    }
+    let key = Key::Extent { ino, end: to };
+    let found = tx.load::<ExtentRecord>(&key)?;
+    let found = found.and_then(|record| extent_of(&key, record));
+    Ok(found.filter(|extent| extent.start == from))
+}
+
 /// Makes `extent` the content of its range, joined with its neighbours where they go on.
 pub(crate) fn insert<R: Records>(
     tx: &mut Tx<'_, R>,
     ino: Ino,
     inode: &mut Inode,
     extent: Extent,
+) -> Done {
+    let mut references = References::default();
+    put_in(tx, ino, inode, extent, &mut references)?;
+    references.settle(tx)
+}
+
+/// As [`insert`], with the references of chunks to be settled later.
+pub(crate) fn put_in<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    inode: &mut Inode,
+    extent: Extent,
+    references: &mut References,
 ) -> Done {
     let (start, end) = (extent.start, extent.end());
     let old = within(
@@ -65,7 +95,18 @@ pub(crate) fn insert<R: Records>(
             None => new.push(next),
         }
     }
-    exchange(tx, ino, inode, &old, &new)
+    exchange(tx, ino, inode, (&old, &new), references)
+}
+
+/// Swaps one extent for another of the same range that its neighbours do not go on with.
+pub(crate) fn swap_one<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    inode: &mut Inode,
+    (old, new): (Extent, Extent),
+    references: &mut References,
+) -> Done {
+    exchange(tx, ino, inode, (&[old], &[new]), references)
 }
 
 /// Makes `[from, to)` a hole.
@@ -79,7 +120,7 @@ pub(crate) fn clear<R: Records>(
     let old = within(tx, ino, from, to, usize::MAX)?;
     let around = |old: &Extent| [old.part(0, from), old.part(to, u64::MAX)];
     let new: Vec<Extent> = old.iter().flat_map(around).flatten().collect();
-    exchange(tx, ino, inode, &old, &new)
+    exchange_and_settle(tx, ino, inode, &old, &new)
 }
 
 /// Removes what lies at or above `from`, at most `limit` extents of it; true if that was all.
@@ -94,7 +135,7 @@ pub(crate) fn remove_from<R: Records>(
     let finished = old.len() <= limit;
     old.truncate(limit);
     let new: Vec<Extent> = old.iter().filter_map(|old| old.part(0, from)).collect();
-    exchange(tx, ino, inode, &old, &new)?;
+    exchange_and_settle(tx, ino, inode, &old, &new)?;
     Ok(finished)
 }
 
@@ -105,15 +146,64 @@ struct Delta {
     bytes: i64,
 }
 
-/// Replaces extents by others and settles everything that hangs on them.
-fn exchange<R: Records>(
+/// What changes for chunks. A mutation that names one often writes its record once, at the end.
+#[derive(Default)]
+pub(crate) struct References(Vec<Delta>);
+
+impl References {
+    fn note(&mut self, extent: &Extent, sign: i64) {
+        let ExtentSource::Chunk { id, .. } = extent.source else {
+            return;
+        };
+        // A chunk is at most 4 MiB, so the length of an extent of one fits.
+        let bytes = sign * extent.length as i64;
+        match self.0.iter_mut().rev().find(|delta| delta.id == id) {
+            Some(delta) => {
+                delta.references += sign;
+                delta.bytes += bytes;
+            }
+            None => self.0.push(Delta {
+                id,
+                references: sign,
+                bytes,
+            }),
+        }
+    }
+
+    /// Writes the chunks' records.
+    pub(crate) fn settle<R: Records>(self, tx: &mut Tx<'_, R>) -> Done {
+        for Delta {
+            id,
+            references,
+            bytes,
+        } in self.0
+        {
+            chunks::adjust(tx, id, references, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn exchange_and_settle<R: Records>(
     tx: &mut Tx<'_, R>,
     ino: Ino,
     inode: &mut Inode,
     old: &[Extent],
     new: &[Extent],
 ) -> Done {
-    let mut deltas: Vec<Delta> = Vec::new();
+    let mut references = References::default();
+    exchange(tx, ino, inode, (old, new), &mut references)?;
+    references.settle(tx)
+}
+
+/// Replaces extents by others, with everything that hangs on them; the references of chunks are noted.
+fn exchange<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    inode: &mut Inode,
+    (old, new): (&[Extent], &[Extent]),
+    references: &mut References,
+) -> Done {
     for extent in old.iter().filter(|extent| !new.contains(extent)) {
         tx.remove(&Key::Extent {
             ino,
@@ -123,7 +213,7 @@ fn exchange<R: Records>(
             tx.remove(&key);
             tx.counters.undestaged_bytes -= extent.length;
         }
-        note(&mut deltas, extent, -1);
+        references.note(extent, -1);
     }
     let stamp = tx.version();
     for extent in new.iter().filter(|extent| !old.contains(extent)) {
@@ -149,15 +239,7 @@ fn exchange<R: Records>(
             );
             tx.counters.undestaged_bytes += extent.length;
         }
-        note(&mut deltas, extent, 1);
-    }
-    for Delta {
-        id,
-        references,
-        bytes,
-    } in deltas
-    {
-        chunks::adjust(tx, id, references, bytes)?;
+        references.note(extent, 1);
     }
     let sum = |extents: &[Extent]| extents.iter().map(|extent| extent.length).sum::<u64>();
     let (before, after) = (sum(old), sum(new));
@@ -174,24 +256,5 @@ fn undestaged_key(ino: Ino, extent: &Extent) -> Option<Key> {
             end: extent.end(),
         }),
         ExtentSource::Chunk { .. } | ExtentSource::Inline { .. } | ExtentSource::Zero => None,
-    }
-}
-
-fn note(deltas: &mut Vec<Delta>, extent: &Extent, sign: i64) {
-    let ExtentSource::Chunk { id, .. } = extent.source else {
-        return;
-    };
-    // A chunk is at most 4 MiB, so the length of an extent of one fits.
-    let bytes = sign * extent.length as i64;
-    match deltas.iter_mut().rev().find(|delta| delta.id == id) {
-        Some(delta) => {
-            delta.references += sign;
-            delta.bytes += bytes;
-        }
-        None => deltas.push(Delta {
-            id,
-            references: sign,
-            bytes,
-        }),
     }
 }
