@@ -42,6 +42,8 @@ pub(crate) struct Table {
     shards: Vec<Mutex<Shard>>,
     floors: Floors,
     returns: Mutex<VecDeque<(Instant, Ino)>>,
+    /// What is gone for good and was in use when the kernel forgot it.
+    leaving: Mutex<Vec<Ino>>,
     /// What the daemon is being told of.
     returning: Mutex<Vec<Ino>>,
     /// The round of giving back that must be over before a right on an inode is asked for.
@@ -60,6 +62,7 @@ impl Table {
             shards: (0..limits::SHARDS).map(|_| Mutex::default()).collect(),
             floors: Floors::default(),
             returns: Mutex::default(),
+            leaving: Mutex::default(),
             returning: Mutex::default(),
             rounds: Floors::default(),
             last_round: AtomicU64::new(0),
@@ -121,6 +124,16 @@ impl Table {
     /// over. Asked once the inode's node is in the table.
     pub(crate) fn accepts_rights(&self, ino: Ino, returns: u64) -> bool {
         returns >= self.last_round.load(Ordering::SeqCst) || returns >= self.rounds.get(ino.0)
+    }
+
+    /// Lets go of what is gone for good and not in use any more. To be called now and then.
+    pub(crate) fn sweep(&self, lease: &Lease) {
+        let leaving = std::mem::take(&mut *self.leaving.lock());
+        for ino in leaving {
+            if let Some(mut shard) = self.shard(ino).map(Mutex::lock) {
+                self.let_go(&mut shard, ino, lease);
+            }
+        }
     }
 
     /// Rights to give back now, in this round, each with what `last_open` says then.
@@ -229,11 +242,18 @@ impl Table {
     }
 
     fn let_go(&self, shard: &mut Shard, ino: Ino, lease: &Lease) {
+        let Some(node) = shard.nodes.get(&ino) else {
+            return;
+        };
+        let (unsaved, gone) = {
+            let state = node.state.lock();
+            (state.is_unsaved(), state.gone)
+        };
         // With the shard locked nobody else can get hold of it.
-        let free =
-            |node: &Arc<Node>| Arc::strong_count(node) == 1 && !node.state.lock().is_unsaved();
-        if shard.nodes.get(&ino).is_some_and(free) {
+        if Arc::strong_count(node) == 1 && !unsaved {
             self.remove(shard, ino, lease);
+        } else if gone {
+            self.leaving.lock().push(ino);
         }
         if shard.clock.len() > 64 + 2 * shard.nodes.len() {
             let nodes = &shard.nodes;
@@ -314,7 +334,7 @@ mod tests {
         table.forgotten(used, true, &lease);
         assert!(table.get(used).is_some(), "somebody uses it");
         drop(node);
-        table.closed(used, &lease);
+        table.sweep(&lease);
         assert!(table.get(used).is_none());
         for ino in (100..50_000).map(Ino) {
             table.node(ino, &lease);

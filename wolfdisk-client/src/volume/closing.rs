@@ -90,6 +90,7 @@ impl Volume {
 
     /// Rights that go back, and inodes that are closed.
     pub(super) fn take_returns(&self) -> (Vec<Closed>, Vec<Closed>) {
+        self.table.sweep(&self.session.lease);
         let dropped = self
             .table
             .take_returns(self.session.returns() + 1, || self.session.last_open());
