@@ -16,11 +16,7 @@ use super::op::Origin;
 use super::record::{Inode, Kept, Session, Usage};
 use super::records::{Read, Records};
 use super::table::TableError;
-
-/// Inodes that are kept: each has one place, which it shares with every 64th.
-const INODES: usize = 64;
-/// Sessions that are kept; when there are more, all are learnt anew.
-const SESSIONS_MAX: usize = 64;
+use crate::limits;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ pub(super) struct Known {
 impl Default for Recent {
     fn default() -> Recent {
         Recent {
-            inodes: vec![None; INODES],
+            inodes: vec![None; limits::RECENT_INODES],
             usage: None,
             sessions: BTreeMap::new(),
         }
@@ -49,7 +45,7 @@ impl Default for Recent {
 }
 
 fn place_of(ino: Ino) -> usize {
-    (ino.0 % INODES as u64) as usize
+    (ino.0 % limits::RECENT_INODES as u64) as usize
 }
 
 impl Recent {
@@ -101,7 +97,7 @@ impl Recent {
             read_only: owner.read_only,
             newest,
         };
-        if self.sessions.len() >= SESSIONS_MAX {
+        if self.sessions.len() >= limits::RECENT_SESSIONS {
             self.sessions.clear();
         }
         self.sessions.insert(session, known);

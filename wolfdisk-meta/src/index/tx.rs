@@ -15,11 +15,12 @@ use super::recent::Recent;
 use super::record::{Counters, Inode, Usage};
 use super::records::{Read, Records, missing};
 use super::table::TableError;
+use crate::limits;
 
 /// Keys with their new values, or none.
 pub type Changes = BTreeMap<KeyBytes, Option<Bytes>>;
 
-/// What is among the changes, decoded.
+/// What is among the changes, decoded, as far as there is room.
 #[derive(Default)]
 pub(super) struct Written {
     pub inodes: Vec<(Ino, Inode)>,
@@ -187,7 +188,9 @@ impl<'a, R: Records> Tx<'a, R> {
     pub fn store_inode(&mut self, ino: Ino, inode: &mut Inode) {
         inode.stamp = self.version();
         self.store(&Key::Inode { ino }, inode);
-        self.written.inodes.push((ino, inode.clone()));
+        if self.written.inodes.len() < limits::WRITTEN_MAX {
+            self.written.inodes.push((ino, inode.clone()));
+        }
     }
 
     /// Changes what a project uses.
@@ -204,7 +207,9 @@ impl<'a, R: Records> Tx<'a, R> {
         usage.bytes = u64::try_from(i128::from(usage.bytes) + bytes).unwrap_or_default();
         usage.inodes = usage.inodes.saturating_add_signed(inodes);
         self.store(&key, &usage);
-        self.written.usages.push((project, usage));
+        if self.written.usages.len() < limits::WRITTEN_MAX {
+            self.written.usages.push((project, usage));
+        }
         Ok(())
     }
 
