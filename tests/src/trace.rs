@@ -106,6 +106,11 @@ impl Trace {
     /// Ends the recording and gives its lines, those of unfinished calls joined out.
     pub fn stop(mut self) -> Vec<String> {
         self.end();
+        self.so_far()
+    }
+
+    /// The lines up to now, in the same way; of a call that has only just returned there may be none yet.
+    pub fn so_far(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.path).expect("the recording");
         text.lines()
             .filter(|line| !line.contains(" resumed>"))
