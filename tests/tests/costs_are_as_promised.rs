@@ -10,6 +10,8 @@ use wolfdisk_tests::{
 };
 
 const IDLE_MEMORY_BYTES: u64 = 60_000_000;
+/// How much later than expected it may be so.
+const IDLE_WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
 fn an_fsync_of_a_small_write_is_one_sync() {
@@ -97,15 +99,15 @@ fn idle_daemons_are_small() {
     let start = Instant::now();
     wait_within(idle * 2, "the idle time", || start.elapsed() > idle);
     for daemon in Daemon::ALL {
+        // Memory goes back every few seconds; on a busy machine what was written before is still under way.
+        let what = format!("{} is small", daemon.name());
+        wait_within(IDLE_WITHIN, &what, || {
+            vm_rss_bytes(node.pid(daemon)) < IDLE_MEMORY_BYTES
+        });
         let used = private_bytes(node.pid(daemon));
         let resident = vm_rss_bytes(node.pid(daemon));
         println!(
             "{}: VmRSS {resident}, of that private {used}",
-            daemon.name()
-        );
-        assert!(
-            resident < IDLE_MEMORY_BYTES,
-            "{} holds {resident} bytes",
             daemon.name()
         );
     }
