@@ -5,7 +5,7 @@
 //! was given under it (a lease later). Rights on that inode in answers that were asked for before the daemon
 //! had been told are not accepted, however late they come: they may have been granted before.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ pub(crate) struct Table {
     floors: Floors,
     returns: Mutex<VecDeque<(Instant, Ino)>>,
     /// What is gone for good and was in use when the kernel forgot it.
-    leaving: Mutex<Vec<Ino>>,
+    leaving: Mutex<HashSet<Ino>>,
     /// What the daemon is being told of.
     returning: Mutex<Vec<Ino>>,
     /// The round of giving back that must be over before a right on an inode is asked for.
@@ -103,8 +103,12 @@ impl Table {
 
     /// The inode's node if there is one.
     pub(crate) fn get(&self, ino: Ino) -> Option<Arc<Node>> {
-        let node = self.shard(ino)?.lock().nodes.get(&ino).cloned();
-        node.inspect(|node| node.touch())
+        self.peek(ino).inspect(|node| node.touch())
+    }
+
+    /// The same, which does not count as a use.
+    fn peek(&self, ino: Ino) -> Option<Arc<Node>> {
+        self.shard(ino)?.lock().nodes.get(&ino).cloned()
     }
 
     /// `ino`, which is not in memory, was changed by somebody at `version`.
@@ -129,11 +133,7 @@ impl Table {
     /// Lets go of what is gone for good and not in use any more. To be called now and then.
     pub(crate) fn sweep(&self, lease: &Lease) {
         let leaving = std::mem::take(&mut *self.leaving.lock());
-        for ino in leaving {
-            if let Some(mut shard) = self.shard(ino).map(Mutex::lock) {
-                self.let_go(&mut shard, ino, lease);
-            }
-        }
+        leaving.into_iter().for_each(|ino| self.leave(ino, lease));
     }
 
     /// Rights to give back now, in this round, each with what `last_open` says then.
@@ -207,58 +207,65 @@ impl Table {
     /// The kernel has forgotten an inode: if it was removed here, or `unseen` says so, it goes as soon as nobody
     /// uses it. Its number is never used again.
     pub(crate) fn forgotten(&self, ino: Ino, unseen: bool, lease: &Lease) {
-        let Some(mut shard) = self.shard(ino).map(Mutex::lock) else {
+        let Some(node) = self.peek(ino) else {
             return;
         };
-        let Some(node) = shard.nodes.get(&ino) else {
-            return;
-        };
-        {
+        let gone = {
             let mut state = node.state.lock();
             state.gone |= unseen || state.remains.is_some();
-            if !state.gone {
-                return;
-            }
+            state.gone
+        };
+        drop(node);
+        if gone {
+            self.leave(ino, lease);
         }
-        self.let_go(&mut shard, ino, lease);
     }
 
     /// The daemon was told that this is closed, which is all that a node was made for if it knows nothing.
     pub(crate) fn closed(&self, ino: Ino, lease: &Lease) {
-        let Some(mut shard) = self.shard(ino).map(Mutex::lock) else {
+        let Some(node) = self.peek(ino) else {
             return;
         };
-        let Some(node) = shard.nodes.get(&ino) else {
-            return;
-        };
-        let wanted = {
+        let (gone, knows) = {
             let mut state = node.state.lock();
             state.releasing = false;
-            !state.gone && (state.attr.is_some() || state.remains.is_some())
+            let knows = state.attr.is_some() || state.remains.is_some();
+            (state.gone, knows)
         };
-        if !wanted {
-            self.let_go(&mut shard, ino, lease);
+        drop(node);
+        if gone {
+            self.leave(ino, lease);
+        } else if !knows {
+            self.let_go(ino, lease);
         }
     }
 
-    fn let_go(&self, shard: &mut Shard, ino: Ino, lease: &Lease) {
+    /// It is gone for good: it goes now, or when it is not in use any more.
+    fn leave(&self, ino: Ino, lease: &Lease) {
+        if !self.let_go(ino, lease) {
+            self.leaving.lock().insert(ino);
+        }
+    }
+
+    /// Takes an inode out of the memory unless it is in use; says whether it is not there any more.
+    fn let_go(&self, ino: Ino, lease: &Lease) -> bool {
+        let Some(mut shard) = self.shard(ino).map(Mutex::lock) else {
+            return true;
+        };
         let Some(node) = shard.nodes.get(&ino) else {
-            return;
+            return true;
         };
-        let (unsaved, gone) = {
-            let state = node.state.lock();
-            (state.is_unsaved(), state.gone)
-        };
-        // With the shard locked nobody else can get hold of it.
-        if Arc::strong_count(node) == 1 && !unsaved {
-            self.remove(shard, ino, lease);
-        } else if gone {
-            self.leaving.lock().push(ino);
+        // With the shard locked nobody else can get hold of it. The state of one that is in use is not waited
+        // for: who has it may be about to ask this shard.
+        if Arc::strong_count(node) > 1 || node.state.lock().is_unsaved() {
+            return false;
         }
+        self.remove(&mut shard, ino, lease);
         if shard.clock.len() > 64 + 2 * shard.nodes.len() {
-            let nodes = &shard.nodes;
-            shard.clock.retain(|ino| nodes.contains_key(ino));
+            let Shard { nodes, clock } = &mut *shard;
+            clock.retain(|ino| nodes.contains_key(ino));
         }
+        true
     }
 
     fn remove(&self, shard: &mut Shard, ino: Ino, lease: &Lease) {
@@ -347,6 +354,28 @@ mod tests {
             .map(|shard| shard.lock().clock.len())
             .sum();
         assert!(listed <= 66 * limits::SHARDS, "{listed}");
+    }
+
+    #[test]
+    fn who_forgets_an_inode_in_use_keeps_nobody_from_the_others() {
+        let (table, lease) = (Table::new(1 << 20, 4096), Lease::default());
+        let used = Ino(16);
+        let node = table.node(used, &lease);
+        std::thread::scope(|scope| {
+            let state = node.state.lock();
+            let forgets = scope.spawn(|| table.forgotten(used, true, &lease));
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(50) {
+                let shard = table.shard(used).expect("a shard");
+                let free = shard.try_lock_for(Duration::from_secs(5));
+                assert!(
+                    free.is_some(),
+                    "it waits for the state with the shard locked"
+                );
+            }
+            drop(state);
+            forgets.join().expect("forgotten");
+        });
     }
 
     #[test]
