@@ -68,8 +68,6 @@ pub const SESSIONS_MAX: usize = 4096;
 pub const MUTATIONS_QUEUED_MAX: usize = 4096;
 /// Inodes that the index keeps decoded: each has one place, which it shares with every 64th.
 pub const RECENT_INODES: usize = 64;
-/// Sessions of which the index knows by heart what it has answered; when there are more, all are learnt anew.
-pub const RECENT_SESSIONS: usize = 64;
 /// Records of a kind that a mutation keeps decoded: most write one or two, a few write thousands.
 pub const WRITTEN_MAX: usize = 16;
 /// Mutations of one batch: bounds how long a reader waits for the reactor.

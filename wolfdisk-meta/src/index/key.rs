@@ -268,20 +268,21 @@ pub(super) enum Family {
     Inode(Ino),
     /// What a project uses.
     Usage,
-    /// A session or its answers.
-    Session,
+    /// This session or its answers.
+    Session(SessionId),
     /// Nothing of this.
     Other,
 }
 
 /// Of which family a key is.
 pub(super) fn family(key: &[u8]) -> Family {
-    match key {
-        [INODE, number @ ..] => number.first_chunk().map_or(Family::Other, |number| {
-            Family::Inode(Ino(u64::from_be_bytes(*number)))
-        }),
-        [USAGE, ..] => Family::Usage,
-        [SESSION | ANSWER, ..] => Family::Session,
+    let Some((tag, rest)) = key.split_first() else {
+        return Family::Other;
+    };
+    match (*tag, rest.first_chunk().copied().map(u64::from_be_bytes)) {
+        (INODE, Some(ino)) => Family::Inode(Ino(ino)),
+        (SESSION | ANSWER, Some(session)) => Family::Session(SessionId(session)),
+        (USAGE, _) => Family::Usage,
         _ => Family::Other,
     }
 }

@@ -23,6 +23,7 @@ use crate::limits;
 pub(super) struct Recent {
     inodes: Vec<Option<(Ino, Inode)>>,
     usage: Option<(u32, Usage)>,
+    /// Of the sessions that there are: one that is closed goes with its record.
     sessions: BTreeMap<SessionId, Known>,
 }
 
@@ -97,9 +98,6 @@ impl Recent {
             read_only: owner.read_only,
             newest,
         };
-        if self.sessions.len() >= limits::RECENT_SESSIONS {
-            self.sessions.clear();
-        }
         self.sessions.insert(session, known);
         Ok(Some(known))
     }
@@ -122,7 +120,7 @@ impl Recent {
                 }
             }
             key::Family::Usage => self.usage = None,
-            key::Family::Session => self.sessions.clear(),
+            key::Family::Session(session) => drop(self.sessions.remove(&session)),
             key::Family::Other => {}
         }
     }
