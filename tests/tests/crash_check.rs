@@ -261,7 +261,12 @@ impl Harm {
 
     /// Does it, in the part of the file that is in use.
     fn apply(self, path: &Path) {
-        let bytes = fs::read(path).expect("readable");
+        // The log's next segment is made anew at a start, and is empty then for a moment.
+        let mut bytes = Vec::new();
+        wait_until("the file holds something", || {
+            bytes = fs::read(path).unwrap_or_default();
+            !bytes.is_empty()
+        });
         let used = bytes
             .iter()
             .rposition(|byte| *byte != 0)
