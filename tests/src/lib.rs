@@ -46,7 +46,7 @@ pub use processes::{
     Stopped, descendants, is_alive, kill_hard, open_descriptors, signal, vm_rss_bytes,
 };
 pub use programs::{installed, program, public_programs, repository, tool};
-pub use random::{Random, is_long_run};
+pub use random::{Random, is_long_run, seed};
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;
 pub use small_disk::{Df, DiskKind, SmallDisk};

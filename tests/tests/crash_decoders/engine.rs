@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use wolfdisk_tests::{Random, is_long_run};
+use wolfdisk_tests::{Random, is_long_run, seed};
 
 use super::allocations::peak_of;
 use super::mutation::mutant;
-use super::panics::caught;
+use super::panics::{caught, tell};
 
 /// Seconds for each target; two run at a time on two cores.
 const SECONDS_VARIABLE: &str = "WOLFDISK_FUZZ_SECONDS";
@@ -101,7 +101,9 @@ pub fn fuzz(target: &Target) {
         );
     }
     let length_max = GROWTH * pool.iter().map(Vec::len).max().unwrap_or(0);
-    let mut random = Random::new();
+    let seed = seed();
+    tell(&format!("{}: WOLFDISK_SEED={seed}", target.name));
+    let mut random = Random::from_seed(seed);
     let (own, end) = (pool.len(), Instant::now() + time_for_each());
     let (mut tried, mut decoded) = (0_u64, 0_u64);
     while Instant::now() < end {
