@@ -19,6 +19,7 @@ pub mod blocking;
 pub mod call;
 pub mod failure;
 pub mod framed;
+mod lookout;
 pub mod server;
 
 pub use failure::Failure;

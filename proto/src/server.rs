@@ -22,6 +22,7 @@ use crate::blocking::{control_buffer, receive, uninterrupted};
 use crate::call::{Call, Peer};
 use crate::failure::Failure;
 use crate::framed::{self, Dispatch, HEADER_BYTES, Header};
+use crate::lookout::Lookout;
 
 /// How long a new connection may take to say what it is.
 const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
@@ -68,6 +69,9 @@ pub async fn serve<D: Dispatch>(
 ) -> io::Result<()> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let open = Arc::new(AtomicUsize::new(0));
+    let lookout = Arc::new(Lookout::new());
+    let looking = lookout.clone();
+    let _looking = Ended(tokio::spawn(async move { looking.run().await }));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -87,10 +91,11 @@ pub async fn serve<D: Dispatch>(
             continue;
         };
         let (service, setup) = (service.clone(), setup.clone());
+        let lookout = lookout.clone();
         tokio::spawn(async move {
             // Held by the task, so that the place is given back even if the service panics.
             let _place = place;
-            if let Err(error) = connection(stream, number, service, &setup).await {
+            if let Err(error) = connection(stream, number, service, &setup, &lookout).await {
                 tracing::debug!(%error, number, "a connection ended");
             }
         });
@@ -125,6 +130,15 @@ impl Drop for Place {
     }
 }
 
+/// A task that ends with its owner.
+struct Ended(tokio::task::JoinHandle<()>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 fn is_passing(error: &io::Error) -> bool {
     let passing = [
         libc::ECONNABORTED,
@@ -144,6 +158,7 @@ async fn connection<D: Dispatch>(
     number: u64,
     service: D,
     setup: &Setup,
+    lookout: &Lookout,
 ) -> io::Result<()> {
     let cred = stream.peer_cred()?;
     let peer = Peer {
@@ -177,6 +192,7 @@ async fn connection<D: Dispatch>(
     };
     tokio::time::timeout(PREFACE_DEADLINE, framed.exchange_prefaces()).await??;
     while let Some((header, body, received)) = framed.request().await? {
+        lookout.asked();
         let mut call = Call::framed(number, peer, received);
         let answer = if header.kind == D::SERVICE {
             service.dispatch(&mut call, header.number, body).await
@@ -198,6 +214,7 @@ async fn connection<D: Dispatch>(
             }
             Err(failure) => framed.reply(&framed::failure_frame(&failure), &[]).await?,
         }
+        lookout.answered();
     }
     Ok(())
 }
