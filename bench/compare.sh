@@ -22,10 +22,10 @@ while [ $# -gt 0 ]; do
     esac
 done
 [ "$(id -u)" = 0 ] || { echo "run as root: the page cache is dropped before cold reads" >&2; exit 2; }
-if ! type fio mfsmaster mfschunkserver mfsmount glusterd gluster > /dev/null 2>&1; then
+if ! type fio git make mfsmaster mfschunkserver mfsmount glusterd gluster > /dev/null 2>&1; then
     apt-get update -q
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        fio moosefs-master moosefs-chunkserver moosefs-client glusterfs-server glusterfs-client
+        fio git make moosefs-master moosefs-chunkserver moosefs-client glusterfs-server glusterfs-client
 fi
 
 # shellcheck source=bench/moosefs.sh
@@ -74,8 +74,9 @@ start() {
     return 1
 }
 
-mkdir "$work/ext4" "$work/mount" "$work/memory"
+mkdir "$work/ext4" "$work/mount" "$work/exclusive" "$work/memory"
 start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount"
+start exclusive "$programs/wolfdiskctl" up -d "$work/exclusive-data" -m "$work/exclusive" -o exclusive
 start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"
 glusterfs_start "$work/glusterfs"
@@ -83,7 +84,7 @@ glusterfs_start "$work/glusterfs"
 baseline=$(stat -f -c %T "$work/ext4")
 [ "$baseline" = ext2/ext3 ] && baseline=ext4
 python3 "$here/workloads.py" "${arguments[@]}" --json "$work/figures.json" \
-    "WolfDisk=$work/mount" "memory=$work/memory" "MooseFS=$work/moosefs/mount" \
+    "WolfDisk=$work/mount" "exclusive=$work/exclusive" "memory=$work/memory" "MooseFS=$work/moosefs/mount" \
     "GlusterFS=$work/glusterfs/mount" "$baseline=$work/ext4" \
     2> >(tee "$work/failures" >&2) | tee "$work/table"
 

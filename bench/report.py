@@ -29,6 +29,7 @@ def facts():
     yield "virtualisation", virtual
     yield "system", f"{system.get('PRETTY_NAME', 'Linux')}, Linux {os.uname().release.split('-')[0]}"
     yield "WolfDisk", f"release build of {commit}, one node, `wolfdiskctl up` without a configuration"
+    yield "exclusive", "the same, `wolfdiskctl up -o exclusive`: the kernel buffers writes and keeps locks"
     yield "memory", "the ceiling: a file system in memory (`bench/ceiling`) with the FUSE settings of WolfDisk"
     yield "MooseFS", f"{packaged('moosefs-master')}, one master, one chunk server, goal 1, default settings"
     yield "GlusterFS", f"{packaged('glusterfs-server')}, one brick, default settings"
@@ -37,7 +38,7 @@ def facts():
 names = list(next(iter(figures.values())))
 base = names[-1]
 rounds = max(len(v) for row in figures.values() for v in row.values())
-ours, others = names[0], names[1:-1]
+ours, others = names[0], [name for name in names[1:-1] if name != "exclusive"]
 print("# Performance\n")
 print(f"`bench/workloads.py` on {', '.join(names[:-1])} and {base} (the disk that all of them lie on),")
 print(f"workload by workload in turn in one run of {rounds} rounds. The table shows medians; more is better in")

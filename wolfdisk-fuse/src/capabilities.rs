@@ -12,8 +12,10 @@
 //!   and the kernel may believe in the bits of a file for some time after a write has cleared them; where
 //!   the mount is `nosuid`, that has no effect.
 //! * Never `ATOMIC_O_TRUNC`: the kernel would have the file cut by the open and look only then whether it is a
-//!   program that runs, so that `O_RDONLY | O_TRUNC` would empty it under its processes. `WRITEBACK_CACHE` (the kernel would own size and mtime, which others change),
-//!   `SETXATTR_EXT` (the library panics on it), `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond
+//!   program that runs, so that `O_RDONLY | O_TRUNC` would empty it under its processes.
+//! * `WRITEBACK_CACHE` on an exclusive mount only: the kernel owns size and mtime then, which others would change. Such a
+//!   mount leaves locks to the kernel as well.
+//! * Never `SETXATTR_EXT` (the library panics on it), `NO_OPENDIR_SUPPORT` (the kernel would keep listings beyond
 //!   the right to them).
 
 use std::io;
@@ -24,7 +26,7 @@ use crate::limits::{BACKGROUND_MAX, CONGESTION_THRESHOLD, READ_AHEAD_KIB, WRITE_
 
 /// Asked for where the kernel has them. Reading, writing and locking work without, if slower or only
 /// within this machine.
-const WANTED: [InitFlags; 14] = [
+const WANTED: [InitFlags; 12] = [
     InitFlags::FUSE_ASYNC_READ,
     InitFlags::FUSE_BIG_WRITES,
     InitFlags::FUSE_MAX_PAGES,
@@ -36,10 +38,11 @@ const WANTED: [InitFlags; 14] = [
     InitFlags::FUSE_EXPORT_SUPPORT,
     InitFlags::FUSE_EXPLICIT_INVAL_DATA,
     InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
-    InitFlags::FUSE_POSIX_LOCKS,
-    InitFlags::FUSE_FLOCK_LOCKS,
     InitFlags::FUSE_POSIX_ACL,
 ];
+
+/// Asked for where other mounts can be. Without them locks hold on this mount only.
+const AMONG_OTHERS: [InitFlags; 2] = [InitFlags::FUSE_POSIX_LOCKS, InitFlags::FUSE_FLOCK_LOCKS];
 
 /// Without these permissions would come out wrong: there is no mount then.
 const NEEDED: InitFlags = InitFlags::FUSE_DONT_MASK;
@@ -51,26 +54,34 @@ pub struct Granted {
     pub direct_mmap: bool,
     /// Set-id bits and file capabilities of a file that is changed are ours to clear.
     pub clears_privileges: bool,
+    /// Writes reach us when the kernel writes its pages back. It reads the rest of a page that a program writes a part
+    /// of, whatever the file was opened for, and knows itself where a file ends.
+    pub writes_back: bool,
 }
 
 /// All that a successor must find granted as this process did.
 pub fn used() -> InitFlags {
-    let wanted = WANTED.iter().copied().collect::<InitFlags>();
-    wanted | NEEDED | InitFlags::FUSE_HANDLE_KILLPRIV_V2
+    let wanted = (WANTED.iter().chain(&AMONG_OTHERS).copied()).collect::<InitFlags>();
+    wanted | NEEDED | InitFlags::FUSE_HANDLE_KILLPRIV_V2 | InitFlags::FUSE_WRITEBACK_CACHE
 }
 
-/// Asks for capabilities and sets sizes. `suid`: programs on the mount may run with set-id bits.
+/// Asks for capabilities and sets sizes. `suid`: programs on the mount may run with set-id bits; `exclusive`: there
+/// is no other mount.
 ///
 /// # Errors
 /// The kernel is too old.
-pub fn negotiate(config: &mut KernelConfig, suid: bool) -> io::Result<Granted> {
-    config.add_capabilities(NEEDED).map_err(|missing| {
+pub fn negotiate(config: &mut KernelConfig, suid: bool, exclusive: bool) -> io::Result<Granted> {
+    let (needed, among_others) = match exclusive {
+        true => (NEEDED | InitFlags::FUSE_WRITEBACK_CACHE, &[][..]),
+        false => (NEEDED, &AMONG_OTHERS[..]),
+    };
+    config.add_capabilities(needed).map_err(|missing| {
         io::Error::new(
             io::ErrorKind::Unsupported,
             format!("this kernel's FUSE lacks {missing:?}; Linux 5.4 or newer is needed"),
         )
     })?;
-    for wanted in WANTED {
+    for wanted in WANTED.iter().chain(among_others).copied() {
         if let Err(missing) = config.add_capabilities(wanted) {
             tracing::debug!(?missing, "the kernel lacks a capability");
         }
@@ -91,5 +102,6 @@ pub fn negotiate(config: &mut KernelConfig, suid: bool) -> io::Result<Granted> {
             .capabilities()
             .contains(InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP),
         clears_privileges,
+        writes_back: exclusive,
     })
 }

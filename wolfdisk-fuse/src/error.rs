@@ -100,6 +100,9 @@ pub enum FuseError {
         /// What the last try gave.
         source: wolfdisk_client::Error,
     },
+    /// wolfdisk-meta gives no session: it says why.
+    #[error("no mount: {0}")]
+    Refused(wolfdisk_client::Error),
     /// The file system answered requests wrongly or a thread died.
     #[error("the mount at {} ended by itself", path.display())]
     Session {

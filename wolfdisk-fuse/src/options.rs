@@ -30,7 +30,7 @@ const WITHOUT_EFFECT: [&str; 14] = [
 ];
 
 /// Options with an effect, for the message that refuses another.
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 20] = [
     "ro",
     "rw",
     "suid",
@@ -50,6 +50,7 @@ const KNOWN: [&str; 19] = [
     "sync",
     "dirsync",
     "nonempty",
+    "exclusive",
 ];
 
 /// Who besides the user that mounts may enter.
@@ -97,6 +98,8 @@ pub struct Options {
     pub dirsync: bool,
     /// The directory may hold files; they are hidden while mounted.
     pub nonempty: bool,
+    /// No other mount beside it: the kernel buffers writes and keeps locks by itself.
+    pub exclusive: bool,
     /// Largest read request; the kernel's own if `None`.
     pub read_max_bytes: Option<u32>,
 }
@@ -114,6 +117,7 @@ impl Default for Options {
             sync: false,
             dirsync: false,
             nonempty: false,
+            exclusive: false,
             read_max_bytes: None,
         }
     }
@@ -177,6 +181,7 @@ impl Options {
             "sync" => self.sync = true,
             "dirsync" => self.dirsync = true,
             "nonempty" => self.nonempty = true,
+            "exclusive" => self.exclusive = true,
             other if WITHOUT_EFFECT.contains(&other) || other.starts_with("x-") => {}
             other => return Err(unknown(other)),
         }
@@ -200,6 +205,11 @@ impl Options {
             other => return Err(unknown(other)),
         }
         Ok(())
+    }
+
+    /// The volume is to be had by this mount alone. One that changes nothing needs no such right.
+    pub fn is_exclusive(&self) -> bool {
+        self.exclusive && !self.read_only
     }
 
     /// For the FUSE library, which puts them into `mount(2)` or hands them to `fusermount3`.

@@ -150,6 +150,7 @@ fn connect(
     let place = config.mount.path.display().to_string();
     let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "fuse", &place);
     wanted.read_only = options.read_only;
+    wanted.exclusive = options.is_exclusive();
     wanted.ledger = succession.map(|succession| Arc::clone(succession.ledger()));
     wanted.estate = succession.and_then(Succession::estate).cloned();
     if let Some(bytes) = config.cache.size_bytes {
@@ -163,6 +164,9 @@ fn connect(
             Err(error) if is_passing(&error) && start.elapsed() < CONNECT_DEADLINE => {
                 tracing::debug!(%error, "the daemons do not answer yet");
                 std::thread::sleep(CONNECT_RETRY);
+            }
+            Err(source) if source.errno() == libc::EACCES => {
+                return Err(FuseError::Refused(source));
             }
             Err(source) => {
                 let data = config.node.data_dir.clone();

@@ -19,6 +19,7 @@ use wolfdisk_meta::index::op::{
     DestageChunk, DestageMove, Entry, Kind, Op, Origin, Receipt, SetTime, WritePiece, WriteSource,
 };
 use wolfdisk_meta::index::overlay::State;
+use wolfdisk_meta::index::record::Access;
 use wolfdisk_meta::index::{Genesis, Index};
 
 /// Says to the process that is counted what to do, and how often: `create 1000`.
@@ -61,7 +62,7 @@ impl World {
                 frontend: "counted".into(),
                 place: "here".into(),
                 pid: 1,
-                read_only: false,
+                access: Access::Shared,
             },
         );
         world.session = opened.session.expect("a session");

@@ -131,6 +131,9 @@ pub struct Up {
     /// Where to mount
     #[arg(short, long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
+    /// Mount options, comma-separated
+    #[arg(short, long, value_name = "OPTIONS")]
+    pub options: Vec<String>,
 }
 
 /// `config`.

@@ -71,7 +71,7 @@ fn time(at: TimeOrNow) -> SystemTime {
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        negotiate(config, false).map(drop)
+        negotiate(config, false, false).map(drop)
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {

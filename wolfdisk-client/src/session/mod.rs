@@ -395,6 +395,14 @@ impl Session {
             return Ok(());
         }
         self.counters.count(Counter::SessionsLost);
+        if self.opening.exclusive {
+            tracing::error!(
+                session = stale,
+                "the exclusive session has expired; mount anew"
+            );
+            self.stop();
+            return Err(Error::ShutDown);
+        }
         tracing::warn!(
             session = stale,
             "the session has expired; a new one is opened"

@@ -1,9 +1,11 @@
 //! What a program is told when a write, a lock or a chunk is lost.
 
 use bytes::Bytes;
+use wolfdisk_common::ids::Ino;
 use wolfdisk_proto::Failure;
 
 use super::fake::{CHUNK, DEADLINE, Fake, content, open};
+use crate::Error;
 use crate::lock::{LockKind, LockRequest, LockWait};
 
 const FILE: u64 = 5;
@@ -111,4 +113,15 @@ fn a_handle_whose_locks_are_lost_fails_and_others_go_on() {
     assert_eq!(content(&volume, other), b"content");
     volume.write(other, 0, b"C", false).expect("written");
     assert_eq!(errno(volume.flush(other, None)), 0);
+}
+
+#[test]
+fn an_exclusive_session_that_is_lost_is_not_opened_anew() {
+    let fake = Fake::new();
+    let volume = fake.volume_that(|config| config.exclusive = true);
+    fake.with(|world| world.session += 1);
+    for _ in 0..2 {
+        assert_eq!(volume.getattr(Ino(FILE)).err(), Some(Error::ShutDown));
+    }
+    assert_eq!(fake.asked(1), 1, "others may have changed what it knows");
 }

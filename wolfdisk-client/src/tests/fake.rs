@@ -116,7 +116,12 @@ impl Fake {
     }
 
     pub fn volume(&self) -> Arc<Volume> {
-        let config = VolumeConfig::new("unused".into(), "unused".into(), "fuse", "test");
+        self.volume_that(|_| ())
+    }
+
+    pub fn volume_that(&self, configure: impl FnOnce(&mut VolumeConfig)) -> Arc<Volume> {
+        let mut config = VolumeConfig::new("unused".into(), "unused".into(), "fuse", "test");
+        configure(&mut config);
         Volume::connect_over(Arc::new(self.clone()), &config).expect("connected")
     }
 

@@ -67,6 +67,9 @@ pub struct VolumeConfig {
     pub place: String,
     /// Every mutation is refused with `EROFS`.
     pub read_only: bool,
+    /// No other volume is to be connected beside this one. If the session is lost, others may have changed what is
+    /// cached here and above: the volume is shut down then.
+    pub exclusive: bool,
     /// Dirty bytes of all files together; writers wait above it.
     pub dirty_max_bytes: usize,
     /// Bytes of small files kept in memory.
@@ -89,6 +92,7 @@ impl VolumeConfig {
             frontend: frontend.to_owned(),
             place: place.to_owned(),
             read_only: false,
+            exclusive: false,
             dirty_max_bytes: 256 * 1024 * 1024,
             data_cache_bytes: 24 * 1024 * 1024,
             inode_cache_max: 256 * 1024,
@@ -156,6 +160,7 @@ impl Volume {
             place: config.place.clone(),
             pid: std::process::id(),
             read_only: config.read_only,
+            exclusive: config.exclusive,
             take_over: config.estate.as_ref().map_or(0, |estate| estate.session),
             heritable: config.ledger.is_some(),
         };

@@ -49,6 +49,7 @@ impl Adapter {
         OpenFlags {
             sync: flags.sync || self.sync,
             append: false,
+            read: flags.read || self.granted.writes_back,
             ..flags
         }
     }
@@ -63,7 +64,9 @@ impl Adapter {
     fn open_checked(&self, ino: Ino, raw: i32) -> Result<(Opened, FopenFlags), Error> {
         let flags = self.open_flags(raw);
         let opened = self.volume.open(ino, flags)?;
-        let counts = flags.read && raw & libc::O_NOATIME == 0 && self.times.counts_files();
+        let counts = OpenFlags::from_raw(raw).read
+            && raw & libc::O_NOATIME == 0
+            && self.times.counts_files();
         let bypasses = self.may_bypass(raw);
         if !counts && !bypasses {
             return Ok((opened, how_opened(opened, false)));
@@ -88,10 +91,10 @@ impl Adapter {
 
     /// Appending bypasses the page cache: the index picks the place, and the kernel would put the bytes
     /// where it believes the end to be. Not for set-id files: there the kernel clears the bits itself,
-    /// but only before a write through the cache.
+    /// but only before a write through the cache. Nor where the kernel knows the end itself.
     pub(super) fn may_bypass(&self, raw: i32) -> bool {
         let appends = raw & libc::O_APPEND != 0 && raw & libc::O_ACCMODE != libc::O_RDONLY;
-        appends && self.granted.direct_mmap
+        appends && self.granted.direct_mmap && !self.granted.writes_back
     }
 
     pub(super) fn create_file(
@@ -107,7 +110,7 @@ impl Adapter {
         match self.volume.create_open(parent, name, node, flags) {
             Ok((entry, opened)) => {
                 let handle = FileHandle(opened.handle.0);
-                if flags.read && raw & libc::O_NOATIME == 0 {
+                if OpenFlags::from_raw(raw).read && raw & libc::O_NOATIME == 0 {
                     self.times.opened(opened.handle, &entry.attr, false);
                 }
                 let bypasses = self.may_bypass(raw) && !has_set_id(entry.attr.permissions);
@@ -165,6 +168,10 @@ impl Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
+        if self.granted.writes_back {
+            // The kernel asks without having written its pages back. It then takes all of a file for data.
+            return reply.error(Errno::ENOSYS);
+        }
         let Ok(offset) = u64::try_from(offset) else {
             return reply.error(Errno::ENXIO);
         };

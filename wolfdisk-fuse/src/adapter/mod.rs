@@ -60,6 +60,8 @@ pub struct Adapter {
     sync: bool,
     /// Set-id bits have an effect.
     suid: bool,
+    /// There is no other mount.
+    exclusive: bool,
 }
 
 impl Adapter {
@@ -87,6 +89,7 @@ impl Adapter {
             after_crash: estate.is_some_and(|estate| !estate.is_clean()),
             sync: options.sync,
             suid: options.suid,
+            exclusive: options.is_exclusive(),
         }
     }
 
@@ -108,7 +111,7 @@ fn handle(number: FileHandle) -> HandleId {
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        self.granted = negotiate(config, self.suid)?;
+        self.granted = negotiate(config, self.suid, self.exclusive)?;
         match &self.ledger {
             Some(ledger) => ledger.set_front_end(&Negotiated::new(config, used()).to_bytes()),
             None => Ok(()),

@@ -158,7 +158,7 @@ wire_struct!(RepairUsage {
     inodes
 });
 wire_enum!(Op {
-    1 => OpenSession { frontend, place, pid, read_only },
+    1 => OpenSession { frontend, place, pid, access },
     2 => CloseSession { session, expired },
     3 => Create { parent, name, kind, permissions, umask, uid, gid, rdev, symlink },
     4 => Link { ino, parent, name },

@@ -10,6 +10,8 @@ use wolfdisk_common::ids::{
 use wolfdisk_common::name::FileName;
 use wolfdisk_common::time::Timestamp;
 
+use super::record::Access;
+
 /// One mutation as it stands in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -166,7 +168,7 @@ pub enum Op {
         frontend: String,
         place: String,
         pid: u32,
-        read_only: bool,
+        access: Access,
     },
     /// Closes a session: its locks and open-unlinked inodes go. Expiry is the same mutation.
     CloseSession {

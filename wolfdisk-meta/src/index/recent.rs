@@ -13,7 +13,7 @@ use wolfdisk_common::ids::{Ino, Sequence, SessionId};
 use super::key::{self, Key};
 use super::key_bytes::KeyBytes;
 use super::op::Origin;
-use super::record::{Inode, Kept, Session, Usage};
+use super::record::{Access, Inode, Kept, Session, Usage};
 use super::records::{Read, Records};
 use super::table::TableError;
 use crate::limits;
@@ -95,7 +95,7 @@ impl Recent {
             Err(error) => return Err(error),
         }
         let known = Known {
-            read_only: owner.read_only,
+            read_only: owner.access == Access::ReadOnly,
             newest,
         };
         self.sessions.insert(session, known);

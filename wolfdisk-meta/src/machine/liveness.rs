@@ -96,6 +96,12 @@ impl Liveness {
         }
     }
 
+    /// Whether the connection that carried the last heartbeat is open.
+    pub fn is_connected(&self, session: SessionId) -> bool {
+        let life = self.lives.get(&session);
+        life.is_some_and(|life| life.feed.is_some())
+    }
+
     /// When the session was last heard of.
     pub fn last_heard(&self, session: SessionId) -> Option<Duration> {
         self.lives.get(&session).map(|life| life.heard)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use wolfdisk_common::ids::{Ino, SessionId};
-use wolfdisk_common::limits::{FEED_MAX_ITEMS, HEARTBEAT_MS, LEASE_MS};
+use wolfdisk_common::limits::{FEED_MAX_ITEMS, HEARTBEAT_MS, LEASE_MS, SUCCESSION_MS};
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
@@ -13,6 +13,7 @@ use wolfdisk_proto::v1;
 use super::convert;
 use super::rpc::Service;
 use crate::index::op::{Answer, Op};
+use crate::index::record::{Access, Session};
 use crate::index::table::TableError;
 use crate::limits;
 use crate::machine::feed_queue::{Notice, Numbered};
@@ -21,6 +22,20 @@ use crate::tasks::expire::is_gone;
 /// Longest name of a front-end and of its place.
 const FRONTEND_MAX_BYTES: usize = 32;
 const PLACE_MAX_BYTES: usize = 4096;
+
+/// How a session that is in the way is told of.
+fn bars(session: &Session) -> String {
+    let Session { place, pid, .. } = session;
+    match session.access {
+        Access::Exclusive => format!(
+            "the mount at {place} (process {pid}) has the volume for itself; unmount it first"
+        ),
+        Access::Shared | Access::ReadOnly => format!(
+            "{place} (process {pid}) uses the volume, and an exclusive mount is the only one; unmount it first, or \
+             mount without `exclusive`"
+        ),
+    }
+}
 
 impl Service {
     pub(super) async fn open_session(
@@ -48,22 +63,23 @@ impl Service {
             taken_over = answer.session.is_some();
         }
         if !taken_over {
-            let v1::OpenSessionRequest {
-                frontend,
-                place,
-                read_only,
-                ..
-            } = request;
             let opened = self.propose(
                 Op::OpenSession {
-                    frontend,
-                    place,
+                    frontend: request.frontend,
+                    place: request.place,
                     pid,
-                    read_only,
+                    access: match (request.read_only, request.exclusive) {
+                        (true, _) => Access::ReadOnly,
+                        (false, true) => Access::Exclusive,
+                        (false, false) => Access::Shared,
+                    },
                 },
                 false,
             )?;
             (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
+            if answer.errno == libc::EBUSY {
+                return Err(self.make_way().await?);
+            }
         }
         let session = answer.session.ok_or_else(Service::stopping)?;
         let (orphans, locks) = self
@@ -84,6 +100,41 @@ impl Service {
             chunk_size: options.chunk_size_bytes as u32,
             volume_id: options.volume.as_bytes().to_vec().into(),
             root: Ino::ROOT.0,
+        })
+    }
+
+    /// Closes the sessions that bar a new one and were not heard of for long; says what is left in the way of a session
+    /// that is to be the only one, or that comes beside such a one.
+    async fn make_way(&self) -> Result<Failure, Failure> {
+        let sessions = self.core().index.sessions();
+        let mut left = None;
+        for (session, record) in sessions.map_err(|error| self.broken(error))? {
+            let now = self.clock.monotonic();
+            let (silent, connected) = {
+                let core = self.core();
+                let heard = core.liveness.last_heard(session);
+                let silent = now.saturating_sub(heard.unwrap_or(now));
+                (silent, core.liveness.is_connected(session))
+            };
+            if silent >= Duration::from_millis(SUCCESSION_MS) {
+                let closed = Op::CloseSession {
+                    session,
+                    expired: true,
+                };
+                let closed = self.propose(closed, false)?;
+                closed.applied().await.ok_or_else(Service::stopping)?;
+            } else if connected || left.is_none() {
+                left = Some((record, connected));
+            }
+        }
+        Ok(match left {
+            Some((record, true)) => Failure::Denied(bars(&record)),
+            // It comes back, is taken over, or is closed soon.
+            Some((record, false)) => {
+                let place = record.place;
+                Failure::Unavailable(format!("{place} has the volume, but does not answer"))
+            }
+            None => Failure::Unavailable("who was in the way is gone".into()),
         })
     }
 

@@ -16,7 +16,7 @@ use super::core::Core;
 use super::error::ServiceError;
 use super::rpc::Service;
 use crate::index::MapSource;
-use crate::index::record::Inode;
+use crate::index::record::{Access, Inode};
 use crate::machine::rights::RightSet;
 
 /// Values larger than this are left out of a list of xattrs.
@@ -132,7 +132,7 @@ impl Service {
             .session(session)
             .map_err(|error| self.broken(error))?;
         match owner {
-            Some(owner) if owner.read_only => Err(Failure::Errno(libc::EROFS)),
+            Some(owner) if owner.access == Access::ReadOnly => Err(Failure::Errno(libc::EROFS)),
             Some(_) => Ok(()),
             None => Err(Failure::StaleSession),
         }

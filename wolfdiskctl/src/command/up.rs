@@ -15,7 +15,7 @@ pub(super) fn run(global: &Global, options: &cli::Up) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(options.mount.as_ref()))?;
     let mut node = Node::claim(config)?;
     make_mount_point(&node.config().mount.path)?;
-    let outcome = match node.start(&[]) {
+    let outcome = match node.start(&options.options) {
         Ok(Outcome::Ready) => {
             let path = node.config().mount.path.display();
             print(&format!("ready mount={path}\n"));

@@ -6,7 +6,7 @@ use super::fail::{Done, Fail, require};
 use super::{locks, orphans};
 use crate::index::key::{self, Key};
 use crate::index::op::{Answer, Op};
-use crate::index::record::Session;
+use crate::index::record::{Access, Session};
 use crate::index::records::{Read, Records};
 use crate::index::tx::Tx;
 
@@ -16,23 +16,35 @@ pub(crate) fn open<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         frontend,
         place,
         pid,
-        read_only,
+        access,
     } = op
     else {
         return Err(Fail::Errno(libc::EINVAL));
     };
+    require_alone(tx, *access)?;
     let record = Session {
         stamp: tx.version(),
         frontend: frontend.clone(),
         place: place.clone(),
         pid: *pid,
-        read_only: *read_only,
+        access: *access,
     };
     let session = add(tx, &record);
     Ok(Answer {
         session: Some(session),
         ..Answer::default()
     })
+}
+
+/// An exclusive session is the only one.
+fn require_alone<R: Records>(tx: &mut Tx<'_, R>, access: Access) -> Done<()> {
+    let Some(key) = tx.keys(&key::sessions(), 1)?.into_iter().next() else {
+        return Ok(());
+    };
+    let other = tx.load::<Session>(&key)?;
+    let alone = |access| access == Access::Exclusive;
+    let refused = alone(access) || other.is_some_and(|other| alone(other.access));
+    require(!refused, libc::EBUSY)
 }
 
 fn add<R: Records>(tx: &mut Tx<'_, R>, record: &Session) -> SessionId {

@@ -30,7 +30,7 @@ pub use lock::{Lock, SessionLock};
 pub use node::Node;
 pub use orphan::Orphan;
 pub use reap::Reap;
-pub use session::{Kept, Session};
+pub use session::{Access, Kept, Session};
 pub use undestaged::Undestaged;
 pub use usage::Usage;
 pub use volume::Volume;

@@ -1,4 +1,4 @@
-//! A session: `stamp, frontend, place, pid, read_only`; and an answer kept for it: `stamp, sequence,
+//! A session: `stamp, frontend, place, pid, access`; and an answer kept for it: `stamp, sequence,
 //! answer` in slot `sequence mod 1024`.
 //!
 //! A slot is written over by the mutation 1,024 later, which the session may send only once the earlier
@@ -6,7 +6,7 @@
 
 use wolfdisk_common::ids::{Sequence, Version};
 
-use crate::index::codec::wire_struct;
+use crate::index::codec::{wire_enum, wire_struct};
 use crate::index::op::Answer;
 
 /// See the module.
@@ -20,8 +20,19 @@ pub struct Session {
     pub place: String,
     /// Its process.
     pub pid: u32,
-    /// It may change nothing.
-    pub read_only: bool,
+    /// What it may do.
+    pub access: Access,
+}
+
+/// What a session may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read and change, beside others.
+    Shared,
+    /// Change nothing.
+    ReadOnly,
+    /// Read and change, and be the only one.
+    Exclusive,
 }
 
 /// An answer that is kept.
@@ -40,8 +51,9 @@ wire_struct!(Session {
     frontend,
     place,
     pid,
-    read_only
+    access
 });
+wire_enum!(Access { 0 => Shared, 1 => ReadOnly, 2 => Exclusive });
 wire_struct!(Kept {
     stamp,
     sequence,

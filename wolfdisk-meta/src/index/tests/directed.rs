@@ -8,6 +8,7 @@ use wolfdisk_common::time::Timestamp;
 use super::harness::{World, create, name, receipt, truncate, unlink, write};
 use crate::index::acl;
 use crate::index::op::{Effect, Kind, LockMode, Op, Origin, Receipt, SetTime, WriteSource};
+use crate::index::record::Access;
 
 #[test]
 fn huge_maps_are_deleted_in_steps() {
@@ -258,6 +259,39 @@ fn a_session_that_is_taken_over_hands_on_locks_and_open_inodes() {
     let (session, expired) = (heir, false);
     world.own(Op::CloseSession { session, expired });
     assert_eq!(world.index.inode(ino).expect("read"), None);
+    world.check();
+}
+
+#[test]
+fn an_exclusive_session_is_the_only_one() {
+    let mut world = World::new();
+    let all = [Access::Shared, Access::ReadOnly, Access::Exclusive];
+    let close = |world: &mut World, session| {
+        let expired = false;
+        let closed = world.own(Op::CloseSession { session, expired });
+        assert_eq!(closed.answer.errno, 0);
+    };
+    for session in [world.session, world.other] {
+        let refused = world.open_for(Access::Exclusive).answer;
+        assert_eq!((refused.errno, refused.session), (libc::EBUSY, None));
+        close(&mut world, session);
+    }
+    let alone = world.open_for(Access::Exclusive).answer.session;
+    let alone = alone.expect("nobody else is there");
+    for access in all {
+        assert_eq!(world.open_for(access).answer.errno, libc::EBUSY);
+    }
+    let taken = world.own(Op::TakeOver {
+        session: alone,
+        pid: 8,
+    });
+    for access in all {
+        assert_eq!(world.open_for(access).answer.errno, libc::EBUSY, "its heir");
+    }
+    close(&mut world, taken.answer.session.expect("a session"));
+    for access in [Access::ReadOnly, Access::Shared] {
+        assert_eq!(world.open_for(access).answer.errno, 0);
+    }
     world.check();
 }
 

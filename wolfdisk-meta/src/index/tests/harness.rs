@@ -15,6 +15,7 @@ use crate::index::op::{
     DestageChunk, DestageMove, Entry, Kind, Op, Origin, Outcome, Receipt, RepackMove, SetTime,
     WritePiece, WriteSource,
 };
+use crate::index::record::Access;
 use crate::index::{Genesis, Index, MapSource};
 
 pub(super) type Plain = BTreeMap<Vec<u8>, Bytes>;
@@ -71,14 +72,18 @@ impl World {
     }
 
     pub(super) fn open(&mut self) -> SessionId {
+        let outcome = self.open_for(Access::Shared);
+        outcome.answer.session.expect("a session")
+    }
+
+    pub(super) fn open_for(&mut self, access: Access) -> Outcome {
         let (frontend, place) = ("test".to_owned(), "here".to_owned());
-        let outcome = self.own(Op::OpenSession {
+        self.own(Op::OpenSession {
             frontend,
             place,
             pid: 1,
-            read_only: false,
-        });
-        outcome.answer.session.expect("a session")
+            access,
+        })
     }
 
     /// The time of the next entry.
