@@ -54,7 +54,8 @@ for workload, row in figures.items():
         continue
     median = {n: statistics.median(row[n]) if row[n] else 0 for n in names}
     ratio = lambda a, b: f"{median[a] / median[b]:.2f}" if median[b] else "-"
-    cells = [f"{median[n]:,.0f} ({ratio(n, base)})" if n != base else f"{median[n]:,.0f}" for n in names]
+    shown = lambda n: f"{median[n]:,.0f}" + (f" ({ratio(n, base)})" if n != base else "")
+    cells = [shown(n) if row[n] else "-" for n in names]
     cells += [ratio(ours, other) for other in others]
     print(f"| {workload} | {units.get(workload, '')} | {' | '.join(cells)} |")
 for failure in failures:
