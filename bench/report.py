@@ -4,12 +4,11 @@
     report.py FIGURES.json FAILURES [arguments that workloads.py was given]"""
 import json, os, pathlib, re, statistics, subprocess, sys
 
-figures = json.load(open(sys.argv[1]))
+measured = json.load(open(sys.argv[1]))
+figures, units = measured["figures"], measured["units"]
 failures = [line.strip() for line in open(sys.argv[2]) if line.startswith("#")]
 arguments = sys.argv[3:]
 here = pathlib.Path(__file__).parent
-# The units stand in the table of workloads itself.
-units = dict(re.findall(r'^    \("([^"]+)", "([^"]+)"', (here / "workloads.py").read_text(), re.M))
 
 
 def said(*command):
@@ -57,7 +56,7 @@ for workload, row in figures.items():
     shown = lambda n: f"{median[n]:,.0f}" + (f" ({ratio(n, base)})" if n != base else "")
     cells = [shown(n) if row[n] else "-" for n in names]
     cells += [ratio(ours, other) for other in others]
-    print(f"| {workload} | {units.get(workload, '')} | {' | '.join(cells)} |")
+    print(f"| {workload} | {units[workload]} | {' | '.join(cells)} |")
 for failure in failures:
     print(f"\nFailed: {failure.lstrip('# ')}")
 given = " " + " ".join(arguments) if arguments else ""
