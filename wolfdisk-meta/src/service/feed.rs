@@ -62,6 +62,13 @@ impl Service {
             (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
             taken_over = answer.session.is_some();
         }
+        if !taken_over && request.exclusive && request.take_over != 0 {
+            // Its kernel goes by what it holds of names, sizes and pages, and others may have come and gone.
+            return Err(Failure::Denied(
+                "the exclusive session of this mount is gone; take the mount off and mount anew"
+                    .into(),
+            ));
+        }
         if !taken_over {
             let opened = self.propose(
                 Op::OpenSession {
@@ -103,39 +110,34 @@ impl Service {
         })
     }
 
-    /// Closes the sessions that bar a new one and were not heard of for long; says what is left in the way of a session
-    /// that is to be the only one, or that comes beside such a one.
+    /// Says what is in the way of a session that is to be the only one, or that comes beside such a one. Unless that is
+    /// somebody who is there, closes those that were not heard of for long.
     async fn make_way(&self) -> Result<Failure, Failure> {
-        let sessions = self.core().index.sessions();
-        let mut left = None;
-        for (session, record) in sessions.map_err(|error| self.broken(error))? {
-            let now = self.clock.monotonic();
-            let (silent, connected) = {
-                let core = self.core();
-                let heard = core.liveness.last_heard(session);
-                let silent = now.saturating_sub(heard.unwrap_or(now));
-                (silent, core.liveness.is_connected(session))
-            };
-            if silent >= Duration::from_millis(SUCCESSION_MS) {
-                let closed = Op::CloseSession {
-                    session,
-                    expired: true,
-                };
-                let closed = self.propose(closed, false)?;
-                closed.applied().await.ok_or_else(Service::stopping)?;
-            } else if connected || left.is_none() {
-                left = Some((record, connected));
-            }
+        let now = self.clock.monotonic();
+        let (silent, heard): (Vec<_>, Vec<_>) = {
+            let core = self.core();
+            let sessions = core.index.sessions();
+            let sessions = sessions.map_err(|error| self.broken(error))?;
+            let silence = Duration::from_millis(SUCCESSION_MS);
+            sessions.into_iter().partition(|(session, _)| {
+                let heard = core.liveness.last_heard(*session);
+                heard.is_some_and(|heard| now.saturating_sub(heard) >= silence)
+            })
+        };
+        let connected = |session| self.core().liveness.is_connected(session);
+        if let Some((_, record)) = heard.iter().find(|(session, _)| connected(*session)) {
+            return Ok(Failure::Denied(bars(record)));
         }
-        Ok(match left {
-            Some((record, true)) => Failure::Denied(bars(&record)),
+        for (session, _) in silent {
+            let expired = true;
+            let closed = self.propose(Op::CloseSession { session, expired }, false)?;
+            closed.applied().await.ok_or_else(Service::stopping)?;
+        }
+        Ok(Failure::Unavailable(match heard.first() {
             // It comes back, is taken over, or is closed soon.
-            Some((record, false)) => {
-                let place = record.place;
-                Failure::Unavailable(format!("{place} has the volume, but does not answer"))
-            }
-            None => Failure::Unavailable("who was in the way is gone".into()),
-        })
+            Some((_, record)) => format!("{} has the volume, but does not answer", record.place),
+            None => "who was in the way is gone".into(),
+        }))
     }
 
     /// The session of the same mount to take over: the one that is named or, if that is gone, the one that

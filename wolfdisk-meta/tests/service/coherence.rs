@@ -276,3 +276,34 @@ fn a_successor_gets_locks_and_may_ask_twice() {
     let fresh = one.meta.open_session(&mut options(), &unknown);
     assert!(!fresh.expect("a session").taken_over);
 }
+
+#[test]
+fn the_successor_of_an_exclusive_session_that_is_gone_is_refused() {
+    let node = Node::new();
+    let daemon = node.start();
+    let exclusive = |take_over| v1::OpenSessionRequest {
+        frontend: "1".into(),
+        take_over,
+        exclusive: true,
+        ..Default::default()
+    };
+    let other = daemon.session("2");
+    let close = |session| {
+        let request = v1::CloseSessionRequest { session };
+        let closed = other.meta.close_session(&mut options(), &request);
+        closed.expect("closed");
+    };
+    let open = |take_over| (other.meta).open_session(&mut options(), &exclusive(take_over));
+    close(other.id);
+    let first = open(0).expect("alone").session;
+    let second = open(first).expect("its heir");
+    assert!(second.taken_over);
+    close(second.session);
+    // Others may have come and gone: its kernel holds what was true before.
+    let refused = open(second.session);
+    assert!(
+        matches!(&refused, Err(wolfdisk_proto::Failure::Denied(_))),
+        "{refused:?}"
+    );
+    assert!(!open(0).expect("a new mount").taken_over);
+}
