@@ -17,6 +17,17 @@ pub struct Role {
     pub groups: &'static [u32],
 }
 
+impl Role {
+    pub const ROOT: Role = Role {
+        user: 0,
+        groups: &[],
+    };
+    pub const ANN: Role = Role {
+        user: 1001,
+        groups: &[1001],
+    };
+}
+
 /// See the module. Ended when dropped.
 pub struct Actor {
     child: Child,

@@ -5,18 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
-use wolfdisk_tests::{
-    Daemon, Exerciser, Node, Outcome, Plan, Random, Role, program, run_within, wait_until,
-};
-
-const ROOT: Role = Role {
-    user: 0,
-    groups: &[],
-};
-const ANN: Role = Role {
-    user: 1001,
-    groups: &[1001],
-};
+use wolfdisk_tests::{Daemon, Exerciser, Node, Outcome, Plan, Random, Role, program, run_within};
 
 fn exclusive() -> Node {
     Node::start_as(Plan {
@@ -123,8 +112,8 @@ fn an_unmount_writes_back() {
 fn random_calls_give_what_they_give_on_ext4() {
     let node = exclusive();
     let mounts = vec![node.mount().to_owned()];
-    Exerciser::new(mounts.clone(), &[ROOT, ANN]).in_turn(|_| ());
-    Exerciser::new(mounts, &[ROOT, ROOT, ANN]).at_once(|_| ());
+    Exerciser::new(mounts.clone(), &[Role::ROOT, Role::ANN]).in_turn(|_| ());
+    Exerciser::new(mounts, &[Role::ROOT, Role::ROOT, Role::ANN]).at_once(|_| ());
 }
 
 #[test]
@@ -133,7 +122,6 @@ fn random_calls_while_stores_are_killed() {
     let kill = |random: &mut Random| {
         node.kill([Daemon::Meta, Daemon::Chunkd][random.below(2) as usize]);
     };
-    Exerciser::new(vec![node.mount().to_owned()], &[ROOT]).in_turn(kill);
-    wait_until("the node is whole", || node.is_ready());
+    Exerciser::new(vec![node.mount().to_owned()], &[Role::ROOT]).in_turn(kill);
     node.must_be_whole();
 }

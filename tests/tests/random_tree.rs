@@ -3,14 +3,8 @@
 
 use wolfdisk_tests::{Daemon, Exerciser, Node, Random, Role};
 
-const ROOT: Role = Role {
-    user: 0,
-    groups: &[],
-};
-const ANN: Role = Role {
-    user: 1001,
-    groups: &[1001],
-};
+const ROOT: Role = Role::ROOT;
+const ANN: Role = Role::ANN;
 const BOB: Role = Role {
     user: 1002,
     groups: &[1002, 1001],
