@@ -3,21 +3,23 @@
 # ceiling), on MooseFS, GlusterFS and the disk's own file system, and writes the table of medians to
 # docs/performance.md.
 #
-#     bench/compare.sh [--dir DIR] [--keep-doc] [arguments of workloads.py, e.g. --rounds 5 --only read]
+#     bench/compare.sh [--dir DIR] [--keep-doc] [--figures FILE] [arguments of workloads.py, e.g. --rounds 5 --only read]
 #
 # Needs root; installs fio and Debian's MooseFS and GlusterFS. WOLFDISK_BIN names a folder of built programs. Everything lives
 # below DIR (default: a new directory in TMPDIR), on whose file system the baseline runs, and is stopped
-# and removed at the end. With --keep-doc the table is only printed.
+# and removed at the end. With --keep-doc the table is only printed. FILE keeps what was measured: a later run with the
+# same adds its rounds to it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-base= keep_doc=
+base= keep_doc= figures=
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
         --dir) base=$2; shift 2 ;;
         --keep-doc) keep_doc=1; shift ;;
+        --figures) figures=$(realpath "$2"); shift 2 ;;
         *) arguments+=("$1"); shift ;;
     esac
 done
@@ -76,6 +78,7 @@ start() {
 
 mkdir "$work/ext4" "$work/mount" "$work/exclusive" "$work/memory"
 start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount"
+watched=${started[0]}
 start exclusive "$programs/wolfdiskctl" up -d "$work/exclusive-data" -m "$work/exclusive" -o exclusive
 start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"
@@ -83,13 +86,13 @@ glusterfs_start "$work/glusterfs"
 
 baseline=$(stat -f -c %T "$work/ext4")
 [ "$baseline" = ext2/ext3 ] && baseline=ext4
-python3 "$here/workloads.py" "${arguments[@]}" --json "$work/figures.json" \
+python3 "$here/workloads.py" "${arguments[@]}" --json "${figures:=$work/figures.json}" --watch "$watched" \
     "WolfDisk=$work/mount" "exclusive=$work/exclusive" "memory=$work/memory" "MooseFS=$work/moosefs/mount" \
     "GlusterFS=$work/glusterfs/mount" "$baseline=$work/ext4" \
     2> >(tee "$work/failures" >&2) | tee "$work/table"
 
 if [ -z "$keep_doc" ]; then
-    python3 "$here/report.py" "$work/figures.json" "$work/failures" "${arguments[@]}" \
+    python3 "$here/report.py" "$figures" "$work/failures" "${arguments[@]}" \
         > "$work/performance.md"
     cp "$work/performance.md" "$root/docs/performance.md"
     echo "written: docs/performance.md"

@@ -45,9 +45,29 @@ print(f"every row. The ratio in brackets is to {base}, the last columns compare 
 print("| | |\n|---|---|")
 for what, value in facts():
     print(f"| {what} | {value} |")
+
+# What each row must reach: a share of one of the others, or of the slower of two. The first pattern that fits counts.
+BARS = [
+    (r"100,000|git|grep -r, warm|cp -r|make", 0.5, [base]),
+    (r"fsync$|sqlite", 0.6, [base]),
+    (r"(read|write) 1M", 0.9, ["memory", base]),
+    (r"random read", 0.8, ["memory", base]),
+    (r"random write 4k$", 3.0, ["MooseFS"]),
+    (r"", 0.7, ["memory"]),
+]
+
+
+def bar(workload, median):
+    """The bar of a row, and by how much it is reached: of writes without fsync with the kernel's write-back cache."""
+    _, factor, of = next(entry for entry in BARS if re.search(entry[0], workload))
+    least = factor * min(median[name] for name in of)
+    reached = median["exclusive" if of == ["MooseFS"] else ours]
+    return f"{factor} x {' or '.join(of)}", f"{reached / least:.2f}" if least else "-"
+
+
 compared = " | ".join(f"{ours} : {other}" for other in others)
-print(f"\n| workload | unit | {' | '.join(names)} | {compared} |")
-print("|---|---|" + "---:|" * (len(names) + len(others)))
+print(f"\n| workload | unit | {' | '.join(names)} | {compared} | bar | of it |")
+print("|---|---|" + "---:|" * (len(names) + len(others)) + "---|---:|")
 for workload, row in figures.items():
     if not any(row[n] for n in names):
         continue
@@ -55,10 +75,16 @@ for workload, row in figures.items():
     ratio = lambda a, b: f"{median[a] / median[b]:.2f}" if median[b] else "-"
     shown = lambda n: f"{median[n]:,.0f}" + (f" ({ratio(n, base)})" if n != base else "")
     cells = [shown(n) if row[n] else "-" for n in names]
-    cells += [ratio(ours, other) for other in others]
+    cells += [ratio(ours, other) for other in others] + list(bar(workload, median))
     print(f"| {workload} | {units[workload]} | {' | '.join(cells)} |")
 for failure in failures:
     print(f"\nFailed: {failure.lstrip('# ')}")
+if measured["memory"]:
+    print("\nThe most memory that a daemon of WolfDisk took for itself meanwhile, without mapped files: ", end="")
+    print(", ".join(f"{name} {most:.0f} MB" for name, most in sorted(measured["memory"].items())) + ".")
+print("""
+*Bar*: what a row is to reach, and how much of it it does; of random writes without `fsync` *exclusive* counts. What those
+below their bar come up against is in [levers.md](levers.md).""")
 given = " " + " ".join(arguments) if arguments else ""
 print(f"""
 ## How to repeat it

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
 """What an index costs by its size: fills a node step by step and writes docs/scale.md with a graph beside it.
 
-    scale.py [--sizes 0,100000,1000000,10000000] [--dir DIR] [--keep-doc]
+    scale.py [--sizes 0,100000,1000000,10000000] [--names 10000,100000,1000000] [--dir DIR] [--keep DIR] [--keep-doc]
 
 At each size: files created and looked up a second, memory of the daemons, room on disk, and how long a start takes.
-Each file has a chunk of its own, which takes about 1 KB of disk in all. Everything lives below DIR (default: a new
-directory in TMPDIR) and is removed at the end. WOLFDISK_BIN names a folder of built programs; else they are built."""
-import argparse, os, pathlib, shutil, subprocess, sys, tempfile, time
+Each file has a chunk of its own, which takes about 1 KB of disk in all. Then, through the mount, directories of so many
+names: made, listed, looked at, removed. Everything lives below DIR (default: a new directory in TMPDIR) and is removed at
+the end; with --keep it stays, and a run with the same goes on with the sizes that are not measured yet. WOLFDISK_BIN names a folder of built programs; else they are built."""
+import argparse, json, os, pathlib, shutil, subprocess, sys, tempfile, time
 
 root = pathlib.Path(__file__).resolve().parent.parent
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("--sizes", default="0,100000,1000000,10000000")
+ap.add_argument("--names", default="10000,100000,1000000")
 ap.add_argument("--dir", default=None)
+ap.add_argument("--keep", default=None)
 ap.add_argument("--keep-doc", action="store_true")
 args = ap.parse_args()
-sizes = [int(size) for size in args.sizes.split(",")]
+sizes, names = ([int(size) for size in given.split(",") if size] for given in (args.sizes, args.names))
 
 
 def programs():
@@ -29,7 +32,7 @@ def programs():
 class Node:
     def __init__(self, folder, work):
         self.folder, self.work = folder, work
-        (work / "mount").mkdir()
+        (work / "mount").mkdir(exist_ok=True)
 
     def start(self):
         """Gives the seconds until the mount is usable."""
@@ -109,16 +112,61 @@ def graph(rows):
     yield "</svg>"
 
 
+def rate(count, work):
+    begun = time.perf_counter()
+    work()
+    return round(count / (time.perf_counter() - begun))
+
+
+def directory(node, size):
+    """A directory of so many empty files: what each step takes by the name."""
+    path = f"{node.work}/mount/names-{size}"
+    os.mkdir(path)
+    make = lambda: [os.close(os.open(f"{path}/{n}", os.O_CREAT | os.O_WRONLY)) for n in range(size)]
+    row = dict(names=size, made=rate(size, make))
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+    row["listed"] = rate(size, lambda: os.listdir(path))
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+    row["looked_at"] = rate(size, lambda: [os.stat(f"{path}/{n}") for n in range(size)])
+    row["removed"] = rate(size, lambda: [os.unlink(f"{path}/{n}") for n in range(size)])
+    os.rmdir(path)
+    row |= {name: node.memory(name)[0] for name in ("wolfdisk-meta", "wolfdisk-fuse")}
+    print(row, flush=True)
+    return row
+
+
+def directories(rows):
+    yield "| names | made/s | listed/s | stat/s | removed/s | memory of wolfdisk-meta, MB | of wolfdisk-fuse, MB |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|"
+    for row in rows:
+        yield (
+            "| {names:,} | {made:,} | {listed:,} | {looked_at:,} | {removed:,} | {wolfdisk-meta:.0f} | "
+            "{wolfdisk-fuse:.0f} |".format(**row)
+        )
+
+
 folder = programs()
-work = pathlib.Path(tempfile.mkdtemp(prefix="wolfdisk-scale-", dir=args.dir))
+work = pathlib.Path(args.keep or tempfile.mkdtemp(prefix="wolfdisk-scale-", dir=args.dir))
+work.mkdir(exist_ok=True)
+kept = work / "rows.json"
+measured = json.loads(kept.read_text()) if kept.exists() else dict(rows=[], names=[])
+rows, listings = measured["rows"], measured["names"]
 node = Node(folder, work)
 try:
     node.start()
-    rows = [measure(node, folder, size) for size in sizes]
+    for done, key, wanted, step in (
+        (rows, "files", sizes, lambda size: measure(node, folder, size)),
+        (listings, "names", names, lambda size: directory(node, size)),
+    ):
+        for size in wanted:
+            if size not in [row[key] for row in done]:
+                done.append(step(size))
+                kept.write_text(json.dumps(measured))
 finally:
     node.stop()
-    shutil.rmtree(work, ignore_errors=True)
-print("\n".join(table(rows)))
+    if not args.keep:
+        shutil.rmtree(work, ignore_errors=True)
+print("\n".join([*table(rows), *directories(listings)]))
 if not args.keep_doc:
     commit = subprocess.run(["git", "-C", root, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True).stdout.strip()
     head = (
@@ -126,6 +174,12 @@ if not args.keep_doc:
         f"Release build of {commit}, one node, {os.cpu_count()} cores. Each file has a chunk of its own, as no real volume has: small\n"
         "files share chunks. Rates are of one asker without a cache, one call after the other.\n\n"
     )
-    tail = "\n![rates by size](scale.svg)\n\n## How to repeat it\n\n```\npython3 bench/scale.py\n```\n"
-    (root / "docs/scale.md").write_text(head + "\n".join(table(rows)) + "\n" + tail)
+    middle = (
+        "\n![rates by size](scale.svg)\n\n## A directory by its number of names\n\n"
+        "Empty files, through the mount, by one process; listed and looked at after the kernel's caches were dropped.\n\n"
+    )
+    tail = "\n## How to repeat it\n\n```\npython3 bench/scale.py\n```\n"
+    (root / "docs/scale.md").write_text(
+        head + "\n".join(table(rows)) + "\n" + middle + "\n".join(directories(listings)) + "\n" + tail
+    )
     (root / "docs/scale.svg").write_text("\n".join(graph(rows)) + "\n")

@@ -19,8 +19,12 @@ use rand::{Rng, SeedableRng};
 
 use filler::Filler;
 
-/// How often what is measured is done: seldom enough that an empty index stays a small one.
-const MEASURED: u32 = 20_000;
+/// Files created while it is measured: few enough that an empty index stays a small one.
+const CREATED: u32 = 20_000;
+/// Names that one session looks up: as many as it may keep without giving any back, since it confirms nothing.
+const FOUND: u32 = 60_000;
+/// Sessions that look names up, of which the last is measured: the first ones warm what a start has left cold.
+const LOOKERS: u32 = 4;
 
 #[derive(Debug, Parser)]
 #[command(about = "Fill an index with files and chunks, and measure what it costs by size")]
@@ -54,19 +58,25 @@ fn main() -> anyhow::Result<()> {
         })
     })?;
     let mut filler = Filler::open(&arguments.meta, &arguments.chunkd, 0)?;
-    let created = rate(|| filler.create_next())?;
+    let created = rate(CREATED, || filler.create_next())?;
+    filler.close()?;
     let mut random = StdRng::from_os_rng();
-    let count = filler.count();
-    let found = rate(|| filler.look_up(random.random_range(0..count)))?;
+    let mut found = 0.0;
+    for _ in 0..LOOKERS {
+        let mut looker = Filler::open(&arguments.meta, &arguments.chunkd, 0)?;
+        let count = looker.count();
+        found = rate(FOUND, || looker.look_up(random.random_range(0..count)))?;
+        looker.close()?;
+    }
     println!("{} {created:.0} {found:.0}", arguments.files);
-    filler.close()
+    Ok(())
 }
 
-/// How often a second `work` can be done, one after the other.
-fn rate(mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+/// How often a second `work` can be done, from doing it so many `times`, one after the other.
+fn rate(times: u32, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let start = Instant::now();
-    for _ in 0..MEASURED {
+    for _ in 0..times {
         work().context("while measuring")?;
     }
-    Ok(f64::from(MEASURED) / start.elapsed().as_secs_f64())
+    Ok(f64::from(times) / start.elapsed().as_secs_f64())
 }
