@@ -23,6 +23,8 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "status",
         "make_room",
         "check",
+        "lookup_object",
+        "list_keys",
     ];
     let chunk = [
         "hello",

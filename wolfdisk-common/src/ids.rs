@@ -71,8 +71,16 @@ number!(
 impl Ino {
     /// The root directory.
     pub const ROOT: Ino = Ino(1);
-    /// The largest number the counter may hand out.
+    /// The largest number of all.
     pub const MAX: Ino = Ino((1 << 48) - 1);
+    /// The directory above what front-ends keep for themselves. No name leads to it, so that no mount shows it;
+    /// the counter ends before it.
+    pub const SYSTEM_ROOT: Ino = Ino::MAX;
+
+    /// It is the top of a tree: no name leads to it.
+    pub fn is_root(self) -> bool {
+        self == Ino::ROOT || self == Ino::SYSTEM_ROOT
+    }
 }
 
 /// The identity of a chunk: the hash of its bytes as defined in [`crate::hash`].

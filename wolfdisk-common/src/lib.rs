@@ -20,6 +20,7 @@ pub mod mounts;
 pub mod name;
 pub mod node_id;
 pub mod notify;
+pub mod object_key;
 pub mod paths;
 pub mod segment;
 pub mod shutdown;

@@ -49,6 +49,13 @@ pub const XATTR_LIST_MAX_BYTES: usize = 65_536;
 /// Hard links to one inode; ext4 stops at 65,000, we count in u32 and stop where `nlink_t` is safe.
 pub const LINK_MAX: u32 = i32::MAX as u32;
 
+/// Longest key of an object, as in S3.
+pub const OBJECT_KEY_MAX_BYTES: usize = 1024;
+/// What S3 may keep of one object: its headers, metadata and tags take less than half of it.
+pub const OBJECT_S3_MAX_BYTES: usize = 16 * 1024;
+/// Keys in one answer to a listing, as in S3.
+pub const LIST_KEYS_MAX: u32 = 1000;
+
 /// Largest file: what `off_t` can address.
 pub const FILE_SIZE_MAX_BYTES: u64 = i64::MAX as u64;
 

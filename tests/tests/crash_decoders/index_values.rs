@@ -7,16 +7,18 @@ use wolfdisk_meta::index::codec::{FORMAT, Wire, decode, encode};
 use wolfdisk_meta::index::key::Key;
 use wolfdisk_meta::index::op::Entry;
 use wolfdisk_meta::index::record::{
-    Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Node, Orphan,
-    Reap, Session, SessionLock, Sparse, Undestaged, Usage, Volume, Xattr,
+    Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Node,
+    ObjectRecord, Orphan, Reap, Session, SessionLock, Sparse, Undestaged, Usage, Volume, Xattr,
 };
 
 use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 
 /// The longest value of a seed.
 const SEED_MAX: usize = 600;
-/// Variants of log entries and of keys are numbered from 1 up to here.
-const VARIANTS: u8 = 23;
+/// Variants of log entries are numbered from 1 up to here ..
+const ENTRIES: u8 = 29;
+/// .. and those of keys up to here.
+const KEYS: u8 = 21;
 /// An entry's time and origin come before its variant: the format byte, 2, and 1 and 3.
 const ENTRY_VARIANT_AT: usize = 7;
 
@@ -89,6 +91,7 @@ const READERS: &[(bool, Reader)] = &[
     (true, value::<Usage>),
     (true, value::<Volume>),
     (true, value::<Xattr>),
+    (true, value::<ObjectRecord>),
 ];
 
 fn check(bytes: &[u8]) -> bool {
@@ -115,12 +118,10 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for (number, (_, read)) in READERS.iter().enumerate() {
         let variants: Vec<_> = match number {
-            0 => (1..VARIANTS - 1)
-                .map(|variant| Some((0, variant)))
-                .collect(),
+            0 => (1..=KEYS).map(|variant| Some((0, variant))).collect(),
             // Version 2, then owner, group and others, without more.
             1 => Vec::new(),
-            2 => (1..=VARIANTS)
+            2 => (1..=ENTRIES)
                 .map(|variant| Some((ENTRY_VARIANT_AT, variant)))
                 .collect(),
             _ => vec![None],

@@ -7,6 +7,7 @@ use wolfdisk_meta::index::op::Entry;
 use wolfdisk_meta::service::convert;
 use wolfdisk_proto::framed::{self, HEADER_BYTES, Header};
 use wolfdisk_proto::v1::mutate_request::Op;
+use wolfdisk_proto::v1::publish::Content;
 use wolfdisk_proto::v1::write_piece::Source;
 use wolfdisk_proto::{Failure, v1};
 
@@ -114,6 +115,18 @@ messages!(
     Append,
     Fallocate,
     CopyRange,
+    Object,
+    LookupObjectRequest,
+    LookupObjectReply,
+    ListKeysRequest,
+    ListKeysReply,
+    KeyEntry,
+    MakeSystemRoot,
+    Stage,
+    Expected,
+    Publish,
+    SetObject,
+    RemoveObject,
     SetLock,
     GetLockRequest,
     GetLockReply,
@@ -209,6 +222,12 @@ fn converted(body: &Bytes) {
     }
     let lock = v1::SetLock::decode(body.clone()).ok();
     let _ = lock.map(|lock| convert::lock(&lock));
+    let request = v1::LookupObjectRequest::decode(body.clone()).ok();
+    if let Some(Ok(key)) = request.map(|request| convert::key(&request.key)) {
+        assert_eq!(convert::key(&key.to_bytes().into()), Ok(key));
+    }
+    let request = v1::ListKeysRequest::decode(body.clone()).ok();
+    let _ = request.map(|request| convert::list_keys(&request));
     let request = v1::LookupRequest::decode(body.clone()).ok();
     if let Some(Ok(name)) = request.map(|request| convert::name(&request.name)) {
         assert!(!name.as_bytes().is_empty());
@@ -222,7 +241,8 @@ fn frame<M: Message>(message: &M) -> Vec<u8> {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let asked = names().chain(attributes()).chain(contents()).map(|op| {
+    let ops = names().chain(attributes()).chain(contents());
+    let asked = ops.chain(objects()).map(|op| {
         frame(&v1::MutateRequest {
             session: 3,
             sequence: 9,
@@ -232,7 +252,7 @@ fn seeds() -> Vec<Vec<u8>> {
             op: Some(op),
         })
     });
-    asked.chain(others()).collect()
+    asked.chain(others()).chain(keys()).collect()
 }
 
 /// Messages with lists, optional parts and other messages in them, and failures.
@@ -300,6 +320,45 @@ fn others() -> Vec<Vec<u8>> {
         frame(&v1::GetLockRequest {
             session: 3,
             lock: Some(lock()),
+        }),
+    ]
+}
+
+/// What is asked about objects, and an answer.
+fn keys() -> Vec<Vec<u8>> {
+    let object = v1::Object {
+        attr: Some(v1::Attr {
+            ino: 9,
+            mode: 0o100_644,
+            ..Default::default()
+        }),
+        s3: Some("kept".into()),
+        s3_version: 6,
+    };
+    vec![
+        frame(&v1::LookupObjectRequest {
+            session: 3,
+            root: 1,
+            key: "a/b".into(),
+            open: true,
+            number: 4,
+        }),
+        frame(&v1::ListKeysRequest {
+            session: 3,
+            root: 1,
+            prefix: "a/".into(),
+            after: "a/b".into(),
+            delimiter: true,
+            max: 9,
+        }),
+        frame(&v1::ListKeysReply {
+            version: 7,
+            entries: vec![v1::KeyEntry {
+                key: "a/b".into(),
+                object: Some(object),
+            }],
+            more: true,
+            last: "a/b".into(),
         }),
     ]
 }
@@ -385,6 +444,49 @@ fn time() -> Option<v1::Time> {
         nanos: 6,
         now: false,
     })
+}
+
+/// The mutations of objects.
+fn objects() -> impl Iterator<Item = Op> {
+    let publish = |key: &'static str, content| v1::Publish {
+        root: 1,
+        key: key.into(),
+        content,
+        mode: 0o644,
+        directory_mode: 0o755,
+        uid: 1,
+        gid: 2,
+        s3: "kept".into(),
+        mtime: time(),
+        expected: Some(v1::Expected {
+            kind: 2,
+            ino: 9,
+            attr_version: 7,
+        }),
+    };
+    [
+        Op::MakeSystemRoot(v1::MakeSystemRoot {}),
+        Op::Stage(v1::Stage {
+            root: 1,
+            mode: 0o600,
+            uid: 1,
+            gid: 2,
+        }),
+        Op::Publish(publish("a/b", Some(Content::Data("data".into())))),
+        Op::Publish(publish("a/b", Some(Content::Staged(9)))),
+        Op::Publish(publish("a/b/", None)),
+        Op::SetObject(v1::SetObject {
+            ino: 9,
+            expected_attr_version: Some(7),
+            s3: Some("kept".into()),
+        }),
+        Op::RemoveObject(v1::RemoveObject {
+            root: 1,
+            key: "a/b".into(),
+            expected: None,
+        }),
+    ]
+    .into_iter()
 }
 
 /// The mutations of content.

@@ -12,7 +12,7 @@ use crate::index::table::TableError;
 const DEPTH_MAX: usize = 4096;
 
 /// The path of an inode from the root of the volume; of one with several names, one of them. None if no path
-/// leads to it.
+/// leads to it, as to what front-ends keep for themselves.
 ///
 /// # Errors
 /// Storage failed.
@@ -20,6 +20,9 @@ pub fn path_of(records: &impl Read, ino: Ino) -> Result<Option<Vec<u8>>, TableEr
     let mut names: Vec<Bytes> = Vec::new();
     let mut at = ino;
     while at != Ino::ROOT {
+        if at == Ino::SYSTEM_ROOT {
+            return Ok(None);
+        }
         let Some((parent, name)) = place_of(records, at)? else {
             return Ok(None);
         };

@@ -17,6 +17,7 @@ use wolfdisk_common::ids::{
     ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
 };
 use wolfdisk_common::name::FileName;
+use wolfdisk_common::object_key::ObjectKey;
 use wolfdisk_common::time::Timestamp;
 
 /// The version byte that every value begins with.
@@ -305,6 +306,16 @@ impl Wire for FileName {
 
     fn take(from: &mut Reader) -> Result<FileName, DecodeError> {
         FileName::new(&Bytes::take(from)?).map_err(|_| DecodeError::Range("name"))
+    }
+}
+
+impl Wire for ObjectKey {
+    fn put(&self, to: &mut Vec<u8>) {
+        Bytes::from(self.to_bytes()).put(to);
+    }
+
+    fn take(from: &mut Reader) -> Result<ObjectKey, DecodeError> {
+        ObjectKey::parse(&Bytes::take(from)?).map_err(|_| DecodeError::Range("key"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Log entries as bytes **\[format\]**: a version byte, then `time, origin, op`; an op is a byte that
 //! names it and its fields in the order below.
 //!
-//! Data of `Write` and `Append` stands in the entry as it is. Decoding gives slices of the payload, so
+//! Data of `Write`, `Append` and `Publish` stands in the entry as it is. Decoding gives slices of the payload, so
 //! the place of data in the entry, by which extents name it, is the place of the slice in the payload.
 
 use bytes::Bytes;
@@ -9,8 +9,9 @@ use bytes::Bytes;
 use super::codec::{DecodeError, decode, encode_sized, wire_enum, wire_struct};
 use super::codec::{Reader, Wire};
 use super::op::{
-    DestageChunk, DestageMove, Entry, LockMode, Op, Origin, Receipt, RepackMove, RepairCounters,
-    RepairRecord, RepairUsage, SetTime, WritePiece, WriteSource,
+    DestageChunk, DestageMove, Entry, Expected, LockMode, Op, Openers, Origin, Publish,
+    PublishContent, Receipt, RemoveObject, RepackMove, RepairCounters, RepairRecord, RepairUsage,
+    SetTime, WritePiece, WriteSource,
 };
 
 impl Entry {
@@ -40,6 +41,13 @@ impl Op {
                 })
                 .sum(),
             Op::Append { data, .. } => data.len(),
+            Op::Publish {
+                publish:
+                    Publish {
+                        content: PublishContent::Data { data },
+                        ..
+                    },
+            } => data.len(),
             _ => 0,
         }
     }
@@ -157,6 +165,28 @@ wire_struct!(RepairUsage {
     bytes,
     inodes
 });
+wire_enum!(Expected { 1 => Anything, 2 => Absent, 3 => Exactly { ino, stamp } });
+wire_enum!(PublishContent { 1 => Data { data }, 2 => Staged { ino }, 3 => Directory });
+wire_struct!(Openers { ino, sessions });
+wire_struct!(Publish {
+    root,
+    key,
+    content,
+    permissions,
+    directory_permissions,
+    uid,
+    gid,
+    s3,
+    mtime,
+    expected,
+    openers
+});
+wire_struct!(RemoveObject {
+    root,
+    key,
+    expected,
+    openers
+});
 wire_enum!(Op {
     1 => OpenSession { frontend, place, pid, access },
     2 => CloseSession { session, expired },
@@ -184,6 +214,11 @@ wire_enum!(Op {
     22 => Repack { sources, chunks, moves },
     23 => Repair { records, counters, usage },
     24 => TakeOver { session, pid },
+    25 => MakeSystemRoot,
+    26 => Stage { root, permissions, uid, gid },
+    27 => Publish { publish },
+    28 => SetObject { ino, expected_stamp, s3 },
+    29 => RemoveObject { remove },
 });
 
 #[cfg(test)]
@@ -241,7 +276,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_an_entry_or_an_error(mut bytes in any::<Vec<u8>>(), tag in 0u8..30) {
+        fn any_bytes_are_an_entry_or_an_error(mut bytes in any::<Vec<u8>>(), tag in 0u8..35) {
             let _ = Entry::decode(Bytes::from(bytes.clone()));
             let mut head = vec![1, 0, 0, 0, tag];
             head.append(&mut bytes);

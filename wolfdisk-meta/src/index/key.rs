@@ -324,6 +324,22 @@ pub fn dirents_of(parent: Ino) -> KeyRange {
     under(DIRENT, parent.0)
 }
 
+/// The names in a directory from `name` on, in the order of their bytes, up to the last that begins with `prefix`.
+pub fn dirents_from(parent: Ino, name: &[u8], prefix: &[u8]) -> KeyRange {
+    let (_, all) = dirents_of(parent);
+    let from = KeyBytes::concat(&[&[DIRENT], &parent.0.to_be_bytes(), name]);
+    // What follows all that begin with the prefix: its last byte that can be greater is, and nothing after it.
+    let greater = prefix.iter().rposition(|byte| *byte < u8::MAX);
+    let end = greater.and_then(|last| prefix.get(..=last)).map(|head| {
+        let mut end = head.to_vec();
+        if let Some(byte) = end.last_mut() {
+            *byte += 1;
+        }
+        KeyBytes::concat(&[&[DIRENT], &parent.0.to_be_bytes(), &end])
+    });
+    (from, end.unwrap_or(all))
+}
+
 /// The cookies of all directories.
 pub fn all_cookies() -> KeyRange {
     kind(COOKIE)

@@ -21,7 +21,8 @@ mod versioned;
 
 pub use key_bytes::KeyBytes;
 pub use read::{
-    ChunkRange, ChunkRanges, HeldLock, Listed, Listing, Map, MapPiece, MapSource, UndestagedRange,
+    ChunkRange, ChunkRanges, HeldLock, KeyPage, ListKeys, Listed, ListedKey, Listing, Map,
+    MapPiece, MapSource, Step, UndestagedRange,
 };
 pub use versioned::{ApplyError, Genesis, Index};
 

@@ -8,6 +8,7 @@ use wolfdisk_common::ids::{
     ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
 };
 use wolfdisk_common::name::FileName;
+use wolfdisk_common::object_key::ObjectKey;
 use wolfdisk_common::time::Timestamp;
 
 use super::record::Access;
@@ -154,6 +155,89 @@ pub struct DestageChunk {
     pub length: u32,
     /// Who holds it.
     pub receipts: Vec<Receipt>,
+}
+
+/// What must be at a key for a change of it to be made; else it is refused with `ECANCELED`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is.
+    Anything,
+    /// No object.
+    Absent,
+    /// This object, and nothing of it has changed.
+    Exactly {
+        /// The inode.
+        ino: Ino,
+        /// Its stamp.
+        stamp: Version,
+    },
+}
+
+/// What is put at a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PublishContent {
+    /// A new file of these bytes.
+    Data {
+        /// They ride in the log.
+        data: Bytes,
+    },
+    /// A file without a name that the asking session holds.
+    Staged {
+        /// The file.
+        ino: Ino,
+    },
+    /// The directory that the key means.
+    Directory,
+}
+
+/// Sessions that may have an inode open which may lose its last name, as the leader knows it; the asking one may be
+/// among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Openers {
+    /// The inode.
+    pub ino: Ino,
+    /// The sessions.
+    pub sessions: Vec<SessionId>,
+}
+
+/// Puts content at a key, and makes the directories that are missing on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish {
+    /// The directory that the key is below.
+    pub root: Ino,
+    /// The key.
+    pub key: ObjectKey,
+    /// What to put there.
+    pub content: PublishContent,
+    /// Permissions of the file.
+    pub permissions: u32,
+    /// Permissions of directories that are made.
+    pub directory_permissions: u32,
+    /// Owner of all that is made.
+    pub uid: u32,
+    /// Group, unless the directory is set-gid.
+    pub gid: u32,
+    /// What S3 keeps of it.
+    pub s3: Bytes,
+    /// Its modification time.
+    pub mtime: SetTime,
+    /// What must be there before.
+    pub expected: Expected,
+    /// Who may have open what is replaced.
+    pub openers: Vec<Openers>,
+}
+
+/// Removes what is at a key, and implied directories that become empty by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoveObject {
+    /// The directory that the key is below, which stays.
+    pub root: Ino,
+    /// The key.
+    pub key: ObjectKey,
+    /// What must be there before.
+    pub expected: Expected,
+    /// Who may have open what goes.
+    pub openers: Vec<Openers>,
 }
 
 /// What a mutation does. `keep_open` says that the asking session holds the inode concerned open
@@ -307,6 +391,27 @@ pub enum Op {
     /// Switches on new semantics.
     FeatureLevel {
         level: u32,
+    },
+    /// Makes [`Ino::SYSTEM_ROOT`] if it is not there.
+    MakeSystemRoot,
+    /// Makes a file without a name, which the asking session holds until it publishes or releases it.
+    Stage {
+        root: Ino,
+        permissions: u32,
+        uid: u32,
+        gid: u32,
+    },
+    Publish {
+        publish: Publish,
+    },
+    /// Replaces what S3 keeps of an inode.
+    SetObject {
+        ino: Ino,
+        expected_stamp: Option<Version>,
+        s3: Option<Bytes>,
+    },
+    RemoveObject {
+        remove: RemoveObject,
     },
     /// Puts right what a check has counted anew: all records or, if one of them is not what it was then,
     /// none.

@@ -325,14 +325,16 @@ impl Coherence {
 
     /// Sessions other than `except` that may have `ino`, made at version `born`, open. Those found after
     /// a restart may have older ones open without this machine knowing.
-    pub fn openers(&self, ino: Ino, born: Version, except: SessionId) -> Vec<SessionId> {
+    pub fn openers(&self, ino: Ino, born: Version, except: Option<SessionId>) -> Vec<SessionId> {
         let adopted = self
             .peers
             .iter()
             .filter(|(_, peer)| peer.adopted.is_some_and(|version| born <= version));
         let known = self.rights.holders(ino).map(|(other, _)| other);
         let all = BTreeSet::from_iter(known.chain(adopted.map(|(session, _)| *session)));
-        all.into_iter().filter(|other| *other != except).collect()
+        all.into_iter()
+            .filter(|other| Some(*other) != except)
+            .collect()
     }
 
     /// A mutation was applied. Queues notices for all sessions but its own; answers what its answer has

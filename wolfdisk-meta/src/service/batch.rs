@@ -15,7 +15,9 @@ use wolfdisk_common::time::Timestamp;
 
 use super::core::Core;
 use super::error::ServiceError;
-use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Origin, Outcome};
+use super::keyed::way_of;
+use crate::index::Step;
+use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Openers, Origin, Outcome};
 use crate::index::table::Applied;
 use crate::limits;
 use crate::machine::lock_wait::{Enqueued, Holder};
@@ -55,8 +57,8 @@ impl Done {
 struct InFlight {
     index: LogIndex,
     pending: Pending,
-    /// The inode that loses a link, and who else may have it open.
-    victim: Option<(Ino, Vec<SessionId>)>,
+    /// Inodes that may lose their last link, and who may have them open.
+    victims: Vec<Openers>,
 }
 
 /// What the entries of a batch touch that later ones are decided by.
@@ -70,10 +72,15 @@ struct Touched {
 }
 
 impl Touched {
-    /// Adds what `op` touches; false if something before it does too.
-    fn add(&mut self, op: &Op) -> bool {
+    /// Adds what `op`, which names the key at the end of `way`, touches; false if something before it does too.
+    fn add(&mut self, op: &Op, way: &[Step]) -> bool {
         if self.taken_over {
             return false;
+        }
+        if let Some((last, before)) = way.split_last() {
+            let place = |step: &Step| (step.parent, step.name.clone());
+            let leads = before.iter().all(|step| !self.names.contains(&place(step)));
+            return leads && self.names.insert(place(last));
         }
         let mut name = |ino: &Ino, name: &FileName| self.names.insert((*ino, name.clone()));
         match op {
@@ -121,6 +128,12 @@ impl Touched {
             | Op::DropChunks { .. }
             | Op::Reap { .. }
             | Op::FeatureLevel { .. }
+            | Op::MakeSystemRoot
+            | Op::Stage { .. }
+            | Op::SetObject { .. }
+            // Their way has at least one name.
+            | Op::Publish { .. }
+            | Op::RemoveObject { .. }
             // It makes no name mean another inode and takes no lock.
             | Op::Repair { .. } => true,
         }
@@ -141,7 +154,7 @@ impl Core {
             let Some(next) = self.queue.front() else {
                 break;
             };
-            if !touched.add(&next.op) {
+            if !touched.add(&next.op, &way_of(&self.index, &next.op)?) {
                 break;
             }
             let Some(pending) = self.queue.pop_front() else {
@@ -178,7 +191,7 @@ impl Core {
                 self.index.records_mut().set_applied(applied);
                 self.undurable.push_back((entry.index, version));
                 if let Some(asked) = in_flight.next_if(|asked| asked.index == entry.index) {
-                    self.applied(asked, outcome, now);
+                    self.applied(asked, outcome, now)?;
                 }
             }
         }
@@ -256,7 +269,7 @@ impl Core {
         wall: Timestamp,
         in_flight: &mut Vec<InFlight>,
     ) -> Result<usize, ServiceError> {
-        let victim = self.name_openers(&mut pending)?;
+        let victims = self.name_openers(&mut pending)?;
         let time = wall.max(self.index.time());
         // The op moves through the entry and back, since its data is shared and not copied.
         let entry = Entry {
@@ -271,18 +284,15 @@ impl Core {
         in_flight.push(InFlight {
             index,
             pending,
-            victim,
+            victims,
         });
         Ok(bytes)
     }
 
-    /// Says in an unlink or rename who else may have the victim open.
-    fn name_openers(
-        &self,
-        pending: &mut Pending,
-    ) -> Result<Option<(Ino, Vec<SessionId>)>, ServiceError> {
+    /// Says in an unlink or rename who else may have the victim open, in a mutation of an object who may.
+    fn name_openers(&self, pending: &mut Pending) -> Result<Vec<Openers>, ServiceError> {
         let Some(Origin { session, .. }) = pending.origin else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let (parent, name, list) = match &mut pending.op {
             Op::Unlink {
@@ -298,24 +308,29 @@ impl Core {
                 openers,
                 ..
             } => (*new_parent, &*new_name, openers),
-            _ => return Ok(None),
+            op => return Ok(self.name_object_openers(op)?),
         };
         let Some((ino, inode)) = self.index.lookup(parent, name.as_bytes())? else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         if inode.nlink > 1 && !inode.is_directory() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
-        let openers = self.coherence.openers(ino, inode.born, session);
-        list.clone_from(&openers);
-        Ok(Some((ino, openers)))
+        let sessions = self.coherence.openers(ino, inode.born, Some(session));
+        list.clone_from(&sessions);
+        Ok(vec![Openers { ino, sessions }])
     }
 
-    fn applied(&mut self, asked: InFlight, outcome: Outcome, now: Duration) {
+    fn applied(
+        &mut self,
+        asked: InFlight,
+        outcome: Outcome,
+        now: Duration,
+    ) -> Result<(), ServiceError> {
         let InFlight {
             index,
             pending,
-            victim,
+            victims,
         } = asked;
         let Outcome {
             answer,
@@ -334,8 +349,8 @@ impl Core {
             waits = self
                 .coherence
                 .changed(session, answer.version, &effects, now);
-            if let Some((ino, openers)) = victim.filter(|_| answer.removed) {
-                let told = self.coherence.unlinked(ino, &openers, answer.version, now);
+            for Openers { ino, sessions } in self.lost(victims, session)? {
+                let told = self.coherence.unlinked(ino, &sessions, answer.version, now);
                 told.into_iter()
                     .for_each(|wait| crate::machine::coherence::merge(&mut waits, wait));
             }
@@ -353,6 +368,7 @@ impl Core {
             answer,
             barrier,
         });
+        Ok(())
     }
 
     fn session_changed(&mut self, op: &Op, answer: &Answer, now: Duration) {

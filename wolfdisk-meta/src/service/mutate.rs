@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::batch::Pending;
 use super::convert::{self, Mutation};
 use super::core::Core;
+use super::objects::concerns_object;
 use super::rpc::Service;
 use crate::index::op::{Answer, Kind, Op, Origin};
 use crate::index::table::TableError;
@@ -52,15 +53,15 @@ impl Service {
             };
             self.wait_barrier(barrier).await?;
         }
-        let made = matches!(op, Op::Create { .. });
-        let opens = keep_open
-            && matches!(
-                op,
-                Op::Create {
-                    kind: Kind::File,
-                    ..
-                }
-            );
+        let made = matches!(op, Op::Create { .. } | Op::Stage { .. });
+        let file = matches!(
+            op,
+            Op::Create {
+                kind: Kind::File,
+                ..
+            } | Op::Stage { .. }
+        );
+        let (opens, of_object) = (keep_open && file, concerns_object(&op));
         let lock_until = lock_wait.map(|wait| now + wait.min(limits::LOCK_WAIT_MAX));
         let (answer, receiver) = oneshot::channel();
         self.enqueue(Pending {
@@ -75,7 +76,10 @@ impl Service {
         if let Some(index) = done.index.filter(|_| durable) {
             self.wait_durable(index).await?;
         }
-        self.reply(session, done.answer, made, opens)
+        match of_object {
+            true => self.reply_object(session, done.answer),
+            false => self.reply(session, done.answer, made, opens),
+        }
     }
 
     pub(super) async fn sync(
@@ -208,7 +212,11 @@ fn grows(op: &Op) -> bool {
         | Op::SetXattr { .. }
         | Op::Write { .. }
         | Op::Append { .. }
-        | Op::CopyRange { .. } => true,
+        | Op::CopyRange { .. }
+        | Op::MakeSystemRoot
+        | Op::Stage { .. }
+        | Op::Publish { .. }
+        | Op::SetObject { s3: Some(_), .. } => true,
         Op::Fallocate { mode, .. } => mode & (libc::FALLOC_FL_PUNCH_HOLE as u32) == 0,
         Op::OpenSession { .. }
         | Op::CloseSession { .. }
@@ -226,6 +234,8 @@ fn grows(op: &Op) -> bool {
         | Op::DropChunks { .. }
         | Op::Reap { .. }
         | Op::FeatureLevel { .. }
+        | Op::SetObject { s3: None, .. }
+        | Op::RemoveObject { .. }
         | Op::Repair { .. } => false,
     }
 }

@@ -22,7 +22,7 @@ use crate::machine::rights::RightSet;
 /// Values larger than this are left out of a list of xattrs.
 const XATTR_LISTED_BYTES: usize = 4096;
 /// What an open brings along of a larger file: as many pieces of its beginning.
-const OPEN_PIECES: u32 = 64;
+pub(super) const OPEN_PIECES: u32 = 64;
 
 impl Service {
     pub(super) fn lookup(
@@ -159,7 +159,7 @@ impl Service {
 
     /// A map whose pieces from the log carry their bytes. It ends before the piece with which the bytes
     /// would exceed `data_max`; a first piece is carried in any case, cut to that size.
-    fn mapped(
+    pub(super) fn mapped(
         &self,
         core: &Core,
         ino: Ino,

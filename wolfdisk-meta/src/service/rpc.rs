@@ -243,4 +243,6 @@ answers! {
     status(Empty) -> MetaStatus inline;
     make_room(MakeRoomRequest) -> MakeRoomReply waits;
     check(CheckRequest) -> CheckReply inline;
+    lookup_object(LookupObjectRequest) -> LookupObjectReply inline;
+    list_keys(ListKeysRequest) -> ListKeysReply inline;
 }

@@ -13,6 +13,7 @@ use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
+use wolfdisk_meta::index::invariants::check;
 use wolfdisk_meta::service::{self, Service};
 use wolfdisk_meta::tasks::checkpoint;
 use wolfdisk_proto::blocking::Pool;
@@ -114,6 +115,14 @@ impl Daemon {
     pub fn stop(mut self) {
         let service = self.end().expect("it ran");
         checkpoint::once(&service, None).expect("a checkpoint");
+    }
+
+    /// Ends; all that always holds of an index must hold.
+    pub fn stop_well(mut self) {
+        let service = self.end().expect("it ran");
+        let core = service.core();
+        let breaches = check(core.index.records()).expect("readable");
+        assert_eq!(breaches, Vec::new());
     }
 
     fn end(&mut self) -> Option<Arc<Service>> {

@@ -3,3 +3,4 @@
 mod coherence;
 mod daemon;
 mod durability;
+mod objects;

@@ -44,27 +44,11 @@ pub(crate) fn create<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         libc::EMLINK,
     )?;
 
-    let ino = tx.counters.next_ino;
-    require(ino <= Ino::MAX, libc::ENOSPC)?;
-    tx.counters.next_ino = Ino(ino.0 + 1);
-
-    let setgid = directory.permissions & libc::S_ISGID != 0;
-    let inherited = inherited_acl(tx, parent, &directory, *kind)?;
-    let mut permissions = permissions & PERMISSION_BITS;
-    if inherited.is_none() {
-        permissions &= !umask;
-    }
-    if setgid && *kind == Kind::Directory {
-        permissions |= libc::S_ISGID;
-    }
-    if *kind == Kind::Symlink {
-        permissions = 0o777;
-    }
     let new = NewInode {
         kind: *kind,
-        permissions,
+        permissions: *permissions,
         uid: *uid,
-        gid: if setgid { directory.gid } else { *gid },
+        gid: *gid,
         rdev: if matches!(kind, Kind::CharDevice | Kind::BlockDevice) {
             *rdev
         } else {
@@ -75,15 +59,11 @@ pub(crate) fn create<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         name: names::bytes_of(name),
         project: directory.project,
     };
-    let mut inode = Inode::new(new, tx.version(), tx.time);
-    if let Some((default, raw)) = inherited {
-        inherit(tx, ino, &mut inode, default, raw)?;
-    }
+    let (ino, mut inode) = new_inode(tx, &directory, new, *umask)?;
     let cookie = names::add(tx, parent, &mut directory, name, ino, *kind)?;
     if *kind == Kind::Directory {
         directory.nlink += 1;
     }
-    tx.use_more(inode.project, 0, 1)?;
     tx.store_inode(ino, &mut inode);
     tx.store_inode(parent, &mut directory);
     tx.effect(Effect::Attr { ino: parent });
@@ -92,6 +72,58 @@ pub(crate) fn create<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         cookie,
         ..Answer::default()
     })
+}
+
+/// The next inode's number.
+pub(crate) fn next_ino<R: Records>(tx: &mut Tx<'_, R>) -> Done<Ino> {
+    let ino = tx.counters.next_ino;
+    require(ino < Ino::SYSTEM_ROOT, libc::ENOSPC)?;
+    tx.counters.next_ino = Ino(ino.0 + 1);
+    Ok(ino)
+}
+
+/// Makes an inode whose first name is in `directory`; its owner and permissions are as the caller gave them. Name and
+/// inode are for the caller to write.
+pub(crate) fn new_inode<R: Records>(
+    tx: &mut Tx<'_, R>,
+    directory: &Inode,
+    new: NewInode,
+    umask: u32,
+) -> Done<(Ino, Inode)> {
+    let ino = next_ino(tx)?;
+    let mut inode = Inode::new(new, tx.version(), tx.time);
+    settle(tx, ino, &mut inode, directory, umask)?;
+    tx.use_more(inode.project, 0, 1)?;
+    Ok((ino, inode))
+}
+
+/// Gives an inode what it gets from the directory of its first name, its parent: group, set-gid, access lists.
+pub(crate) fn settle<R: Records>(
+    tx: &mut Tx<'_, R>,
+    ino: Ino,
+    inode: &mut Inode,
+    directory: &Inode,
+    umask: u32,
+) -> Done {
+    let setgid = directory.permissions & libc::S_ISGID != 0;
+    let inherited = inherited_acl(tx, inode.parent, directory, inode.kind)?;
+    inode.permissions &= PERMISSION_BITS;
+    if inherited.is_none() {
+        inode.permissions &= !umask;
+    }
+    if setgid {
+        inode.gid = directory.gid;
+        if inode.is_directory() {
+            inode.permissions |= libc::S_ISGID;
+        }
+    }
+    if inode.kind == Kind::Symlink {
+        inode.permissions = 0o777;
+    }
+    match inherited {
+        Some((default, raw)) => inherit(tx, ino, inode, default, raw),
+        None => Ok(()),
+    }
 }
 
 /// The default ACL that a new inode of this kind inherits.

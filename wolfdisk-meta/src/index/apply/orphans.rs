@@ -34,6 +34,17 @@ pub(crate) fn orphaned<R: Records>(
     reap::begin(tx, ino, inode)
 }
 
+/// The inode has got a name: nobody holds it any more.
+pub(crate) fn named<R: Records>(tx: &mut Tx<'_, R>, ino: Ino) -> Done {
+    for key in tx.keys(&key::orphan_holders(ino), usize::MAX)? {
+        if let Key::Orphan { session, .. } = key {
+            tx.remove(&key);
+            tx.remove(&Key::SessionOrphan { session, ino });
+        }
+    }
+    Ok(())
+}
+
 /// `heir` holds the inode in the place of `session`.
 pub(crate) fn hand_over<R: Records>(
     tx: &mut Tx<'_, R>,

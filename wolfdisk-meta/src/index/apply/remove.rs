@@ -5,8 +5,8 @@ use wolfdisk_common::name::FileName;
 
 use super::fail::{Done, Fail, require};
 use super::{names, orphans};
-use crate::index::op::{Answer, Effect};
-use crate::index::record::Inode;
+use crate::index::op::{Answer, Effect, Kind};
+use crate::index::record::{Dirent, Inode};
 use crate::index::records::Records;
 use crate::index::tx::Tx;
 
@@ -27,11 +27,12 @@ pub(crate) fn unlink<R: Records>(
         (true, true) => require(victim.entries == 0, libc::ENOTEMPTY)?,
         (false, false) => {}
     }
-    names::take(tx, parent, &mut directory, name, &dirent);
-    if victim.is_directory() {
-        directory.nlink -= 1;
-    }
-    let removed = unnamed(tx, dirent.ino, &mut victim, parent, name, holders)?;
+    let place = Place {
+        parent,
+        name,
+        directory: &mut directory,
+    };
+    let removed = taken_out(tx, place, &dirent, &mut victim, holders)?;
     tx.store_inode(parent, &mut directory);
     tx.effect(Effect::Attr { ino: parent });
     Ok(Answer {
@@ -39,6 +40,55 @@ pub(crate) fn unlink<R: Records>(
         removed,
         ..Answer::default()
     })
+}
+
+/// A name, and the record of its directory, which the caller writes.
+pub(crate) struct Place<'a> {
+    pub parent: Ino,
+    pub directory: &'a mut Inode,
+    pub name: &'a FileName,
+}
+
+/// Takes a name out of its directory; true if it was the victim's last.
+pub(crate) fn taken_out<R: Records>(
+    tx: &mut Tx<'_, R>,
+    place: Place<'_>,
+    dirent: &Dirent,
+    victim: &mut Inode,
+    holders: &[SessionId],
+) -> Done<bool> {
+    let Place {
+        parent,
+        directory,
+        name,
+    } = place;
+    names::take(tx, parent, directory, name, dirent);
+    if victim.is_directory() {
+        directory.nlink -= 1;
+    }
+    unnamed(tx, dirent.ino, victim, parent, name, holders)
+}
+
+/// Makes a name that means the victim mean `ino`; true if it was the victim's last.
+pub(crate) fn replaced<R: Records>(
+    tx: &mut Tx<'_, R>,
+    place: Place<'_>,
+    (ino, kind): (Ino, Kind),
+    dirent: &Dirent,
+    victim: &mut Inode,
+    holders: &[SessionId],
+) -> Done<bool> {
+    let Place {
+        parent,
+        directory,
+        name,
+    } = place;
+    names::point(tx, parent, name, ino, kind, dirent.cookie);
+    names::changed(tx, directory);
+    if victim.is_directory() {
+        directory.nlink -= 1;
+    }
+    unnamed(tx, dirent.ino, victim, parent, name, holders)
 }
 
 /// An inode has lost the name `name` in `parent`. True if it was its last: it is then gone, or waits

@@ -146,7 +146,7 @@ fn not_under_itself<R: Records>(
         return require(source.ino != destination, errno);
     }
     let mut at = destination;
-    while at != Ino::ROOT {
+    while !at.is_root() {
         require(at != source.ino, errno)?;
         at = tx.inode(at)?.parent;
     }
@@ -175,19 +175,13 @@ fn replace<R: Records>(
     holders: &[SessionId],
 ) -> Done<bool> {
     names::take(tx, from.parent, &mut parents.from, from.name, source);
-    names::point(
-        tx,
-        to.parent,
-        to.name,
-        source.ino,
-        moving.kind,
-        target.cookie,
-    );
-    names::changed(tx, parents.to());
-    if victim.is_directory() {
-        parents.to().nlink -= 1;
-    }
-    remove::unnamed(tx, target.ino, &mut victim, to.parent, to.name, holders)
+    let place = remove::Place {
+        parent: to.parent,
+        name: to.name,
+        directory: parents.to(),
+    };
+    let new = (source.ino, moving.kind);
+    remove::replaced(tx, place, new, target, &mut victim, holders)
 }
 
 /// Both names change places. The caller finishes the source's inode.

@@ -5,8 +5,8 @@ use wolfdisk_common::ids::SessionId;
 
 use super::fail::{Done, Fail};
 use super::{
-    attributes, chunks, copy, create, destage, fallocate, locks, reap, remove, rename, repair,
-    sessions, write, xattrs,
+    attributes, chunks, copy, create, destage, fallocate, locks, objects, publish, reap, remove,
+    rename, repair, sessions, write, xattrs,
 };
 use crate::index::op::{Answer, Entry, Op};
 use crate::index::records::Records;
@@ -66,6 +66,11 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
             tx.counters.feature_level = tx.counters.feature_level.max(*level);
             Ok(Answer::default())
         }
+        Op::MakeSystemRoot => objects::make_system_root(tx),
+        Op::Stage { .. } => publish::stage(tx, &entry.op, session),
+        Op::Publish { publish } => publish::publish(tx, publish, session, payload),
+        Op::SetObject { .. } => objects::set(tx, &entry.op),
+        Op::RemoveObject { remove } => objects::remove(tx, remove),
         Op::Repair {
             records,
             counters,

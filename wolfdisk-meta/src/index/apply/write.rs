@@ -71,7 +71,7 @@ pub(crate) fn append<R: Records>(
     })
 }
 
-fn write_piece<R: Records>(
+pub(crate) fn write_piece<R: Records>(
     tx: &mut Tx<'_, R>,
     ino: Ino,
     inode: &mut Inode,

@@ -137,7 +137,12 @@ impl<R: Read> Inspection<'_, R> {
                 });
                 let (_, count) = inodes.usage.entry(inode.project).or_default();
                 *count += 1;
-                inodes.last = Some(ino);
+                if ino != Ino::SYSTEM_ROOT {
+                    inodes.last = Some(ino);
+                }
+                if inode.object().is_err() {
+                    walk.shape(ino, "what is kept of it as an object cannot be read");
+                }
                 Ok(())
             })?;
         self.walk.each::<Reap>(key::reaping(), &mut |_, key, _| {
@@ -410,7 +415,7 @@ impl<R: Read> Inspection<'_, R> {
         if !xattrs && says(inode) != (0, 0, 0) {
             self.wrong_xattrs(ino, says(inode), (0, 0, 0));
         }
-        if names == 0 && ino != Ino::ROOT && inode.nlink > 0 {
+        if names == 0 && !ino.is_root() && inode.nlink > 0 {
             self.walk.shape(ino, "no name leads to it");
             return Ok(());
         }
@@ -430,7 +435,7 @@ impl<R: Read> Inspection<'_, R> {
         {
             self.links_of(ino)?;
         }
-        if names == 1 && ino != Ino::ROOT && places != place(inode.parent, &inode.name) {
+        if names == 1 && !ino.is_root() && places != place(inode.parent, &inode.name) {
             let where_it_is = self.names_of(ino)?.into_iter().next();
             let fix = where_it_is.and_then(|at| self.plan.inode(ino, |fix| fix.place = Some(at)));
             let what = "it is not where it says";
@@ -454,7 +459,7 @@ fn says(inode: &Inode) -> (u32, u64, u64) {
 impl Inodes {
     /// The links that an inode should have.
     fn nlink(&self, ino: Ino, inode: &Inode, row: &Row) -> u64 {
-        let reachable = row.names > 0 || ino == Ino::ROOT;
+        let reachable = row.names > 0 || ino.is_root();
         match (inode.is_directory(), reachable) {
             (true, true) if row.has(DIRECTORIES_RIGHT) => inode.nlink.into(),
             (true, true) => 2 + self.directories.get(&ino).copied().unwrap_or(0),
@@ -466,7 +471,7 @@ impl Inodes {
     fn is_right(&self, ino: Ino, inode: &Inode, row: &Row) -> bool {
         let several = row.names > 1;
         let placed =
-            row.names != 1 || ino == Ino::ROOT || row.places == place(inode.parent, &inode.name);
+            row.names != 1 || ino.is_root() || row.places == place(inode.parent, &inode.name);
         let linked = !several || row.has(LINKED);
         let alive = inode.nlink > 0 || self.held.contains(&ino) || self.reaping.contains(&ino);
         u64::from(inode.nlink) == self.nlink(ino, inode, row)

@@ -1,13 +1,17 @@
 //! What the service reads from the index: one file per thing read. No read changes anything.
 
 mod content;
+mod keys;
 mod locks;
 mod names;
+mod objects;
 mod store;
 
 pub(crate) use content::extent_of;
 pub(crate) use locks::locks_of;
 
 pub use content::{ChunkRange, ChunkRanges, Map, MapPiece, MapSource, UndestagedRange};
+pub use keys::{KeyPage, ListKeys, ListedKey};
 pub use locks::HeldLock;
 pub use names::{Listed, Listing};
+pub use objects::Step;

@@ -70,7 +70,7 @@ pub struct Inode {
     pub acl_default: bool,
     /// Extents from here on belong to a truncated tail that is still being deleted.
     pub dead_from: Option<u64>,
-    /// What S3 keeps of an object, in a form of its own.
+    /// What is kept of it as an object: see [`super::ObjectRecord`].
     pub s3: Option<Bytes>,
 }
 

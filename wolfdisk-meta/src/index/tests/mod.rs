@@ -2,6 +2,8 @@
 
 mod directed;
 mod harness;
+mod keys;
 mod model;
+mod objects;
 mod random;
 mod repair;

@@ -45,8 +45,8 @@ fn who_waits_for_a_session_waits_for_its_heir() {
     let barrier = coherence.barrier(&waits).expect("the reader is waited for");
     coherence.take_over(READER, heir, Version(3), NOW);
     assert_eq!(coherence.close(READER), []);
-    assert_eq!(coherence.openers(FILE, Version(3), WRITER), [heir]);
-    assert_eq!(coherence.openers(FILE, Version(4), WRITER), []);
+    assert_eq!(coherence.openers(FILE, Version(3), Some(WRITER)), [heir]);
+    assert_eq!(coherence.openers(FILE, Version(4), Some(WRITER)), []);
     let number = coherence.outgoing(heir, 10, NOW)[0].number;
     let beat = coherence
         .heartbeat(heir, number, number, NOW)

@@ -5,7 +5,7 @@ use wolfdisk_proto::v1;
 use wolfdisk_proto::v1::invalidation::Kind;
 use wolfdisk_proto::v1::piece::Source;
 
-use crate::index::record::Inode;
+use crate::index::record::{Inode, ObjectRecord};
 use crate::index::{MapPiece, MapSource};
 use crate::machine::feed_queue::{Notice, Numbered};
 use crate::machine::rights::RightSet;
@@ -44,6 +44,15 @@ pub fn attr(ino: Ino, inode: &Inode) -> v1::Attr {
         has_xattr: inode.has_xattr(),
         symlink: inode.symlink.clone(),
         attr_version: inode.stamp.0,
+    }
+}
+
+/// An inode as an object, with what is kept of it.
+pub fn object(ino: Ino, inode: &Inode, record: ObjectRecord) -> v1::Object {
+    v1::Object {
+        attr: Some(attr(ino, inode)),
+        s3: record.value,
+        s3_version: record.described.0,
     }
 }
 

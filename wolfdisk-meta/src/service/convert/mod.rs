@@ -4,10 +4,12 @@
 mod answer;
 mod lock;
 mod mutation;
+mod object;
 
-pub use answer::{attr, cacheable, invalidation, piece};
+pub use answer::{attr, cacheable, invalidation, object, piece};
 pub use lock::{LockRange, held_lock, lock};
 pub use mutation::{Mutation, mutation};
+pub use object::{key, list_keys};
 
 use bytes::Bytes;
 use wolfdisk_common::ids::Ino;

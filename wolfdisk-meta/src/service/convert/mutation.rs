@@ -148,6 +148,20 @@ fn op(wire: Wire, keep_open: bool) -> Result<Op, Failure> {
                 length,
             }
         }
+        Wire::MakeSystemRoot(v1::MakeSystemRoot {}) => Op::MakeSystemRoot,
+        Wire::Stage(stage) => Op::Stage {
+            root: ino(stage.root)?,
+            permissions: stage.mode & 0o7777,
+            uid: stage.uid,
+            gid: stage.gid,
+        },
+        Wire::Publish(publish) => Op::Publish {
+            publish: super::object::publish(publish)?,
+        },
+        Wire::SetObject(set) => set_object(set)?,
+        Wire::RemoveObject(remove) => Op::RemoveObject {
+            remove: super::object::remove(remove)?,
+        },
         Wire::Lock(wire) => {
             let lock = super::lock(&wire)?;
             let super::LockRange {
@@ -168,6 +182,16 @@ fn op(wire: Wire, keep_open: bool) -> Result<Op, Failure> {
                 pid,
             }
         }
+    })
+}
+
+fn set_object(set: v1::SetObject) -> Result<Op, Failure> {
+    let length = set.s3.as_ref().map_or(0, Bytes::len);
+    super::object::s3_fits(length)?;
+    Ok(Op::SetObject {
+        ino: ino(set.ino)?,
+        expected_stamp: set.expected_attr_version.map(Version),
+        s3: set.s3,
     })
 }
 
@@ -322,7 +346,7 @@ fn chunk_source(place: v1::ChunkPlace, length: u64) -> Result<WriteSource, Failu
     })
 }
 
-fn time(time: v1::Time) -> Result<SetTime, Failure> {
+pub(super) fn time(time: v1::Time) -> Result<SetTime, Failure> {
     match time {
         v1::Time { now: true, .. } => Ok(SetTime::Now),
         v1::Time { seconds, nanos, .. } if nanos < 1_000_000_000 => {
