@@ -8,6 +8,7 @@ use wolfdisk_proto::v1;
 use crate::data::pieces::{Piece, Source};
 use crate::error::{Error, Result};
 use crate::lock::{LockKind, LockRequest};
+use crate::object::Object;
 use crate::types::{Attr, FileKind, SetAttr, SetTime};
 
 /// Attributes as they came in an answer that must carry them.
@@ -40,6 +41,32 @@ pub(crate) fn attr(attr: Option<v1::Attr>) -> Result<Attr> {
         symlink: attr.symlink,
         attr_version: Version(attr.attr_version),
     })
+}
+
+/// An object as it came in an answer that must carry it.
+pub(crate) fn object(object: Option<v1::Object>) -> Result<Object> {
+    let object = object.ok_or(Error::Malformed("an object is missing"))?;
+    Ok(Object {
+        attr: attr(object.attr)?,
+        s3: object.s3,
+        s3_version: Version(object.s3_version),
+    })
+}
+
+/// The object that was published, or its inode if it is gone since.
+pub(crate) fn published(
+    found: Option<v1::Object>,
+    changed: &[u64],
+) -> Result<std::result::Result<Object, Ino>> {
+    let ino = changed.first().copied().map(Ino);
+    let ino = ino.ok_or(Error::Malformed("an object without a number"))?;
+    match found {
+        None => Ok(Err(ino)),
+        found => match object(found)? {
+            object if object.attr.ino == ino => Ok(Ok(object)),
+            _ => Err(Error::Malformed("another object")),
+        },
+    }
 }
 
 /// Pieces of a map; they must be in order and without gaps, as the protocol says.

@@ -27,6 +27,8 @@ counters! {
     GetLock => "meta_get_lock",
     Mutate => "meta_mutate",
     Sync => "meta_sync",
+    LookupObject => "meta_lookup_object",
+    ListKeys => "meta_list_keys",
     MakeRoom => "meta_make_room",
     Put => "chunk_put",
     Flush => "chunk_flush",

@@ -28,6 +28,9 @@ pub enum Error {
     /// Locks held through this handle were lost with the session they belonged to.
     #[error("inode {0}: locks were lost with an expired session")]
     LocksLost(u64),
+    /// What is at a key is not what the caller expects: nothing was done.
+    #[error("the object has changed")]
+    Changed,
     /// The caller was told to stop while it waited.
     #[error("interrupted")]
     Interrupted,
@@ -67,6 +70,7 @@ impl Error {
             | Error::ShutDown
             | Error::System { .. }
             | Error::Malformed(_) => libc::EIO,
+            Error::Changed => libc::ECANCELED,
             Error::Interrupted => libc::EINTR,
         }
     }

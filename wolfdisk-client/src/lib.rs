@@ -17,6 +17,7 @@ mod ledger;
 mod limits;
 mod listener;
 mod lock;
+mod object;
 mod read_data;
 mod session;
 #[cfg(test)]
@@ -29,9 +30,11 @@ pub use error::{Error, Result};
 pub use ledger::{Estate, FRONT_END_BYTES, Ledger};
 pub use listener::CacheListener;
 pub use lock::{LockKind, LockRequest, LockWait};
+pub use object::{Content, Expected, KeyEntry, KeyPage, ListKeys, NewObject, Object};
 pub use read_data::ReadData;
 pub use types::{
     Attr, DirItem, Entry, FileKind, FileSystemStats, HandleId, Listing, Lookup, NewNode, OpenFlags,
     Opened, RenameFlags, SetAttr, SetTime, XattrMode,
 };
 pub use volume::{Volume, VolumeConfig};
+pub use wolfdisk_common::object_key::{KeyError, ObjectKey};

@@ -92,6 +92,8 @@ pub const RETIRED_EVERY: Duration = Duration::from_secs(5);
 pub const ADVISE_AHEAD: usize = 2;
 /// Attempts of a read whose map is overtaken by own commits before it stops them for a moment.
 pub const READ_ATTEMPTS: usize = 8;
+/// Attempts to open an object while a change of our own overtakes each: replacing it takes as long as opening it.
+pub const OPEN_ATTEMPTS: usize = 16;
 /// How long a request for a lock that must not wait does so for somebody who may have closed the file: the
 /// kernel has sent the release before, and a thread has only to get to it.
 pub const CLOSED_LOCK_GRACE: Duration = Duration::from_millis(100);

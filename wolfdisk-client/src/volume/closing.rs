@@ -18,8 +18,8 @@ use crate::limits;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Closing {
-    /// Their last handle is closed.
-    released: Vec<Ino>,
+    /// Their last handle is closed, as of this open.
+    released: Vec<(u64, Ino)>,
     /// Those of them that the daemon is being told of.
     telling: Vec<Closed>,
     /// Inodes that may have lost their last name then, and that nobody has open.
@@ -29,15 +29,16 @@ pub(super) struct Closing {
 impl Closing {
     /// What a predecessor had open, and has closed without the daemon knowing.
     pub(super) fn release(&mut self, closed: impl Iterator<Item = Ino>) {
-        self.released.extend(closed);
+        // None of ours can be one of them.
+        self.released.extend(closed.map(|ino| (0, ino)));
     }
 
     /// Lets the oldest go early if there are too many.
-    fn linger(&mut self, ino: Ino) {
+    fn linger(&mut self, ino: Ino, opens: u64) {
         if self.lingering.len() >= limits::LINGERING_MAX
             && let Some((_, oldest)) = self.lingering.pop_front()
         {
-            self.released.push(oldest);
+            self.released.push((opens, oldest));
         }
         self.lingering.push_back((Instant::now(), ino));
     }
@@ -49,12 +50,17 @@ impl Closing {
         self.lingering.drain(..count).map(|(_, ino)| ino).collect()
     }
 
-    /// Takes what is to be told now.
-    fn take_released(&mut self) -> Vec<Ino> {
+    /// Takes what is to be told now: not what an open after `settled` may turn out to have opened.
+    fn take_released(&mut self, settled: u64) -> Vec<Ino> {
         self.released.sort_unstable();
-        self.released.dedup();
-        let count = self.released.len().min(limits::RELEASES_MAX);
-        self.released.drain(..count).collect()
+        let known = self
+            .released
+            .partition_point(|(opens, _)| *opens <= settled);
+        let count = known.min(limits::RELEASES_MAX);
+        let mut taken: Vec<Ino> = self.released.drain(..count).map(|(_, ino)| ino).collect();
+        taken.sort_unstable();
+        taken.dedup();
+        taken
     }
 }
 
@@ -79,13 +85,15 @@ impl Volume {
 
     /// The daemon is told with the next feed that it is closed.
     pub(super) fn tell_closed(&self, ino: Ino) {
-        self.closing.lock().released.push(ino);
+        let opens = self.session.last_open();
+        self.closing.lock().released.push((opens, ino));
     }
 
     /// An inode that nobody has open may have lost its last name. Who has looked that up a moment ago may be about
     /// to open it: the daemon is told later.
     pub(super) fn linger(&self, ino: Ino) {
-        self.closing.lock().linger(ino);
+        let opens = self.session.last_open();
+        self.closing.lock().linger(ino, opens);
     }
 
     /// Rights that go back, and inodes that are closed.
@@ -93,7 +101,7 @@ impl Volume {
         self.table.sweep(&self.session.lease);
         let dropped = self
             .table
-            .take_returns(self.session.returns() + 1, || self.session.last_open());
+            .take_returns(self.session.returns() + 1, || self.settled_open());
         let ended = self.closing.lock().end_lingering();
         for node in ended.iter().filter_map(|ino| self.table.get(*ino)) {
             let (orphan, opens) = {
@@ -104,10 +112,12 @@ impl Volume {
                 self.discard_unsaved(&node);
             }
         }
+        let (opens, settled) = (self.session.last_open(), self.settled_open());
         let released = {
             let mut closing = self.closing.lock();
+            let ended = ended.into_iter().map(|ino| (opens, ino));
             closing.released.extend(ended);
-            closing.take_released()
+            closing.take_released(settled)
         };
         let closed = released.into_iter().filter_map(|ino| self.releases(ino));
         let closed = Vec::from_iter(closed);
@@ -126,8 +136,14 @@ impl Volume {
         }
         state.releasing = true;
         state.lose_write();
-        let opens = self.session.last_open();
+        let opens = self.settled_open();
         Some(Closed { ino, opens })
+    }
+
+    /// The last open up to which it is known what was opened. Whoever opens an inode counts it as open before it asks,
+    /// but for those who open by key.
+    fn settled_open(&self) -> u64 {
+        self.keyed_opens.settled(&self.session)
     }
 
     /// The daemon was told what is closed; with `taken` false perhaps not, and will be later.
@@ -138,7 +154,7 @@ impl Volume {
             if !taken {
                 closing
                     .released
-                    .extend(told.iter().map(|closed| closed.ino));
+                    .extend(told.iter().map(|closed| (closed.opens, closed.ino)));
                 return;
             }
             told
@@ -158,13 +174,14 @@ mod tests {
         let mut closing = Closing::default();
         let count = limits::LINGERING_MAX + limits::RELEASES_MAX + 1;
         for ino in 0..count as u64 {
-            closing.linger(Ino(ino));
+            closing.linger(Ino(ino), 1);
         }
         assert_eq!(closing.lingering.len(), limits::LINGERING_MAX);
-        let first = closing.take_released();
+        assert!(closing.take_released(0).is_empty());
+        let first = closing.take_released(1);
         assert_eq!(first.len(), limits::RELEASES_MAX);
-        assert_eq!(closing.take_released().len(), 1);
-        assert!(closing.take_released().is_empty());
+        assert_eq!(closing.take_released(1).len(), 1);
+        assert!(closing.take_released(1).is_empty());
         assert_eq!(first.first(), Some(&Ino(0)), "the oldest go first");
     }
 }

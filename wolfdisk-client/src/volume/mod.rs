@@ -15,6 +15,8 @@ mod handles;
 mod inherit;
 mod learn;
 mod locks;
+mod object;
+mod object_change;
 mod open;
 mod queues;
 mod range;
@@ -120,6 +122,8 @@ pub struct Volume {
     changed_names: Arc<WorkQueue<changed_names::ChangedName>>,
     /// What the daemon has yet to be told of files that are closed.
     closing: Mutex<Closing>,
+    /// Opens by key that are under way.
+    keyed_opens: object::KeyedOpens,
     /// Locks of files that are closed, which the daemon could not be told of yet.
     left_locks: Mutex<Vec<locks::LeftLock>>,
     /// Inodes without a name that may be open unseen, until the kernel forgets them.
@@ -183,6 +187,7 @@ impl Volume {
             write_backs: Arc::default(),
             changed_names: Arc::default(),
             closing: Mutex::default(),
+            keyed_opens: object::KeyedOpens::default(),
             left_locks: Mutex::default(),
             unnamed: Mutex::default(),
             kernel_forgets: OnceLock::new(),

@@ -208,7 +208,7 @@ impl Volume {
 
     /// Everything about what we have just made is known: it is empty. Unless somebody was faster: the
     /// attributes are those of when the rights were granted.
-    fn begin_empty(&self, attr: &Attr, rights: u32, version: u64, asked: Identity) {
+    pub(super) fn begin_empty(&self, attr: &Attr, rights: u32, version: u64, asked: Identity) {
         if attr.attr_version.0 != version {
             return;
         }
