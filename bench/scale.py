@@ -172,7 +172,9 @@ if not args.keep_doc:
     head = (
         "# What an index costs by its size\n\n"
         f"Release build of {commit}, one node, {os.cpu_count()} cores. Each file has a chunk of its own, as no real volume has: small\n"
-        "files share chunks. Rates are of one asker without a cache, one call after the other.\n\n"
+        "files share chunks. Rates are of one asker without a cache, one call after the other. Names that are looked up are drawn\n"
+        "at random: of a large index each takes two pages that nobody else has asked for, from the kernel's page cache or from\n"
+        "the disk. An empty index is all in memory.\n\n"
     )
     middle = (
         "\n![rates by size](scale.svg)\n\n## A directory by its number of names\n\n"
