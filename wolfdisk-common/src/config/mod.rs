@@ -19,4 +19,4 @@ pub use error::ConfigError;
 pub use example::example;
 pub use nearest::nearest;
 pub use settings::{Admin, Cache, Cluster, Config, Log, Mount, Node, Replication, S3, Scrub};
-pub use values::{Discovery, Election, Mode, Peer, Role, Secret};
+pub use values::{Anonymous, Discovery, Election, Mode, Peer, Role, Secret};

@@ -152,14 +152,15 @@ fields! {
 
     /// Whether this node answers S3.
     S3_ENABLED: "s3" "enabled" = Preset::Is("false"), BOOL;
-    /// Where it answers. Anywhere but loopback needs an access key.
+    /// Where it answers. Anywhere but loopback needs an access key, or `anonymous`.
     S3_BIND: "s3" "bind" = Preset::Is("\"127.0.0.1:9878\""), PORT;
     /// The access key.
     S3_ACCESS_KEY: "s3" "access_key" = Preset::Depends("\"\"", "none"), TEXT;
     /// Its secret. Keep this file readable by its owner only when it holds one.
     S3_SECRET_KEY: "s3" "secret_key" = Preset::Depends("\"\"", "none"), TEXT;
-    /// Whether requests without a signature may read.
-    S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("false"), BOOL;
+    /// What requests without a signature may do, by whoever reaches the address. "off": nothing, but without an access key
+    /// programs of this machine may do everything.
+    S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("\"off\""), "\"off\", \"read-only\" or \"read-write\"";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
     /// Certificate chain (PEM) for HTTPS.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::file::{File, full_name};
-use super::values::{self, Discovery, Election, Mode, Peer, Role, Secret};
+use super::values::{self, Anonymous, Discovery, Election, Mode, Peer, Role, Secret};
 use super::{Arguments, ConfigError, schema};
 use crate::limits::{CHUNK_SIZE_MAX_BYTES, CHUNK_SIZE_MIN_BYTES};
 use crate::node_id::NodeId;
@@ -122,8 +122,8 @@ pub struct S3 {
     pub bind: SocketAddr,
     /// Access key and its secret.
     pub keys: Option<(String, Secret)>,
-    /// Whether unsigned requests may read.
-    pub anonymous: bool,
+    /// What unsigned requests may do.
+    pub anonymous: Anonymous,
     /// User and group of what is written.
     pub owner: Option<(u32, u32)>,
     /// Certificate chain and private key files.
@@ -320,7 +320,8 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
     };
     let enabled = file.required(&schema::S3_ENABLED, Value::as_bool)?;
     let bind = file.required(&schema::S3_BIND, values::address)?;
-    if enabled && keys.is_none() && !is_loopback(bind.ip()) {
+    let anonymous = file.required(&schema::S3_ANONYMOUS, Anonymous::parse)?;
+    if keys.is_none() && anonymous == Anonymous::Off && !is_loopback(bind.ip()) {
         let reason = format!("s3.bind = \"{bind}\" is open to other machines");
         return Err(missing(&schema::S3_ACCESS_KEY, reason));
     }
@@ -328,7 +329,7 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
         enabled,
         bind,
         keys,
-        anonymous: file.required(&schema::S3_ANONYMOUS, Value::as_bool)?,
+        anonymous,
         owner: file.optional(&schema::S3_OWNER, values::owner)?,
         tls,
     })

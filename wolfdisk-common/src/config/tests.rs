@@ -152,6 +152,7 @@ fn an_impossible_value_is_refused_with_field_value_and_what_is_allowed() {
         ("cache", "size_bytes = 1"),
         ("mount", "allow_other = \"yes\""),
         ("s3", "owner = \"root\""),
+        ("s3", "anonymous = true"),
         ("admin", "bind = \"127.0.0.1:65533\""),
         ("log", "level = \"loud\""),
     ] {
@@ -174,11 +175,24 @@ fn what_needs_another_field_says_so() {
             "c.toml: s3.tls_cert is needed when s3.tls_key is set",
         ),
         (
-            "[s3]\nenabled = true\nbind = \"0.0.0.0:9878\"",
+            "[s3]\nbind = \"0.0.0.0:9878\"",
             "c.toml: s3.access_key is needed when s3.bind = \"0.0.0.0:9878\" is open to other machines",
         ),
     ] {
         assert_eq!(refusal(text), message);
+    }
+}
+
+#[test]
+fn an_address_is_open_to_others_only_with_a_key_or_on_purpose() {
+    let open = "[s3]\nbind = \"0.0.0.0:9878\"\n";
+    assert!(parse(open).is_err());
+    for reason in [
+        "access_key = \"a\"\nsecret_key = \"b\"",
+        "anonymous = \"read-only\"",
+        "anonymous = \"read-write\"",
+    ] {
+        assert!(parse(&format!("{open}{reason}")).is_ok(), "{reason}");
     }
 }
 

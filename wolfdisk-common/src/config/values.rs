@@ -88,6 +88,35 @@ impl Mode {
     }
 }
 
+/// What S3 requests without a signature may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Nothing, if there is an access key; else programs of this machine may do everything.
+    Off,
+    /// Read.
+    ReadOnly,
+    /// Everything.
+    ReadWrite,
+}
+
+impl Anonymous {
+    /// The name in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Anonymous::Off => "off",
+            Anonymous::ReadOnly => "read-only",
+            Anonymous::ReadWrite => "read-write",
+        }
+    }
+
+    pub(super) fn parse(value: &Value) -> Option<Anonymous> {
+        let name = value.as_str()?;
+        [Anonymous::Off, Anonymous::ReadOnly, Anonymous::ReadWrite]
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    }
+}
+
 /// How nodes find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {
