@@ -10,8 +10,25 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging for this process: lines on standard error at `level` and above, or as the
 /// environment variable `RUST_LOG` says. Colour only on a terminal. Later calls change nothing.
 pub fn init(level: tracing::Level) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(level.as_str().to_ascii_lowercase()));
+    start(filter(level));
+}
+
+/// The same without anything that the crate `silent` has to say, whatever is asked for: its lines hold what must not
+/// be read by everybody who reads a log.
+pub fn init_without(level: tracing::Level, silent: &str) {
+    let filter = filter(level);
+    start(match format!("{silent}=off").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    });
+}
+
+fn filter(level: tracing::Level) -> EnvFilter {
+    EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(level.as_str().to_ascii_lowercase()))
+}
+
+fn start(filter: EnvFilter) {
     // Fails only if logging has already been started, by an earlier call or a test.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
