@@ -18,7 +18,7 @@ pub fn errno(error: &Error) -> Errno {
 /// file system would give too are the caller's business and are not logged.
 pub fn log(operation: &'static str, ino: u64, error: &Error) {
     match error {
-        Error::Refused(_) | Error::Interrupted | Error::NoHandle(_) => {}
+        Error::Refused(_) | Error::Changed | Error::Interrupted | Error::NoHandle(_) => {}
         Error::Failed(_)
         | Error::Damaged { .. }
         | Error::LocksLost(_)

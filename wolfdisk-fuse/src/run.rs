@@ -185,6 +185,7 @@ fn is_passing(error: &Error) -> bool {
         | Error::NoHandle(_)
         | Error::Damaged { .. }
         | Error::LocksLost(_)
+        | Error::Changed
         | Error::Interrupted
         | Error::ShutDown
         | Error::Malformed(_) => false,
