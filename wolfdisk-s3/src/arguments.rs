@@ -1,0 +1,29 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Serves a WolfDisk volume to S3 clients until it is told to stop.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "wolfdisk-s3", version)]
+pub struct Arguments {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "WOLFDISK_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Data directory of the node whose daemons serve the volume
+    #[arg(short = 'd', long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What they say about the configuration.
+    pub fn for_config(&self) -> wolfdisk_common::config::Arguments {
+        wolfdisk_common::config::Arguments {
+            config: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            ..wolfdisk_common::config::Arguments::default()
+        }
+    }
+}

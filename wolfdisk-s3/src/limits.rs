@@ -1,0 +1,80 @@
+//! Every limit of the gateway, with its reason.
+
+use std::time::Duration;
+
+/// Connections that are served at once; more wait in the kernel's queue. Each costs a task, its buffers and a
+/// descriptor.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Descriptors that this takes, with those of the volume.
+pub const DESCRIPTORS_WANTED: u64 = 8192;
+/// How long the head of a request may take, and how long a connection may rest between two.
+pub const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// What the head of a request may hold, and what is read from a connection at once. S3 allows 8 KiB of headers;
+/// signed URLs come on top.
+pub const HEADER_MAX_BYTES: usize = 128 * 1024;
+/// Headers of a request.
+pub const HEADERS_MAX: usize = 128;
+/// A client that takes or sends less than [`PACE_MIN_BYTES`] while it is waited for so long is cut off.
+pub const PACE_WINDOW: Duration = Duration::from_secs(30);
+/// See [`PACE_WINDOW`]. Half a kilobyte a second is slower than any line that is worth waiting for.
+pub const PACE_MIN_BYTES: u64 = 16 * 1024;
+/// Pause after a connection could not be accepted, for lack of descriptors mostly.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long requests under way may take at a stop.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the daemons may take to answer at start: they may be replaying their log.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// Pause between two tries to reach them.
+pub const CONNECT_RETRY: Duration = Duration::from_millis(100);
+/// How long `/readyz` waits for the volume.
+pub const READY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Threads that call the volume. Those that wait for a sync share it, so more of them make more of each sync.
+pub const BLOCKING_THREADS_MAX: usize = 128;
+/// Calls of one request that run at once.
+pub const CALLS_OF_A_REQUEST: usize = 16;
+
+/// Bytes of an upload that are gathered before they are written and hashed: one such piece is being gathered and
+/// one worked on, so an upload takes twice this.
+pub const UPLOAD_PIECE_BYTES: usize = 512 * 1024;
+/// Bytes of an object that are read at once.
+pub const READ_PIECE_BYTES: usize = 1024 * 1024;
+/// Reads ahead of what the client has taken.
+pub const READS_AHEAD: usize = 2;
+/// Largest object that is put in one piece, as in S3.
+pub const PUT_MAX_BYTES: u64 = 5 << 30;
+/// Largest body of XML: a Complete of 10,000 parts with checksums, or a Delete of 1,000 keys whose every byte is
+/// escaped.
+pub const XML_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Parts of an upload, as in S3.
+pub const PARTS_MAX: u16 = 10_000;
+/// Smallest part but the last, as in S3.
+pub const PART_MIN_BYTES: u64 = 5 << 20;
+/// Parts that are put together in one call of a blocking thread.
+pub const PARTS_AT_ONCE: usize = 64;
+/// How often it is looked for parts of uploads that have ended: left when a gateway died while it removed them.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// What a listing gives at once, as in S3.
+pub const LIST_MAX: u32 = 1000;
+/// Uploads in progress of one bucket that a listing sorts.
+pub const UPLOADS_SORTED_MAX: usize = 10_000;
+/// Answers of the index that make one page of a listing: what is hidden costs rounds without entries.
+pub const LIST_ROUNDS_MAX: usize = 64;
+/// Keys in one Delete, as in S3.
+pub const DELETE_MAX: usize = 1000;
+
+/// How often a conditional write looks again when the object was changed meanwhile.
+pub const CONDITION_ATTEMPTS: usize = 8;
+
+/// What the names and values of `x-amz-meta-*` may hold, as in S3.
+pub const METADATA_MAX_BYTES: usize = 2 * 1024;
+/// What is kept of an object beside its content: headers, metadata and tags.
+pub const STORED_MAX_BYTES: usize = 16 * 1024;
+/// Tags of an object, as in S3.
+pub const TAGS_MAX: usize = 10;
+/// Characters in the key of a tag, as in S3.
+pub const TAG_KEY_MAX_CHARS: usize = 128;
+/// Characters in the value of a tag, as in S3.
+pub const TAG_VALUE_MAX_CHARS: usize = 256;

@@ -1,0 +1,138 @@
+//! The life of the process: connect, serve, let requests end, end the session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use wolfdisk_client::{Error, Volume, VolumeConfig};
+use wolfdisk_common::config::Config;
+use wolfdisk_common::shutdown::{Shutdown, Turn};
+use wolfdisk_common::{memory, notify, telemetry};
+
+use crate::access::Unsigned;
+use crate::arguments::Arguments;
+use crate::limits;
+use crate::ops::{self, Gateway};
+use crate::server;
+use crate::store::Store;
+
+/// What s3s logs of a request includes signatures that would have been right.
+const SILENT: &str = "s3s";
+
+/// Serves until SIGTERM, SIGINT or the end of the supervisor.
+///
+/// # Errors
+/// Says in one line why it cannot serve.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = Config::load(&arguments.for_config())?;
+    telemetry::init_without(config.log.level, SILENT);
+    memory::hold_little();
+    // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
+    telemetry::log_panics();
+    if config.s3.tls.is_some() {
+        bail!(
+            "s3.tls_cert is set, but HTTPS is not built in; leave it out and put a reverse proxy before the address"
+        );
+    }
+    raise_descriptor_limit();
+    let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
+    let Some(volume) = connect(&config, &shutdown)? else {
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
+        .build()?;
+    let served = runtime.block_on(serve(&config, Arc::clone(&volume), &shutdown));
+    notify::stopping();
+    // What still reads or writes ends before the session does.
+    runtime.shutdown_timeout(limits::STOP_DEADLINE);
+    volume
+        .shutdown()
+        .context("not everything could be written back before the end")?;
+    served
+}
+
+async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let owner = config.s3.owner.unwrap_or_else(|| {
+        let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+        (user.as_raw(), group.as_raw())
+    });
+    let store = Store::new(volume, owner);
+    let gateway = Gateway::new(store.clone());
+    let (bind, admin) = (config.s3.bind, config.admin.s3_bind);
+    let listener = server::listen(bind).await;
+    let listener = listener.with_context(|| format!("cannot listen at {bind} (s3.bind)"))?;
+    let watched = server::listen(admin).await;
+    let watched =
+        watched.with_context(|| format!("cannot listen at {admin} (three above admin.bind)"))?;
+    let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
+    let service = server::service(gateway, &config.s3);
+    notify::ready();
+    if let Some(warning) = Unsigned::of(&config.s3).warning() {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(address = %bind, %admin, "wolfdisk-s3 is ready");
+    tokio::join!(
+        server::serve(listener, service, shutdown),
+        server::serve(watched, server::admin::service(store), shutdown),
+    );
+    tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
+    sweeping.abort();
+    Ok(())
+}
+
+/// Connects to the daemons, which may be starting. `None`: told to stop meanwhile.
+fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Volume>>> {
+    let paths = config.paths();
+    let place = config.s3.bind.to_string();
+    let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "s3", &place);
+    if let Some(bytes) = config.cache.size_bytes {
+        wanted.data_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    let start = Instant::now();
+    loop {
+        match Volume::connect(wanted.clone()) {
+            Ok(volume) => return Ok(Some(volume)),
+            Err(_) if shutdown.cause().is_some() => return Ok(None),
+            Err(error) if is_passing(&error) && start.elapsed() < limits::CONNECT_DEADLINE => {
+                tracing::debug!(%error, "the daemons do not answer yet");
+                std::thread::sleep(limits::CONNECT_RETRY);
+            }
+            Err(error) => {
+                let data = config.node.data_dir.display();
+                return Err(error).context(format!(
+                    "the daemons of {data} do not answer; start them: wolfdiskctl up -d {data}"
+                ));
+            }
+        }
+    }
+}
+
+/// Whether another try may do better: a socket that is not there, a daemon that cannot answer yet.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Failed(_) => error.errno() == libc::EIO,
+        Error::System { .. } => true,
+        Error::Refused(_)
+        | Error::NoHandle(_)
+        | Error::Damaged { .. }
+        | Error::LocksLost(_)
+        | Error::Changed
+        | Error::Interrupted
+        | Error::ShutDown
+        | Error::Malformed(_) => false,
+    }
+}
+
+/// One descriptor is held for each connection.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(limits::DESCRIPTORS_WANTED).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}

@@ -1,0 +1,80 @@
+//! The body of a request that ends with an error when its client sends too little for too long.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::pace::Pace;
+
+/// See the module.
+#[derive(Debug)]
+pub struct PacedBody {
+    inner: axum::body::Body,
+    pace: Pace,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a body ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client was too slow.
+    #[error("the client sends too slowly")]
+    Slow,
+    /// The connection broke.
+    #[error("{0}")]
+    Broken(#[from] axum::Error),
+}
+
+impl PacedBody {
+    /// Watches `inner`.
+    pub fn new(inner: axum::body::Body) -> PacedBody {
+        PacedBody {
+            inner,
+            pace: Pace::default(),
+            alarm: None,
+        }
+    }
+}
+
+impl Body for PacedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(&mut self.inner).poll_frame(context) {
+            Poll::Ready(frame) => {
+                self.alarm = None;
+                let data = frame
+                    .as_ref()
+                    .and_then(|frame| frame.as_ref().ok()?.data_ref());
+                let bytes = data.map_or(0, Bytes::len) as u64;
+                self.pace.progress(Instant::now(), bytes);
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+            }
+            Poll::Pending => {
+                let until = self.pace.wait(Instant::now());
+                let sleep = || Box::pin(tokio::time::sleep_until(until.into()));
+                let alarm = self.alarm.get_or_insert_with(sleep);
+                alarm
+                    .as_mut()
+                    .poll(context)
+                    .map(|()| Some(Err(BodyError::Slow)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

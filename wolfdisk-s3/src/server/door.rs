@@ -1,0 +1,137 @@
+//! What is refused before s3s looks at a request: forms of signature and of upload that it would let in.
+
+use http::{HeaderMap, Method, Uri};
+use s3s::{S3Error, S3ErrorCode};
+
+use crate::ops::OWNER;
+
+/// Subresources of objects that s3s does not know, and would take for a plain Put or Delete.
+const UNKNOWN_SUBRESOURCES: [&str; 5] =
+    ["encryption", "renameObject", "restore", "select", "torrent"];
+
+/// Why a request is not let in, if it is not.
+pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Error> {
+    let text = |name: &str| headers.get(name).map(|value| value.as_bytes());
+    let queries = || {
+        uri.query()
+            .unwrap_or_default()
+            .split('&')
+            .map(|item| item.split('=').next().unwrap_or_default())
+    };
+    let asks = |name: &str| queries().any(|query| query == name);
+    let error = |code, message: &'static str| Some(S3Error::with_message(code, message));
+    if text("authorization").is_some_and(|value| value.starts_with(b"AWS "))
+        || asks("Signature")
+        || asks("AWSAccessKeyId")
+    {
+        return error(
+            S3ErrorCode::InvalidRequest,
+            "the authorization mechanism you have provided is not supported; please use AWS4-HMAC-SHA256",
+        );
+    }
+    let form = b"multipart/form-data";
+    let is_form = |value: &[u8]| {
+        value
+            .get(..form.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(form))
+    };
+    if method == Method::POST && text("content-type").is_some_and(is_form) {
+        return error(S3ErrorCode::NotImplemented, "forms are not implemented");
+    }
+    if [Method::PUT, Method::DELETE].contains(method) {
+        if UNKNOWN_SUBRESOURCES.iter().any(|name| asks(name)) {
+            return error(
+                S3ErrorCode::NotImplemented,
+                "the subresource is not implemented",
+            );
+        }
+        if method == Method::PUT && asks("partNumber") != asks("uploadId") {
+            return error(
+                S3ErrorCode::InvalidArgument,
+                "a part has a partNumber and an uploadId",
+            );
+        }
+    }
+    for name in [
+        "x-amz-expected-bucket-owner",
+        "x-amz-source-expected-bucket-owner",
+    ] {
+        if text(name).is_some_and(|value| value != OWNER.as_bytes()) {
+            return error(
+                S3ErrorCode::AccessDenied,
+                "the bucket has another owner than is expected",
+            );
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(
+        method: Method,
+        uri: &str,
+        header: Option<(&'static str, &'static str)>,
+    ) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        if let Some((name, value)) = header {
+            headers.insert(name, http::HeaderValue::from_static(value));
+        }
+        let uri = uri.parse().expect("a URI");
+        refusal(&method, &uri, &headers).map(|error| error.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn old_signatures_and_forms_do_not_get_in() {
+        let refused = |code: &str| Some(code.to_owned());
+        let old = Some(("authorization", "AWS key:signature"));
+        assert_eq!(code(Method::GET, "/b/k", old), refused("InvalidRequest"));
+        assert_eq!(
+            code(
+                Method::GET,
+                "/b/k?AWSAccessKeyId=a&Expires=1&Signature=b",
+                None
+            ),
+            refused("InvalidRequest")
+        );
+        let new = Some(("authorization", "AWS4-HMAC-SHA256 Credential=x"));
+        assert_eq!(code(Method::GET, "/b/k?X-Amz-Signature=a", new), None);
+        let form = Some(("content-type", "Multipart/Form-Data; boundary=x"));
+        assert_eq!(code(Method::POST, "/b", form), refused("NotImplemented"));
+        assert_eq!(code(Method::PUT, "/b/k", form), None);
+    }
+
+    #[test]
+    fn nothing_is_taken_for_a_plain_put_or_delete() {
+        let refused = |code: &str| Some(code.to_owned());
+        assert_eq!(
+            code(Method::PUT, "/b/k?renameObject", None),
+            refused("NotImplemented")
+        );
+        assert_eq!(
+            code(Method::DELETE, "/b/k?torrent=", None),
+            refused("NotImplemented")
+        );
+        assert_eq!(
+            code(Method::PUT, "/b/k?partNumber=1", None),
+            refused("InvalidArgument")
+        );
+        assert_eq!(
+            code(Method::PUT, "/b/k?uploadId=1", None),
+            refused("InvalidArgument")
+        );
+        assert_eq!(
+            code(
+                Method::PUT,
+                "/b/k?partNumber=1&uploadId=1&x-id=UploadPart",
+                None
+            ),
+            None
+        );
+        assert_eq!(code(Method::DELETE, "/b/k?uploadId=1", None), None);
+        let owner = Some(("x-amz-expected-bucket-owner", "123456789012"));
+        assert_eq!(code(Method::GET, "/b/k", owner), refused("AccessDenied"));
+    }
+}

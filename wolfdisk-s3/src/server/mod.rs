@@ -1,0 +1,150 @@
+//! HTTP around the operations: connections with limits and deadlines, what is refused before s3s sees it, and the
+//! addresses for programs that watch.
+
+pub mod admin;
+pub mod body;
+mod door;
+mod pace;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::validation::NameValidation;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use wolfdisk_common::config::S3 as Settings;
+use wolfdisk_common::shutdown::Shutdown;
+
+use crate::access::{Keys, Unsigned};
+use crate::bucket::BucketName;
+use crate::limits;
+use crate::ops::Gateway;
+use body::PacedBody;
+use stream::PacedStream;
+
+/// The names that s3s lets through.
+struct Names;
+
+impl NameValidation for Names {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        BucketName::parse(name).is_some()
+    }
+}
+
+/// Everything that answers S3, as one service.
+pub fn service(gateway: Gateway, settings: &Settings) -> Router {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = limits::XML_MAX_BYTES;
+    // Forms are refused at the door; s3s would take their files into memory.
+    config.post_object_max_file_size = 0;
+    let mut builder = S3ServiceBuilder::new(gateway);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_auth(Keys::of(settings));
+    builder.set_access(Unsigned::of(settings));
+    builder.set_validation(Names);
+    Router::new().fallback(answer).with_state(builder.build())
+}
+
+async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
+    let refused = door::refusal(request.method(), request.uri(), request.headers());
+    let answered = match refused {
+        Some(error) => error
+            .to_http_response()
+            .map(|response| response.map(Body::new)),
+        None => {
+            let request = request.map(PacedBody::new);
+            match tower::Service::call(&mut service, request).await {
+                Ok(response) => Ok(response.map(Body::new)),
+                Err(error) => {
+                    tracing::error!(?error, "a request could not be answered");
+                    Err(s3s::S3Error::new(s3s::S3ErrorCode::InternalError))
+                }
+            }
+        }
+    };
+    let mut response = answered.unwrap_or_else(|_| {
+        let mut response = Response::default();
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    });
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    if let Ok(id) = id.parse() {
+        response.headers_mut().insert("x-amz-request-id", id);
+    }
+    response
+}
+
+/// Listens at an address.
+///
+/// # Errors
+/// What the system says.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves until it is time to stop, then lets requests that are under way end.
+pub async fn serve(listener: TcpListener, service: Router, shutdown: &Shutdown) {
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accept = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            accepted = accept => accepted,
+            _ = shutdown.requested() => break,
+        };
+        match accepted {
+            Ok((connection, _)) => {
+                let served = graceful.watch(serve_connection(connection, service.clone()));
+                tokio::spawn(async move {
+                    if let Err(error) = served.await {
+                        tracing::debug!(%error, "a connection ended");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(limits::ACCEPT_RETRY).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(limits::STOP_DEADLINE, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests that take too long are cut off");
+    }
+}
+
+type Connection = http1::Connection<TokioIo<PacedStream>, TowerToHyperService<Router>>;
+
+fn serve_connection(connection: TcpStream, service: Router) -> Connection {
+    if let Err(error) = connection.set_nodelay(true) {
+        tracing::debug!(%error, "small answers may wait");
+    }
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_DEADLINE)
+        .max_buf_size(limits::HEADER_MAX_BYTES)
+        .max_headers(limits::HEADERS_MAX)
+        .serve_connection(
+            TokioIo::new(PacedStream::new(connection)),
+            TowerToHyperService::new(service),
+        )
+}
