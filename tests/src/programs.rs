@@ -35,6 +35,20 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
+/// A program of the environment in which `cargo xtask test` installs S3 clients.
+pub fn clients(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("the test knows where it is");
+    // <target>/<profile>/deps/<test>
+    let target = own.ancestors().nth(3).expect("a test lies in <target>");
+    let path = target.join("tools/s3/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is not installed; run `cargo xtask test s3`",
+        path.display()
+    );
+    path
+}
+
 /// A program of the machine by its path, also where ordinary users' `PATH` does not lead.
 pub fn installed(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();

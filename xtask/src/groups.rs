@@ -16,6 +16,9 @@ pub const UNIT: &str = "unit";
 /// Where a file of `tests/tests` belongs whose name begins with no group's.
 const MOUNTED: &str = "posix";
 
+/// Needs S3 clients.
+pub const S3: &str = "s3";
+
 /// All groups of this release.
 pub const GROUPS: &[Group] = &[
     Group {
@@ -25,6 +28,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: "crash",
         about: "damage, kills and full disks: nothing is lost that was promised, and it is named",
+    },
+    Group {
+        name: S3,
+        about: "the S3 gateway as clients see it, on the same files as a mount",
     },
     Group {
         name: MOUNTED,
@@ -94,6 +101,7 @@ mod tests {
     fn a_file_belongs_to_the_group_it_is_named_for() {
         assert_eq!(group_of("posix_locks"), "posix");
         assert_eq!(group_of("crash_damage"), "crash");
+        assert_eq!(group_of("s3_basics"), "s3");
         assert_eq!(group_of("second_mount"), "posix");
         // The unit group runs no file of that folder: none may be lost in it.
         assert_eq!(group_of("unit_of_measure"), "posix");

@@ -31,8 +31,10 @@ const NEEDS: &[Need] = &[
     need("strace", "strace", "strace"),
     need("valgrind", "valgrind", "valgrind"),
     need("sqlite3", "sqlite3", "sqlite"),
+    need("curl", "curl", "curl"),
     need("git", "git", "git"),
     need("python3", "python3", "python3"),
+    need("ensurepip", "python3-venv", "python3"),
     need("setpriv", "util-linux", "util-linux"),
     need("qemu-img", "qemu-utils", "qemu-img"),
     need("rsync", "rsync", "rsync"),
@@ -146,8 +148,8 @@ fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Ordinary users often lack the first two, where some of the programs are.
     let usual = ["/usr/sbin", "/sbin", "/usr/lib64"].map(PathBuf::from);
-    // Debian: libraries by architecture, PostgreSQL by version.
-    let libraries = folders_in("/usr/lib");
+    // Debian: libraries by architecture, PostgreSQL by version; the libraries of Python by version everywhere.
+    let libraries = folders_in("/usr/lib").chain(folders_in("/usr/lib64"));
     let versions = folders_in("/usr/lib/postgresql").map(|version| version.join("bin"));
     std::env::split_paths(&path)
         .chain(usual)

@@ -129,10 +129,11 @@ fn cannot(command: &Command, error: &std::io::Error) -> Failure {
 }
 
 /// The packages whose programs a node is made of.
-pub const NODE: [&str; 4] = [
+pub const NODE: [&str; 5] = [
     "wolfdisk-meta",
     "wolfdisk-chunkd",
     "wolfdisk-fuse",
+    "wolfdisk-s3",
     "wolfdiskctl",
 ];
 

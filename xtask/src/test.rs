@@ -1,6 +1,6 @@
 //! `cargo xtask test`: exactly what CI runs.
 
-use crate::groups::{Group, UNIT, chosen, programs_of};
+use crate::groups::{Group, S3, UNIT, chosen, programs_of};
 use crate::run::{Failure, NODE, build_programs, cargo, watched};
 use crate::tally::Tally;
 use crate::{checks, packages, tools};
@@ -26,6 +26,9 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     packages::install(mounts)?;
     if mounts {
         tools::install()?;
+    }
+    if groups.iter().any(|group| group.name == S3) {
+        tools::install_clients()?;
     }
     let mut tally = Tally::default();
     for group in groups {

@@ -1,0 +1,143 @@
+//! A `wolfdisk-s3` beside a running node, on ports of its own, and boto3 that asks it.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::Signal;
+
+use crate::command::{Outcome, run};
+use crate::node::Node;
+use crate::processes::{kill_hard, signal};
+use crate::programs::{clients, program};
+use crate::wait::wait_until;
+
+/// The key that it serves.
+const ACCESS_KEY: &str = "test-access-key";
+/// A text that is found in no log unless it was logged.
+const SECRET_KEY: &str = "test-secret-that-no-log-may-hold";
+/// What boto3 asks, section by section.
+const BASICS: &str = include_str!("s3_basics.py");
+/// From the address of wolfdisk-meta's health to that of wolfdisk-s3.
+const ADMIN_DISTANCE: u16 = 3;
+
+/// See the module. Ended when dropped.
+pub struct Gateway {
+    child: Child,
+    port: u16,
+    admin: u16,
+    mount: PathBuf,
+    log: PathBuf,
+}
+
+impl Gateway {
+    /// Starts one for `node` and waits until it answers. `settings` are further lines of `[s3]`.
+    pub fn start(node: &Node, settings: &str) -> Gateway {
+        let (port, admin) = (free_port(), free_port());
+        let config = node.scratch().path().join(format!("s3-{port}.toml"));
+        let meta = admin - ADMIN_DISTANCE;
+        let text = format!(
+            "[s3]\nbind = \"127.0.0.1:{port}\"\n{settings}\n[admin]\nbind = \"127.0.0.1:{meta}\"\n"
+        );
+        std::fs::write(&config, text).expect("a file");
+        let log = node.scratch().path().join(format!("s3-{port}.log"));
+        let child = Command::new(program("wolfdisk-s3"))
+            .arg("--config")
+            .arg(&config)
+            .arg("--data-dir")
+            .arg(node.data())
+            .stdin(Stdio::null())
+            .stderr(File::create(&log).expect("a file"))
+            .spawn();
+        let mut gateway = Gateway {
+            child: child.expect("wolfdisk-s3 can be started"),
+            port,
+            admin,
+            mount: node.mount().to_owned(),
+            log,
+        };
+        wait_until("the gateway gets ready", || {
+            let ended = gateway.child.try_wait().expect("a child");
+            assert!(ended.is_none(), "wolfdisk-s3 ended: {}", gateway.log());
+            gateway.log().contains("wolfdisk-s3 is ready")
+        });
+        gateway
+    }
+
+    /// One that serves signed requests only.
+    pub fn with_key(node: &Node) -> Gateway {
+        let keys = format!("access_key = \"{ACCESS_KEY}\"\nsecret_key = \"{SECRET_KEY}\"");
+        Gateway::start(node, &keys)
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it says how it is.
+    pub fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin)
+    }
+
+    /// Has boto3 ask what a section of `s3_basics.py` asks; all of it must hold.
+    pub fn must_pass(&self, section: &str) {
+        let outcome = self.boto3(BASICS, &[section]);
+        assert_eq!(
+            outcome.code,
+            Some(0),
+            "{section}\n{}\n{}\n--- the gateway's log\n{}",
+            outcome.stdout,
+            outcome.stderr,
+            self.log()
+        );
+    }
+
+    fn boto3(&self, script: &str, arguments: &[&str]) -> Outcome {
+        run(Command::new(clients("python3"))
+            .args(["-c", script])
+            .arg(self.address())
+            .arg(&self.mount)
+            .args(arguments)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_CONFIG_FILE", "/dev/null"))
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Stops it in order. Panics unless it ends with code 0 and kept its secret to itself.
+    pub fn stop(mut self) {
+        signal(self.child.id(), Signal::SIGTERM);
+        let mut status = None;
+        wait_until("the gateway stops", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        let code = status.and_then(|status| status.code());
+        assert_eq!(code, Some(0), "{}", self.log());
+        assert!(!self.log().contains(SECRET_KEY), "a secret was logged");
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            kill_hard(self.child.id());
+        }
+        if let Err(error) = self.child.wait() {
+            eprintln!("wolfdisk-s3 cannot be waited for: {error}");
+        }
+    }
+}
+
+/// A port that nobody has just now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}

@@ -1,0 +1,138 @@
+//! The S3 gateway as boto3 sees it, on the files that a mount shows: `s3_basics.py` says what is asked.
+
+use std::process::Command;
+
+use wolfdisk_tests::{Gateway, Node, run};
+
+fn section(name: &str) {
+    let node = Node::start();
+    let gateway = Gateway::with_key(&node);
+    gateway.must_pass(name);
+    gateway.stop();
+    node.must_be_whole();
+}
+
+#[test]
+fn buckets_are_top_level_directories() {
+    section("buckets");
+}
+
+#[test]
+fn objects_are_files() {
+    section("objects");
+}
+
+#[test]
+fn ranges_are_exact() {
+    section("ranges");
+}
+
+#[test]
+fn conditions_are_compared_in_the_index() {
+    section("conditions");
+}
+
+#[test]
+fn keys_are_listed_in_order_and_once() {
+    section("listing");
+}
+
+#[test]
+fn mounts_and_clients_have_the_same_data() {
+    section("same_data");
+}
+
+#[test]
+fn markers_are_directories() {
+    section("markers");
+}
+
+#[test]
+fn keys_that_no_file_can_have_are_refused() {
+    section("odd_keys");
+}
+
+#[test]
+fn copies_keep_everything() {
+    section("copies");
+}
+
+#[test]
+fn tags_are_kept() {
+    section("tagging");
+}
+
+#[test]
+fn checksums_are_verified_and_given_back() {
+    section("checksums");
+}
+
+#[test]
+fn parts_become_one_object() {
+    section("multipart");
+}
+
+#[test]
+fn nobody_gets_in_without_the_key() {
+    section("access");
+}
+
+/// The status and the body of what curl is told.
+fn curl(arguments: &[&str]) -> String {
+    let outcome = run(Command::new("curl")
+        .args(["-sS", "-w", " %{http_code}"])
+        .args(arguments));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    outcome.stdout
+}
+
+#[test]
+fn without_a_key_this_machine_is_served_under_a_local_name_only() {
+    let node = Node::start();
+    let gateway = Gateway::start(&node, "");
+    let address = gateway.address();
+    assert_eq!(curl(&["-X", "PUT", &format!("{address}/bucket")]), " 200");
+    let key = format!("{address}/bucket/key");
+    assert_eq!(curl(&["-X", "PUT", "--data-binary", "hello", &key]), " 200");
+    assert_eq!(curl(&[&key]), "hello 200");
+    assert_eq!(
+        std::fs::read(node.path("bucket/key")).expect("a file"),
+        b"hello"
+    );
+    let stranger = curl(&["-H", "Host: rebound.example", &key]);
+    assert!(
+        stranger.contains("AccessDenied") && stranger.ends_with(" 403"),
+        "{stranger}"
+    );
+    let page = curl(&["-H", "Origin: https://page.example", "-X", "DELETE", &key]);
+    assert!(page.ends_with(" 403"), "{page}");
+    assert_eq!(curl(&[&format!("{}/healthz", gateway.admin())]), "ok\n 200");
+    assert_eq!(
+        curl(&[&format!("{}/readyz", gateway.admin())]),
+        "ready\n 200"
+    );
+    assert!(
+        gateway.log().contains("there is no access key"),
+        "{}",
+        gateway.log()
+    );
+    gateway.stop();
+}
+
+#[test]
+fn whoever_may_only_read_changes_nothing() {
+    let node = Node::start();
+    std::fs::create_dir(node.path("bucket")).expect("a directory");
+    std::fs::write(node.path("bucket/key"), "hello").expect("a file");
+    let gateway = Gateway::start(&node, "anonymous = \"read-only\"");
+    let key = format!("{}/bucket/key", gateway.address());
+    assert_eq!(curl(&[&key]), "hello 200");
+    for method in ["PUT", "DELETE"] {
+        assert!(curl(&["-X", method, &key]).ends_with(" 403"), "{method}");
+    }
+    assert_eq!(
+        std::fs::read(node.path("bucket/key")).expect("a file"),
+        b"hello"
+    );
+    gateway.stop();
+}
