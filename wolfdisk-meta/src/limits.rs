@@ -98,8 +98,9 @@ pub const INODES_SHOWN_FREE: u64 = 4_000_000_000;
 pub const MUTATION_DATA_MAX_BYTES: usize = 1024 * 1024;
 /// Ranges in one write: a full window of a front-end's buffer in the smallest chunks.
 pub const WRITE_PIECES_MAX: usize = 4096;
-/// Files and directories that one listing of keys passes over because they are no keys; then its answer ends.
-pub const LIST_PASSED_MAX: usize = 4096;
+/// Directories that one listing of keys enters, and what it passes over because it is no key; then its answer ends:
+/// about 10 ms of work.
+pub const LIST_STEPS_MAX: usize = 8192;
 /// Bytes of one answer that lists keys: far below what a frame takes.
 pub const LIST_BYTES_MAX: usize = 1024 * 1024;
 /// Names that a listing of keys reads of a directory at once: few enough that a directory of which little is

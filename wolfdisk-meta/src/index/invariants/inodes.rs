@@ -140,8 +140,12 @@ impl<R: Read> Inspection<'_, R> {
                 if ino != Ino::SYSTEM_ROOT {
                     inodes.last = Some(ino);
                 }
-                if inode.object().is_err() {
-                    walk.shape(ino, "what is kept of it as an object cannot be read");
+                match inode.object() {
+                    Err(_) => walk.shape(ino, "what is kept of it as an object cannot be read"),
+                    Ok(object) if object.implied && !inode.is_directory() => {
+                        walk.shape(ino, "it is implied and no directory");
+                    }
+                    Ok(_) => {}
                 }
                 Ok(())
             })?;

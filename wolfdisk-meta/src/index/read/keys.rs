@@ -4,8 +4,9 @@
 //! read in their order, directories wait until no name is left that begins with theirs and goes on with a byte below
 //! `/`. Those that wait begin with one another, hence the last of them is the first to come.
 //!
-//! A listing begins anywhere by seeking there, level by level, and reads what it answers and little more. What it
-//! passes over without finding a key is bounded: then the page ends, and says where to go on.
+//! A listing begins anywhere by seeking there, level by level, and reads what it answers and little more. The
+//! directories that it enters and what it passes over without finding a key are bounded: then the page ends, and says
+//! where to go on. It does so only where it has come further, be it by one key whose directories are many.
 //!
 //! Listed is what is greater than the place to go on from: of keys that are listed as one, what they have in common.
 
@@ -155,7 +156,8 @@ struct Walk<'a, R> {
     path: Vec<u8>,
     page: KeyPage,
     bytes: usize,
-    passed: usize,
+    /// Directories that were entered, and files and directories that are no keys.
+    steps: usize,
 }
 
 impl<R: Records> Index<R> {
@@ -183,7 +185,7 @@ impl<R: Records> Index<R> {
             path: path.to_vec(),
             page: KeyPage::default(),
             bytes: 0,
-            passed: 0,
+            steps: 0,
         };
         let level = Level::new(base, path.len(), name);
         // Nothing that begins with the prefix comes before it.
@@ -281,6 +283,11 @@ impl<R: Records> Walk<'_, R> {
             match level.next(self.index.records())? {
                 None => drop(self.levels.pop()),
                 Some(Next::Directory(name, ino)) => {
+                    if self.steps >= limits::LIST_STEPS_MAX && !self.page.entries.is_empty() {
+                        self.page.more = true;
+                        return Ok(());
+                    }
+                    self.steps += 1;
                     self.path.extend_from_slice(&name);
                     self.path.push(b'/');
                     if self.path.len() > OBJECT_KEY_MAX_BYTES {
@@ -369,8 +376,8 @@ impl<R: Records> Walk<'_, R> {
     /// `path` is no key. Says whether the page ends with it. In a directory that is listed as one with all that is in
     /// it, it is taken for granted then that a key will come.
     fn pass(&mut self) -> bool {
-        self.passed += 1;
-        if self.passed < limits::LIST_PASSED_MAX {
+        self.steps += 1;
+        if self.steps < limits::LIST_STEPS_MAX {
             return false;
         }
         self.page.more = true;

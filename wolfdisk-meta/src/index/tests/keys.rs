@@ -476,7 +476,7 @@ proptest! {
 fn a_listing_that_finds_nothing_ends_and_goes_on() {
     let mut pair = Pair::new();
     let many = pair.world.create(pair.root, "many", Kind::Directory);
-    for number in 0..limits::LIST_PASSED_MAX + 10 {
+    for number in 0..limits::LIST_STEPS_MAX + 10 {
         pair.world
             .own(create(many, &format!("link{number:05}"), Kind::Symlink));
     }
@@ -510,7 +510,7 @@ fn a_listing_that_finds_nothing_ends_and_goes_on() {
     }
     // Of a directory that stands for all that is in it, nobody looks that far for a key.
     let deep = publish_deep(&mut pair);
-    for number in 0..limits::LIST_PASSED_MAX + 10 {
+    for number in 0..limits::LIST_STEPS_MAX + 10 {
         pair.world
             .own(create(deep, &format!("link{number:05}"), Kind::Symlink));
     }
@@ -538,6 +538,32 @@ fn publish_deep(pair: &mut Pair) -> Ino {
     }
     let found = pair.world.index.lookup(pair.root, b"deep").expect("read");
     found.expect("a directory").0
+}
+
+#[test]
+fn a_listing_of_many_deep_directories_ends_and_goes_on() {
+    let mut pair = Pair::new();
+    let (path, count) = ("a/".repeat(400), limits::LIST_STEPS_MAX / 400 + 5);
+    for number in 0..count {
+        let publish = publish(pair.root, &format!("{number:04}/{path}k"), data(b"x"));
+        pair.world.own(Op::Publish { publish });
+    }
+    for delimiter in [false, true] {
+        let request = ListKeys {
+            prefix: Bytes::new(),
+            after: Bytes::new(),
+            delimiter,
+            max: 1000,
+        };
+        let page = pair
+            .world
+            .index
+            .list_keys(pair.root, &request)
+            .expect("read");
+        assert!(page.more && (1..count).contains(&page.entries.len()));
+        assert_eq!(listed(&pair.world, pair.root, &request).len(), count);
+    }
+    pair.world.check();
 }
 
 #[test]
