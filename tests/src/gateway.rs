@@ -1,7 +1,6 @@
 //! A `wolfdisk-s3` beside a running node, on ports of its own, and boto3 that asks it.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -9,8 +8,9 @@ use nix::sys::signal::Signal;
 
 use crate::command::{Outcome, run};
 use crate::node::Node;
+use crate::ports::{free_port, s3_admin_at};
 use crate::processes::{kill_hard, signal};
-use crate::programs::{clients, program};
+use crate::programs::{client, program};
 use crate::wait::wait_until;
 
 /// The key that it serves.
@@ -19,8 +19,6 @@ const ACCESS_KEY: &str = "test-access-key";
 const SECRET_KEY: &str = "test-secret-that-no-log-may-hold";
 /// What boto3 asks, section by section.
 const BASICS: &str = include_str!("s3_basics.py");
-/// From the address of wolfdisk-meta's health to that of wolfdisk-s3.
-const ADMIN_DISTANCE: u16 = 3;
 
 /// See the module. Ended when dropped.
 pub struct Gateway {
@@ -36,9 +34,9 @@ impl Gateway {
     pub fn start(node: &Node, settings: &str) -> Gateway {
         let (port, admin) = (free_port(), free_port());
         let config = node.scratch().path().join(format!("s3-{port}.toml"));
-        let meta = admin - ADMIN_DISTANCE;
         let text = format!(
-            "[s3]\nbind = \"127.0.0.1:{port}\"\n{settings}\n[admin]\nbind = \"127.0.0.1:{meta}\"\n"
+            "[s3]\nbind = \"127.0.0.1:{port}\"\n{settings}\n{}",
+            s3_admin_at(admin)
         );
         std::fs::write(&config, text).expect("a file");
         let log = node.scratch().path().join(format!("s3-{port}.log"));
@@ -95,7 +93,7 @@ impl Gateway {
     }
 
     fn boto3(&self, script: &str, arguments: &[&str]) -> Outcome {
-        run(Command::new(clients("python3"))
+        run(Command::new(client("python/bin/python3"))
             .args(["-c", script])
             .arg(self.address())
             .arg(&self.mount)
@@ -134,10 +132,4 @@ impl Drop for Gateway {
             eprintln!("wolfdisk-s3 cannot be waited for: {error}");
         }
     }
-}
-
-/// A port that nobody has just now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::command::run;
 use crate::mounts::{detach_below, is_mounted};
+use crate::ports::{free_port, s3_admin_at};
 use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
 use crate::programs::{program, public_programs};
 use crate::scratch::Scratch;
@@ -18,6 +19,8 @@ use crate::wait::{DEADLINE, wait_until, wait_within};
 
 /// How long an orderly stop may take before the test calls it a hang.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// The configuration of a node that answers S3.
+const CONFIG: &str = "config.toml";
 /// Lines of the log that are shown after a failure.
 const LOG_LINES: usize = 80;
 
@@ -54,6 +57,16 @@ pub struct Plan {
     pub uid: Option<u32>,
     /// What stands before `wolfdiskctl up`: a program that runs it.
     pub prefix: Vec<OsString>,
+    /// It answers S3 as well.
+    pub s3: bool,
+}
+
+/// An S3 endpoint and the key to it.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    pub url: String,
+    pub access_key: String,
+    pub secret_key: String,
 }
 
 /// A running node. Stopped and removed when dropped.
@@ -62,6 +75,8 @@ pub struct Node {
     plan: Plan,
     data: PathBuf,
     mount: PathBuf,
+    /// The port at which it answers S3.
+    s3: Option<u16>,
     up: Option<Child>,
 }
 
@@ -86,11 +101,17 @@ impl Node {
             .clone()
             .unwrap_or_else(|| scratch.path().join("data"));
         let mount = scratch.directory("mount");
+        let s3 = plan.s3.then(free_port);
+        if plan.s3 {
+            let config = scratch.path().join(CONFIG);
+            std::fs::write(config, s3_admin_at(free_port())).expect("a file");
+        }
         Node {
             scratch,
             plan,
             data,
             mount,
+            s3,
             up: None,
         }
     }
@@ -129,7 +150,15 @@ impl Node {
             .arg("--data-dir")
             .arg(&self.data)
             .arg("--mount")
-            .arg(&self.mount);
+            .arg(&self.mount)
+            .arg("--s3");
+        match self.s3 {
+            None => command.arg("off"),
+            Some(port) => command
+                .arg(format!("127.0.0.1:{port}"))
+                .arg("--config")
+                .arg(self.scratch.path().join(CONFIG)),
+        };
         command.args(&self.plan.arguments);
         command.envs(
             self.plan
@@ -203,6 +232,22 @@ impl Node {
     /// A file or directory in the mount.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.mount.join(name)
+    }
+
+    /// Where it answers S3, and its access key and secret, as it said itself.
+    pub fn s3(&self) -> S3 {
+        let said = std::fs::read_to_string(self.out_path()).expect("its output");
+        let word = |before: &str| {
+            let mut words = said.split_whitespace();
+            let word = words.find_map(|word| word.strip_prefix(before));
+            word.unwrap_or_else(|| panic!("no {before} in {said:?}"))
+                .to_owned()
+        };
+        S3 {
+            url: word("s3="),
+            access_key: word("AWS_ACCESS_KEY_ID="),
+            secret_key: word("AWS_SECRET_ACCESS_KEY="),
+        }
     }
 
     /// The data directory.

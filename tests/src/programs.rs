@@ -23,27 +23,22 @@ pub fn program(name: &str) -> PathBuf {
 
 /// A test suite of others, installed by `cargo xtask test` beside the profiles.
 pub fn tool(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("the test knows where it is");
-    // <target>/<profile>/deps/<test>
-    let target = own.ancestors().nth(3).expect("a test lies in <target>");
-    let path = target.join("tools/bin").join(name);
-    assert!(
-        path.exists(),
-        "{} is not installed; run `cargo xtask test posix`",
-        path.display()
-    );
-    path
+    beside_profiles(&format!("tools/bin/{name}"), "posix")
 }
 
-/// A program of the environment in which `cargo xtask test` installs S3 clients.
-pub fn clients(name: &str) -> PathBuf {
+/// An S3 client in a language of its own, installed there too.
+pub fn client(path: &str) -> PathBuf {
+    beside_profiles(&format!("tools/clients/{path}"), "s3")
+}
+
+fn beside_profiles(path: &str, group: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test knows where it is");
     // <target>/<profile>/deps/<test>
     let target = own.ancestors().nth(3).expect("a test lies in <target>");
-    let path = target.join("tools/s3/bin").join(name);
+    let path = target.join(path);
     assert!(
         path.exists(),
-        "{} is not installed; run `cargo xtask test s3`",
+        "{} is not installed; run `cargo xtask test {group}`",
         path.display()
     );
     path

@@ -13,11 +13,10 @@ pub struct Group {
 
 /// Needs no daemon: everything beside the code, and the checks of the code itself.
 pub const UNIT: &str = "unit";
+/// Needs S3 clients beside the node.
+pub const S3: &str = "s3";
 /// Where a file of `tests/tests` belongs whose name begins with no group's.
 const MOUNTED: &str = "posix";
-
-/// Needs S3 clients.
-pub const S3: &str = "s3";
 
 /// All groups of this release.
 pub const GROUPS: &[Group] = &[

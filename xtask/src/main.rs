@@ -5,6 +5,7 @@
 
 mod bench;
 mod checks;
+mod clients;
 mod groups;
 mod packages;
 mod run;

@@ -31,10 +31,8 @@ const NEEDS: &[Need] = &[
     need("strace", "strace", "strace"),
     need("valgrind", "valgrind", "valgrind"),
     need("sqlite3", "sqlite3", "sqlite"),
-    need("curl", "curl", "curl"),
     need("git", "git", "git"),
     need("python3", "python3", "python3"),
-    need("ensurepip", "python3-venv", "python3"),
     need("setpriv", "util-linux", "util-linux"),
     need("qemu-img", "qemu-utils", "qemu-img"),
     need("rsync", "rsync", "rsync"),
@@ -62,16 +60,38 @@ const SUITES: &[Need] = &[
     need("stress-ng", "stress-ng", "stress-ng"),
 ];
 
-/// Installs what is missing, of the system and of the Rust toolchain; with `suites`, those of others too.
+/// For the tests of the S3 endpoint alone: clients that people use.
+const CLIENTS: &[Need] = &[
+    need("curl", "curl", "curl"),
+    need("ensurepip", "python3-venv", "python3"),
+    need("npm", "npm", "npm"),
+    need("rclone", "rclone", "rclone"),
+    need("restic", "restic", "restic"),
+    need("s3cmd", "s3cmd", "s3cmd"),
+    need("s3fs", "s3fs", "s3fs-fuse"),
+];
+
+/// What the chosen groups of tests need beside what all do.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// File-system suites of others.
+    pub suites: bool,
+    /// S3 clients.
+    pub clients: bool,
+}
+
+/// Installs what is missing, of the system and of the Rust toolchain.
 ///
 /// # Errors
 /// It is missing still; the message says how to install it.
-pub fn install(suites: bool) -> Result<(), Failure> {
+pub fn install(wanted: Wanted) -> Result<(), Failure> {
     install_components()?;
-    let suites = if suites { SUITES } else { &[] };
+    let suites = if wanted.suites { SUITES } else { &[] };
+    let clients = if wanted.clients { CLIENTS } else { &[] };
     let missing: Vec<&Need> = NEEDS
         .iter()
         .chain(suites)
+        .chain(clients)
         .filter(|need| !is_there(need.program))
         .collect();
     if missing.is_empty() {

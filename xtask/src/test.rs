@@ -3,7 +3,7 @@
 use crate::groups::{Group, S3, UNIT, chosen, programs_of};
 use crate::run::{Failure, NODE, build_programs, cargo, watched};
 use crate::tally::Tally;
-use crate::{checks, packages, tools};
+use crate::{checks, clients, packages, tools};
 
 /// Runs all groups or one. The last line it prints is `N passed, N failed`.
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
@@ -22,13 +22,16 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
         )));
     }
     let groups = chosen(names.first().copied())?;
-    let mounts = groups.iter().any(|group| group.name != UNIT);
-    packages::install(mounts)?;
-    if mounts {
+    let wanted = packages::Wanted {
+        suites: groups.iter().any(|group| ![UNIT, S3].contains(&group.name)),
+        clients: groups.iter().any(|group| group.name == S3),
+    };
+    packages::install(wanted)?;
+    if wanted.suites {
         tools::install()?;
     }
-    if groups.iter().any(|group| group.name == S3) {
-        tools::install_clients()?;
+    if wanted.clients {
+        clients::install()?;
     }
     let mut tally = Tally::default();
     for group in groups {
