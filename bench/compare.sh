@@ -77,9 +77,9 @@ start() {
 }
 
 mkdir "$work/ext4" "$work/mount" "$work/exclusive" "$work/memory"
-start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount"
+start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount" --s3 off
 watched=${started[0]}
-start exclusive "$programs/wolfdiskctl" up -d "$work/exclusive-data" -m "$work/exclusive" -o exclusive
+start exclusive "$programs/wolfdiskctl" up -d "$work/exclusive-data" -m "$work/exclusive" -o exclusive --s3 off
 start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"
 glusterfs_start "$work/glusterfs"

@@ -37,7 +37,7 @@ class Node:
     def start(self):
         """Gives the seconds until the mount is usable."""
         begun = time.perf_counter()
-        command = [self.folder / "wolfdiskctl", "up", "-d", self.work / "data", "-m", self.work / "mount"]
+        command = [self.folder / "wolfdiskctl", "up", "-d", self.work / "data", "-m", self.work / "mount", "--s3", "off"]
         self.up = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=open(self.work / "log", "a"), text=True)
         if not self.up.stdout.readline().startswith("ready"):
             sys.exit((self.work / "log").read_text())

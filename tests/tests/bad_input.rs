@@ -24,6 +24,10 @@ fn ctl(arguments: &[&str]) -> Outcome {
         .arg("40")
         .arg(program("wolfdiskctl"))
         .args(arguments);
+    if arguments.first() == Some(&"up") {
+        // Other tests run nodes as well.
+        command.args(["--s3", "off"]);
+    }
     run(&mut command)
 }
 
@@ -257,7 +261,7 @@ fn a_machine_without_fuse() {
         "mkdir -p '{0}/dev'; touch '{0}/dev/null' '{0}/dev/urandom'\n\
          mount --bind /dev/null '{0}/dev/null'; mount --bind /dev/urandom '{0}/dev/urandom'\n\
          mount --rbind '{0}/dev' /dev\n\
-         exec timeout 40 '{1}' up -d '{2}' -m '{3}'",
+         exec timeout 40 '{1}' up -d '{2}' -m '{3}' --s3 off",
         scratch.path().display(),
         program("wolfdiskctl").display(),
         data.display(),

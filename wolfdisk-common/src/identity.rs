@@ -323,15 +323,7 @@ fn check_of(fields: &str, key: &str) -> String {
 }
 
 fn read_key(path: &Path) -> Result<String, IdentityError> {
-    let metadata = std::fs::metadata(path).map_err(|error| io_error("read", path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(IdentityError::KeyExposed {
-            file: path.to_owned(),
-            mode,
-        });
-    }
-    let text = read(path)?;
+    let text = read_secret(path)?;
     let digits = text.trim_end();
     if digits.len() == 2 * KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text);
@@ -341,6 +333,19 @@ fn read_key(path: &Path) -> Result<String, IdentityError> {
         file: path.to_owned(),
         what,
     })
+}
+
+/// A file that its owner alone may read.
+pub(crate) fn read_secret(path: &Path) -> Result<String, IdentityError> {
+    let metadata = std::fs::metadata(path).map_err(|error| io_error("read", path, error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    match mode & 0o077 {
+        0 => read(path),
+        _ => Err(IdentityError::KeyExposed {
+            file: path.to_owned(),
+            mode,
+        }),
+    }
 }
 
 fn fresh_key() -> io::Result<String> {
@@ -356,7 +361,7 @@ fn read(path: &Path) -> Result<String, IdentityError> {
 }
 
 /// Puts a whole file in place, durably, readable from its first byte only by whom `mode` allows.
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), IdentityError> {
+pub(crate) fn write(path: &Path, text: &str, mode: u32) -> Result<(), IdentityError> {
     let failed = |error| io_error("write", path, error);
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -383,7 +388,7 @@ fn sync_dir(path: &Path) -> Result<(), IdentityError> {
     synced.map_err(|error| io_error("sync", path, error))
 }
 
-fn io_error(verb: &'static str, path: &Path, source: io::Error) -> IdentityError {
+pub(crate) fn io_error(verb: &'static str, path: &Path, source: io::Error) -> IdentityError {
     IdentityError::Io {
         verb,
         path: path.to_owned(),

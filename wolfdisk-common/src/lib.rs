@@ -5,6 +5,7 @@
 //! every daemon starts and stops with.
 
 pub mod access;
+pub mod access_key;
 pub mod cli;
 pub mod config;
 pub mod disk;

@@ -96,6 +96,11 @@ impl Paths {
         self.data_dir.join("cluster.key")
     }
 
+    /// The S3 access key that the node made.
+    pub fn access_key(&self) -> PathBuf {
+        self.data_dir.join("s3.key")
+    }
+
     /// Creates the directory of the sockets if it is not there. Its parent must be.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -15,6 +16,10 @@ pub struct Arguments {
     /// Data directory of the node whose daemons serve the volume
     #[arg(short = 'd', long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+
+    /// Where to answer [default: s3.bind of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<SocketAddr>,
 }
 
 impl Arguments {

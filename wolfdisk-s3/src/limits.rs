@@ -78,3 +78,6 @@ pub const TAGS_MAX: usize = 10;
 pub const TAG_KEY_MAX_CHARS: usize = 128;
 /// Characters in the value of a tag, as in S3.
 pub const TAG_VALUE_MAX_CHARS: usize = 256;
+
+/// Longest life of a signed link, as in S3: whoever has one needs no key.
+pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;

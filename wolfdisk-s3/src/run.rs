@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use wolfdisk_client::{Error, Volume, VolumeConfig};
-use wolfdisk_common::config::Config;
+use wolfdisk_common::access_key::AccessKey;
+use wolfdisk_common::config::{Anonymous, Config};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -24,7 +25,7 @@ const SILENT: &str = "s3s";
 /// # Errors
 /// Says in one line why it cannot serve.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = Config::load(&arguments.for_config())?;
+    let config = settings(arguments)?;
     telemetry::init_without(config.log.level, SILENT);
     memory::hold_little();
     // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
@@ -53,6 +54,25 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     served
 }
 
+/// The configuration, with what the command line says and the key that the node made where it names none.
+fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
+    let mut config = Config::load(&arguments.for_config())?;
+    if config.s3.keys.is_none() {
+        let made = AccessKey::load(&config.paths())?;
+        config.s3.keys = made.map(|key| (key.id, key.secret));
+    }
+    if let Some(bind) = arguments.bind {
+        config.s3.bind = bind;
+        let is_open = !bind.ip().to_canonical().is_loopback();
+        if is_open && config.s3.keys.is_none() && config.s3.anonymous == Anonymous::Off {
+            bail!(
+                "{bind} is open to other machines, and there is no access key; set s3.access_key and s3.secret_key"
+            );
+        }
+    }
+    Ok(config)
+}
+
 async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> anyhow::Result<()> {
     let owner = config.s3.owner.unwrap_or_else(|| {
         let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
@@ -62,10 +82,13 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     let gateway = Gateway::new(store.clone());
     let (bind, admin) = (config.s3.bind, config.admin.s3_bind);
     let listener = server::listen(bind).await;
-    let listener = listener.with_context(|| format!("cannot listen at {bind} (s3.bind)"))?;
+    let listener = listener.with_context(|| {
+        format!("cannot listen at {bind}; choose another address: s3.bind, or --s3 of `up`")
+    })?;
     let watched = server::listen(admin).await;
-    let watched =
-        watched.with_context(|| format!("cannot listen at {admin} (three above admin.bind)"))?;
+    let watched = watched.with_context(|| {
+        format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
+    })?;
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
     let service = server::service(gateway, &config.s3);
     notify::ready();

@@ -1,6 +1,8 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use wolfdisk_common::config::Arguments;
@@ -134,6 +136,30 @@ pub struct Up {
     /// Mount options, comma-separated
     #[arg(short, long, value_name = "OPTIONS")]
     pub options: Vec<String>,
+    /// Where to answer S3, or `off` [default: as the configuration says; without one 127.0.0.1:9878]
+    #[arg(long, value_name = "ADDRESS")]
+    pub s3: Option<S3>,
+}
+
+/// Whether and where `up` answers S3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum S3 {
+    /// Here.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for S3 {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<S3, Self::Err> {
+        match text.parse() {
+            _ if text == "off" => Ok(S3::Off),
+            Ok(address) => Ok(S3::At(address)),
+            Err(_) => Err("give an IP address and a port, as 127.0.0.1:9878, or off"),
+        }
+    }
 }
 
 /// `config`.

@@ -79,9 +79,6 @@ pub enum CtlError {
     /// The daemon's answer is none.
     #[error("wolfdisk-meta does not answer as it should")]
     Ask(#[source] Failure),
-    /// A configured part is not in this release.
-    #[error("{0} is configured, but this release has no {1}; remove it")]
-    NotInRelease(&'static str, &'static str),
     /// The background process ended before the mount was usable; it said why.
     #[error("{message}")]
     Background {
@@ -125,7 +122,7 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
         Some(CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_)) => Exit::NotRunning.into(),
-        Some(CtlError::NotInRelease(..) | CtlError::NotMounted(_)) => Exit::Usage.into(),
+        Some(CtlError::NotMounted(_)) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }
             | CtlError::Running(_)

@@ -73,7 +73,7 @@ impl Bench {
     fn up(&self) -> Running {
         let child = self
             .command("up")
-            .arg("--mount")
+            .args(["--s3", "off", "--mount"])
             .arg(self.at("mount"))
             .spawn();
         Running {
@@ -83,11 +83,11 @@ impl Bench {
 
     /// Runs to its end: exit code and standard error.
     fn failed(&self, command: &str) -> (i32, String) {
-        let output = self
-            .command(command)
-            .arg("--mount")
-            .arg(self.at("mount"))
-            .output();
+        let mut run = self.command(command);
+        if command == "up" {
+            run.args(["--s3", "off"]);
+        }
+        let output = run.arg("--mount").arg(self.at("mount")).output();
         let output = output.expect("wolfdiskctl");
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap_or(-1), text)
@@ -426,7 +426,7 @@ fn a_data_directory_with_a_path_of_two_hundred_characters_works() {
     let long = bench.at("data").join("d".repeat(200));
     let mut command = Command::new(bench.at("bin/wolfdiskctl"));
     command
-        .args(["up", "--data-dir"])
+        .args(["up", "--s3", "off", "--data-dir"])
         .arg(&long)
         .arg("--mount")
         .arg(bench.at("mount"));

@@ -162,6 +162,11 @@ impl Peer {
 pub struct Secret(String);
 
 impl Secret {
+    /// A secret that does not come from a configuration.
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
     /// The text, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0

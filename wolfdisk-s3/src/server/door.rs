@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3ErrorCode};
 
+use crate::limits::LINK_MAX_S;
 use crate::ops::OWNER;
 
 /// Subresources of objects that s3s does not know, and would take for a plain Put or Delete.
@@ -27,6 +28,21 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
         return error(
             S3ErrorCode::InvalidRequest,
             "the authorization mechanism you have provided is not supported; please use AWS4-HMAC-SHA256",
+        );
+    }
+    let lifetime = uri.query().unwrap_or_default().split('&').find_map(|item| {
+        let (name, value) = item.split_once('=')?;
+        name.eq_ignore_ascii_case("X-Amz-Expires").then_some(value)
+    });
+    let is_lifetime = |value: &str| {
+        value
+            .parse()
+            .is_ok_and(|seconds: u32| seconds <= LINK_MAX_S)
+    };
+    if lifetime.is_some_and(|value| !is_lifetime(value)) {
+        return error(
+            S3ErrorCode::AuthorizationQueryParametersError,
+            "X-Amz-Expires must be a number of seconds, at most a week",
         );
     }
     let form = b"multipart/form-data";

@@ -1,6 +1,7 @@
 //! The daemons of one node under a supervisor: what `up` and `mount` share.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use wolfdisk_common::config::Config;
@@ -42,7 +43,6 @@ impl Node {
     }
 
     fn new(config: Config, lock: Option<Lock>) -> anyhow::Result<Node> {
-        refuse_unbuilt(&config)?;
         let paths = config.paths();
         let failed = |source| CtlError::Create {
             path: paths.run_dir().to_owned(),
@@ -57,8 +57,12 @@ impl Node {
         })
     }
 
-    /// Starts what does not run: the stores, then the mount.
-    pub(super) fn start(&mut self, mount_options: &[String]) -> anyhow::Result<Outcome> {
+    /// Starts what does not run: the stores, the S3 endpoint if one is wanted, then the mount.
+    pub(super) fn start(
+        &mut self,
+        mount_options: &[String],
+        s3: Option<SocketAddr>,
+    ) -> anyhow::Result<Outcome> {
         let mut daemons = Vec::new();
         if self._lock.is_some() {
             let paths = self.config.paths();
@@ -71,6 +75,12 @@ impl Node {
             if !runs(paths.meta_socket()) {
                 daemons.push(self.daemon("wolfdisk-meta")?);
             }
+        }
+        if let Some(address) = s3 {
+            let mut daemon = self.daemon("wolfdisk-s3")?;
+            let bind = ["--bind".into(), address.to_string().into()];
+            daemon.arguments.extend(bind);
+            daemons.push(daemon);
         }
         daemons.push(self.fuse(mount_options)?);
         for daemon in daemons {
@@ -144,14 +154,6 @@ fn initialise(config: &Config) -> Result<(), IdentityError> {
             Ok(())
         }
         other => other.map(|_| ()),
-    }
-}
-
-/// Better refused than ignored.
-fn refuse_unbuilt(config: &Config) -> Result<(), CtlError> {
-    match config.s3.enabled {
-        true => Err(CtlError::NotInRelease("s3.enabled = true", "S3 endpoint")),
-        false => Ok(()),
     }
 }
 
