@@ -16,6 +16,7 @@ use wolfdisk_proto::v1::mutate_request::Op;
 use wolfdisk_proto::v1::write_piece::Source;
 use wolfdisk_proto::v1::*;
 
+use super::fake_objects::{self, Objects};
 use crate::transport::{Line, Transport};
 use crate::types::OpenFlags;
 use crate::{CacheListener, HandleId, Volume, VolumeConfig};
@@ -71,6 +72,7 @@ pub struct World {
     pub released: Vec<(u64, u64)>,
     /// The answer to a feed that tells of what is closed is kept back.
     pub held_feed: bool,
+    pub objects: Objects,
 }
 
 /// See the module.
@@ -109,6 +111,7 @@ impl Fake {
             opens: Vec::new(),
             released: Vec::new(),
             held_feed: false,
+            objects: Objects::default(),
         };
         Fake {
             world: Arc::new((Mutex::new(world), Condvar::new())),
@@ -190,6 +193,15 @@ impl Fake {
             }),
             2 => framed::encode(&Empty {}),
             3 => framed::encode(&self.feed(world, &parse(body))?),
+            4 => {
+                let request: LookupRequest = parse(body);
+                live(&world, request.session)?;
+                framed::encode(&LookupReply {
+                    version: world.version,
+                    parent_rights: world.rights,
+                    ..LookupReply::default()
+                })
+            }
             5 => {
                 let request: GetAttrRequest = parse(body);
                 live(&world, request.session)?;
@@ -219,6 +231,14 @@ impl Fake {
                 self.wait_while(world, |world| world.held_map == Some(request.ino));
                 framed::encode(&reply)
             }
+            18 => {
+                let request: LookupObjectRequest = parse(body);
+                live(&world, request.session)?;
+                let reply = fake_objects::lookup(&mut world, &request);
+                self.wait_while(world, |world| world.objects.held);
+                framed::encode(&reply)
+            }
+            19 => framed::encode(&world.objects.page),
             13 => framed::encode(&self.mutate(world, parse(body))?),
             14 => framed::encode(&SyncReply {
                 durable: parse::<SyncRequest>(body).version,
@@ -311,6 +331,13 @@ impl Fake {
                 file.changed = changed;
                 change.ino
             }
+            Op::Stage(_) => {
+                world.version += 1;
+                let (ino, changed) = (1000 + world.version, world.version);
+                world.files.entry(ino).or_default().changed = changed;
+                ino
+            }
+            Op::Publish(publish) => return Ok(fake_objects::publish(&mut world, publish)),
             Op::Append(append) => {
                 world.version += 1;
                 let changed = world.version;
@@ -402,7 +429,7 @@ fn live(world: &World, session: u64) -> Result<(), Failure> {
     }
 }
 
-fn attr(world: &World, ino: u64) -> Attr {
+pub(super) fn attr(world: &World, ino: u64) -> Attr {
     let file = world.files.get(&ino).cloned().unwrap_or_default();
     Attr {
         ino,
@@ -415,7 +442,7 @@ fn attr(world: &World, ino: u64) -> Attr {
     }
 }
 
-fn map(world: &World, request: &MapRequest) -> MapReply {
+pub(super) fn map(world: &World, request: &MapRequest) -> MapReply {
     let file = world.files.get(&request.ino).cloned().unwrap_or_default();
     let from = (request.offset as usize).min(file.content.len());
     let data = Bytes::copy_from_slice(&file.content[from..]);

@@ -9,6 +9,7 @@ use prost::Message;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::object_key::ObjectKey;
 use wolfdisk_proto::call::{Caller, Options};
 use wolfdisk_proto::v1::*;
 use wolfdisk_proto::{Failure, framed};
@@ -16,7 +17,7 @@ use wolfdisk_proto::{Failure, framed};
 use super::fake::{CHUNK, Fake};
 use crate::transport::{Line, Transport};
 use crate::types::{OpenFlags, SetAttr};
-use crate::{HandleId, Volume, VolumeConfig};
+use crate::{Content, Expected, HandleId, NewObject, Volume, VolumeConfig};
 
 const FILE: u64 = 5;
 const ROUNDS: usize = 2000;
@@ -81,6 +82,16 @@ impl Spoiler<'_> {
         }
         if self.hits() {
             attr.mode = self.number() as u32;
+        }
+    }
+
+    fn object(&mut self, object: &mut Option<Object>) {
+        if let Some(object) = object {
+            self.attr(&mut object.attr);
+            self.spoil([&mut object.s3_version]);
+        }
+        if self.hits() {
+            *object = None;
         }
     }
 
@@ -167,6 +178,17 @@ impl Caller for Hostile {
                 let mut attr = reply.attrs.pop();
                 spoiler.attr(&mut attr);
                 reply.attrs.extend(attr);
+                spoiler.object(&mut reply.object);
+                for ino in reply.changed.iter_mut().chain(&mut reply.held) {
+                    spoiler.spoil([ino]);
+                }
+            }),
+            (1, 18) => changed(reply, |reply: &mut LookupObjectReply| {
+                spoiler.spoil([&mut reply.version]);
+                spoiler.object(&mut reply.object);
+                if let Some(map) = &mut reply.map {
+                    spoiler.map(map);
+                }
             }),
             _ => reply,
         })
@@ -187,10 +209,40 @@ impl Transport for Hostile {
     }
 }
 
+/// The same of an object store: by the end of it everything is closed.
+fn object_step(volume: &Volume, random: &mut StdRng) -> crate::Result<()> {
+    let key = ObjectKey::parse(b"k").expect("a key");
+    let new = NewObject {
+        mode: 0o644,
+        directory_mode: 0o755,
+        uid: 0,
+        gid: 0,
+        s3: Bytes::new(),
+        mtime: None,
+    };
+    if random.random() {
+        let staged = volume.stage(Ino(1), 0o600, 0, 0)?;
+        let _ = volume.write(staged, 0, b"staged", false);
+        let content = Content::Staged(staged);
+        let _ = volume.publish(Ino(1), &key, content, new, Expected::Anything);
+        return volume.release(staged);
+    }
+    let content = Content::Bytes(Bytes::from_static(b"bytes"));
+    let _ = volume.publish(Ino(1), &key, content, new, Expected::Anything);
+    let Some((_, handle)) = volume.open_object(Ino(1), &key)? else {
+        return Ok(());
+    };
+    let _ = volume
+        .read(handle, 0, 100)
+        .map(|data| data.for_each(|_| {}));
+    volume.release(handle)
+}
+
 /// What an application does; refusals are as good as success.
 fn step(volume: &Volume, handle: HandleId, random: &mut StdRng) {
     let at = random.random_range(0..3 * CHUNK as u64);
-    let _ = match random.random_range(0..8) {
+    let _ = match random.random_range(0..10) {
+        8 | 9 => object_step(volume, random),
         0 => volume.getattr(Ino(FILE)).map(|_| ()),
         1 => volume.write(handle, at, b"written", false).map(|_| ()),
         2 => volume.write(handle, 0, b"appended", true).map(|_| ()),

@@ -4,6 +4,8 @@ mod answers;
 mod closing;
 mod failures;
 mod fake;
+mod fake_objects;
 mod feed;
 mod hostile;
 mod locks;
+mod objects;
