@@ -313,9 +313,7 @@ impl Core {
         let Some((ino, inode)) = self.index.lookup(parent, name.as_bytes())? else {
             return Ok(Vec::new());
         };
-        if inode.nlink > 1 && !inode.is_directory() {
-            return Ok(Vec::new());
-        }
+        // Also if it has other names: an earlier mutation of the batch may take those.
         let sessions = self.coherence.openers(ino, inode.born, Some(session));
         list.clone_from(&sessions);
         Ok(vec![Openers { ino, sessions }])

@@ -43,9 +43,6 @@ impl Core {
             let (Some((ino, _)), Some(inode)) = (found, inode) else {
                 continue;
             };
-            if inode.nlink > 1 && !inode.is_directory() {
-                continue;
-            }
             let sessions = self.coherence.openers(ino, inode.born, None);
             if !sessions.is_empty() {
                 openers.push(Openers { ino, sessions });

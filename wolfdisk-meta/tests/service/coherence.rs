@@ -307,3 +307,45 @@ fn the_successor_of_an_exclusive_session_that_is_gone_is_refused() {
     );
     assert!(!open(0).expect("a new mount").taken_over);
 }
+
+#[test]
+fn a_file_that_loses_its_last_two_names_at_once_stays_for_who_has_it_open() {
+    let node = Node::new();
+    let daemon = node.start();
+    let (reader, writers) = (daemon.session("r"), [0; 2].map(|_| daemon.session("w")));
+    let creator = daemon.session("c");
+    for round in 0..100 {
+        let ino = creator.create("one");
+        let link = v1::Link {
+            ino,
+            parent: 1,
+            name: "other".into(),
+        };
+        creator.mutate(v1::mutate_request::Op::Link(link));
+        creator.mutate(write(ino, 0, b"content"));
+        reader.open_file(ino, false);
+        let gone = std::sync::atomic::AtomicUsize::new(0);
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for (writer, name) in writers.iter().zip(["one", "other"]) {
+                let (both, gone) = (&both, &gone);
+                scope.spawn(move || {
+                    both.wait();
+                    assert_eq!(writer.mutate(unlink(name)).errno, 0);
+                    gone.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                });
+            }
+            let mut confirmed = 0;
+            while gone.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                let told = reader.feed(confirmed, Duration::from_millis(5));
+                // It keeps nothing of what it was given.
+                creator.feed(u64::MAX >> 1, Duration::ZERO);
+                confirmed = told
+                    .invalidations
+                    .last()
+                    .map_or(confirmed, |item| item.number);
+            }
+        });
+        assert_eq!(reader.content(ino), b"content", "round {round}");
+    }
+}
