@@ -1,7 +1,7 @@
 """What every file of the suite uses: the gateway under test, named by the environment, and buckets that go again.
 
 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the gateway, MOUNT the same files through a mount."""
-import os, pathlib, random, time, unittest, uuid
+import os, pathlib, random, unittest, uuid
 
 import boto3
 from botocore.client import Config
@@ -20,16 +20,6 @@ def client(**settings):
 
 def body(size, seed=1):
     return random.Random(seed).randbytes(size)
-
-
-def eventually(condition, within=20.0):
-    """Waits until the condition gives something true, and gives that."""
-    deadline = time.monotonic() + within
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not true within {within} s")
-        time.sleep(0.02)
-    return found
 
 
 class Gateway(unittest.TestCase):

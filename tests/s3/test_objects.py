@@ -138,11 +138,3 @@ class Objects(Gateway):
         many = {"TagSet": [{"Key": str(number), "Value": "x"} for number in range(11)]}
         self.refused("BadRequest", 400, self.s3.put_object_tagging, Bucket=self.bucket, Key="tagged", Tagging=many)
         self.refused("NoSuchKey", 404, self.s3.get_object_tagging, Bucket=self.bucket, Key="missing")
-
-    def test_attributes_are_told(self):
-        put = self.put("attributes", b"12345", ChecksumAlgorithm="SHA256")
-        told = self.s3.get_object_attributes(Bucket=self.bucket, Key="attributes",
-                                             ObjectAttributes=["ETag", "Checksum", "ObjectSize", "StorageClass"])
-        self.assertEqual(told["ETag"], put["ETag"].strip('"'))
-        self.assertEqual(told["ObjectSize"], 5)
-        self.assertEqual(told["Checksum"]["ChecksumSHA256"], put["ChecksumSHA256"])

@@ -3,7 +3,7 @@
 use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3ErrorCode};
 
-use crate::limits::LINK_MAX_S;
+use crate::limits::{LINK_MAX_S, XML_MAX_BYTES};
 use crate::ops::OWNER;
 
 /// Subresources of objects that s3s does not know, and would take for a plain Put or Delete.
@@ -30,16 +30,7 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
             "the authorization mechanism you have provided is not supported; please use AWS4-HMAC-SHA256",
         );
     }
-    let lifetime = uri.query().unwrap_or_default().split('&').find_map(|item| {
-        let (name, value) = item.split_once('=')?;
-        name.eq_ignore_ascii_case("X-Amz-Expires").then_some(value)
-    });
-    let is_lifetime = |value: &str| {
-        value
-            .parse()
-            .is_ok_and(|seconds: u32| seconds <= LINK_MAX_S)
-    };
-    if lifetime.is_some_and(|value| !is_lifetime(value)) {
+    if !is_short_lived(uri) {
         return error(
             S3ErrorCode::AuthorizationQueryParametersError,
             "X-Amz-Expires must be a number of seconds, at most a week",
@@ -53,6 +44,13 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
     };
     if method == Method::POST && text("content-type").is_some_and(is_form) {
         return error(S3ErrorCode::NotImplemented, "forms are not implemented");
+    }
+    if is_xml(method, &asks) && length(headers).is_some_and(|length| length > XML_MAX_BYTES as u64)
+    {
+        return error(
+            S3ErrorCode::MaxMessageLengthExceeded,
+            "the request is longer than any that makes sense",
+        );
     }
     if [Method::PUT, Method::DELETE].contains(method) {
         if UNKNOWN_SUBRESOURCES.iter().any(|name| asks(name)) {
@@ -82,6 +80,33 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
     None
 }
 
+/// A signed link has a life, and not too long a one.
+fn is_short_lived(uri: &Uri) -> bool {
+    let mut items = uri.query().unwrap_or_default().split('&');
+    let lifetime = items.find_map(|item| {
+        let (name, value) = item.split_once('=')?;
+        name.eq_ignore_ascii_case("X-Amz-Expires").then_some(value)
+    });
+    lifetime.is_none_or(|value| {
+        let seconds = value.parse::<u32>();
+        seconds.is_ok_and(|seconds| seconds <= LINK_MAX_S)
+    })
+}
+
+/// The body says what to do, and is taken into memory.
+fn is_xml(method: &Method, asks: &dyn Fn(&str) -> bool) -> bool {
+    method == Method::POST || (method == Method::PUT && asks("tagging"))
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(http::header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +122,25 @@ mod tests {
         }
         let uri = uri.parse().expect("a URI");
         refusal(&method, &uri, &headers).map(|error| error.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn a_signed_link_lives_for_a_week_at_most() {
+        for (value, is_refused) in [
+            ("1", false),
+            ("604800", false),
+            ("604801", true),
+            ("-1", true),
+            ("", true),
+            ("x", true),
+        ] {
+            let link = format!("/b/k?X-Amz-Expires={value}&X-Amz-Signature=a");
+            assert_eq!(
+                code(Method::GET, &link, None).is_some(),
+                is_refused,
+                "{value}"
+            );
+        }
     }
 
     #[test]
@@ -117,6 +161,15 @@ mod tests {
         let form = Some(("content-type", "Multipart/Form-Data; boundary=x"));
         assert_eq!(code(Method::POST, "/b", form), refused("NotImplemented"));
         assert_eq!(code(Method::PUT, "/b/k", form), None);
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_not_read() {
+        let long = Some(("content-length", "9000000"));
+        let refused = Some("MaxMessageLengthExceeded".to_owned());
+        assert_eq!(code(Method::POST, "/b?delete", long), refused);
+        assert_eq!(code(Method::PUT, "/b/k?tagging", long), refused);
+        assert_eq!(code(Method::PUT, "/b/k", long), None);
     }
 
     #[test]
