@@ -12,5 +12,6 @@ mod index_values;
 mod log_files;
 mod messages;
 mod mutation;
+mod object_values;
 mod panics;
 mod text_files;

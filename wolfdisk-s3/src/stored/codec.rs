@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Headers, PartSizes, Stored, Unreadable, UploadOf};
 use crate::checksum::{Algorithm, Checksum, Scope};
 use crate::etag::ETag;
+use crate::limits::STORED_MAX_BYTES;
 use crate::tags::Tags;
 
 const VERSION: u8 = 1;
@@ -138,6 +139,9 @@ fn algorithm(number: u8) -> Result<Algorithm, Unreadable> {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Unreadable> {
+    if bytes.len() > STORED_MAX_BYTES {
+        return Err(Unreadable("it is longer than any that is written"));
+    }
     let mut rest = Reader(bytes);
     if rest.take::<1>()? != [VERSION] {
         return Err(Unreadable("a version that this build does not know"));
