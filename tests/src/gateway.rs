@@ -19,6 +19,8 @@ const ACCESS_KEY: &str = "test-access-key";
 const SECRET_KEY: &str = "test-secret-that-no-log-may-hold";
 /// What boto3 asks, section by section.
 const BASICS: &str = include_str!("s3_basics.py");
+/// What it is asked and must refuse.
+const BAD_INPUT: &str = include_str!("s3_bad_input.py");
 
 /// See the module. Ended when dropped.
 pub struct Gateway {
@@ -81,7 +83,16 @@ impl Gateway {
 
     /// Has boto3 ask what a section of `s3_basics.py` asks; all of it must hold.
     pub fn must_pass(&self, section: &str) {
-        let outcome = self.boto3(BASICS, &[section]);
+        self.must_hold(BASICS, section);
+    }
+
+    /// The same with a section of `s3_bad_input.py`.
+    pub fn must_refuse(&self, section: &str) {
+        self.must_hold(BAD_INPUT, section);
+    }
+
+    fn must_hold(&self, script: &str, section: &str) {
+        let outcome = self.boto3(script, &[section]);
         assert_eq!(
             outcome.code,
             Some(0),
@@ -107,6 +118,11 @@ impl Gateway {
     /// What it logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `kill -9`.
+    pub fn kill(self) {
+        kill_hard(self.child.id());
     }
 
     /// Stops it in order. Panics unless it ends with code 0 and kept its secret to itself.

@@ -475,6 +475,27 @@ def multipart():
     assert out.getvalue() == data and on_mount("bucket", "transferred") == data
 
 
+def interrupted():
+    """Leaves uploads that have begun behind it: bodies that do not end, and a part."""
+    import socket
+
+    S3.create_bucket(Bucket="bucket")
+    signer = client(signature_version="s3v4")
+    host, port = ENDPOINT.removeprefix("http://").split(":")
+    begun = []
+    for number in range(4):
+        params = {"Bucket": "bucket", "Key": f"half{number}"}
+        url = signer.generate_presigned_url("put_object", Params=params, ExpiresIn=60)
+        connection = socket.create_connection((host, int(port)))
+        head = f"PUT {url.removeprefix(ENDPOINT)} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {16 * MIB}\r\n\r\n"
+        connection.sendall(head.encode() + bytes(4 * MIB))
+        begun.append(connection)
+    upload = S3.create_multipart_upload(Bucket="bucket", Key="parts")["UploadId"]
+    S3.upload_part(Bucket="bucket", Key="parts", UploadId=upload, PartNumber=1, Body=bytes(6 * MIB))
+    begun[0].close()
+    begun[1].close()
+
+
 def access():
     S3.create_bucket(Bucket="bucket")
     S3.put_object(Bucket="bucket", Key="k", Body=b"data")

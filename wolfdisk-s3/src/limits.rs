@@ -18,6 +18,10 @@ pub const HEADERS_MAX: usize = 128;
 pub const PACE_WINDOW: Duration = Duration::from_secs(30);
 /// See [`PACE_WINDOW`]. Half a kilobyte a second is slower than any line that is worth waiting for.
 pub const PACE_MIN_BYTES: u64 = 16 * 1024;
+/// What is taken in and dropped of a body that nobody wanted, so that its client reads the answer.
+pub const REST_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// How long that may take.
+pub const REST_DEADLINE: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted, for lack of descriptors mostly.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long requests under way may take at a stop.

@@ -1,14 +1,20 @@
 //! The body of a request that ends with an error when its client sends too little for too long.
+//!
+//! What nobody wanted of it is taken in and dropped, up to a limit: a connection that is closed while its client is
+//! still sending takes the answer with it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use tokio::time::Sleep;
 
 use super::pace::Pace;
+use crate::limits;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,6 +22,8 @@ pub struct PacedBody {
     inner: axum::body::Body,
     pace: Pace,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Its client sends it unasked.
+    unasked: bool,
 }
 
 /// Why a body ended early.
@@ -30,13 +38,35 @@ pub enum BodyError {
 }
 
 impl PacedBody {
-    /// Watches `inner`.
-    pub fn new(inner: axum::body::Body) -> PacedBody {
+    /// Watches the body of a request with these headers.
+    pub fn new(headers: &HeaderMap, inner: axum::body::Body) -> PacedBody {
         PacedBody {
             inner,
             pace: Pace::default(),
             alarm: None,
+            unasked: !headers.contains_key(http::header::EXPECT),
         }
+    }
+}
+
+impl Drop for PacedBody {
+    fn drop(&mut self) {
+        if !self.unasked || self.inner.is_end_stream() {
+            return;
+        }
+        let rest = std::mem::take(&mut self.inner);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(limits::REST_DEADLINE, take_rest(rest)));
+        }
+    }
+}
+
+async fn take_rest(mut rest: axum::body::Body) {
+    let mut taken = 0;
+    while taken < limits::REST_MAX_BYTES
+        && let Some(Ok(frame)) = rest.frame().await
+    {
+        taken += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

@@ -59,12 +59,14 @@ pub fn service(gateway: Gateway, settings: &Settings) -> Router {
 
 async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
     let refused = door::refusal(request.method(), request.uri(), request.headers());
+    let (head, body) = request.into_parts();
+    let body = PacedBody::new(&head.headers, body);
     let answered = match refused {
         Some(error) => error
             .to_http_response()
             .map(|response| response.map(Body::new)),
         None => {
-            let request = request.map(PacedBody::new);
+            let request = Request::from_parts(head, body);
             match tower::Service::call(&mut service, request).await {
                 Ok(response) => Ok(response.map(Body::new)),
                 Err(error) => {

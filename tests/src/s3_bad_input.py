@@ -1,0 +1,197 @@
+"""What nobody should send to the S3 gateway. Arguments: endpoint, mount, name of a section (a function below).
+
+Every answer is the exact error, nothing is stored, and the gateway goes on."""
+
+import os
+import socket
+import sys
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+ENDPOINT, MOUNT, SECTION = sys.argv[1:4]
+ACCESS, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+HOST = urlsplit(ENDPOINT).netloc
+UPLOAD = "0" * 32
+# A request for each operation that there is: method, path and query, body.
+OPERATIONS = {
+    "ListBuckets": ("GET", "/", b""),
+    "CreateBucket": ("PUT", "/new-bucket", b""),
+    "HeadBucket": ("HEAD", "/bucket", b""),
+    "DeleteBucket": ("DELETE", "/empty-bucket", b""),
+    "GetBucketLocation": ("GET", "/bucket?location", b""),
+    "GetBucketVersioning": ("GET", "/bucket?versioning", b""),
+    "ListObjects": ("GET", "/bucket", b""),
+    "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
+    "PutObject": ("PUT", "/bucket/forged", b"forged"),
+    "GetObject": ("GET", "/bucket/key", b""),
+    "HeadObject": ("HEAD", "/bucket/key", b""),
+    "DeleteObject": ("DELETE", "/bucket/key", b""),
+    "DeleteObjects": ("POST", "/bucket?delete", b"<Delete><Object><Key>key</Key></Object></Delete>"),
+    "CopyObject": ("PUT", "/bucket/copy", b""),
+    "GetObjectTagging": ("GET", "/bucket/key?tagging", b""),
+    "PutObjectTagging": ("PUT", "/bucket/key?tagging", b"<Tagging><TagSet></TagSet></Tagging>"),
+    "DeleteObjectTagging": ("DELETE", "/bucket/key?tagging", b""),
+    "CreateMultipartUpload": ("POST", "/bucket/forged?uploads", b""),
+    "UploadPart": ("PUT", f"/bucket/forged?partNumber=1&uploadId={UPLOAD}", b"forged"),
+    "UploadPartCopy": ("PUT", f"/bucket/forged?partNumber=2&uploadId={UPLOAD}", b""),
+    "ListParts": ("GET", f"/bucket/forged?uploadId={UPLOAD}", b""),
+    "ListMultipartUploads": ("GET", "/bucket?uploads", b""),
+    "CompleteMultipartUpload": ("POST", f"/bucket/forged?uploadId={UPLOAD}", b"<CompleteMultipartUpload/>"),
+    "AbortMultipartUpload": ("DELETE", f"/bucket/forged?uploadId={UPLOAD}", b""),
+}
+COPIES = {"CopyObject", "UploadPartCopy"}
+
+
+def ask(method, path, body=b"", headers=None):
+    request = urllib.request.Request(ENDPOINT + path, method=method, data=body or None, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+def sign(method, path, body=b"", headers=None, secret=SECRET):
+    request = AWSRequest(method=method, url=ENDPOINT + path, data=body, headers=dict(headers or {}))
+    S3SigV4Auth(Credentials(ACCESS, secret), "s3", "us-east-1").add_auth(request)
+    return dict(request.headers)
+
+
+def signed(method, path, body=b"", headers=None):
+    return ask(method, path, body, sign(method, path, body, headers))
+
+
+def is_error(answer, status, code):
+    assert answer[0] == status and f"<Code>{code}</Code>" in answer[1], (status, code, answer)
+
+
+def prepare():
+    for name in ["bucket", "empty-bucket"]:
+        os.mkdir(os.path.join(MOUNT, name))
+    with open(os.path.join(MOUNT, "bucket/key"), "wb") as file:
+        file.write(b"content")
+
+
+def unharmed():
+    assert sorted(os.listdir(MOUNT)) == ["bucket", "empty-bucket"], os.listdir(MOUNT)
+    assert os.listdir(os.path.join(MOUNT, "bucket")) == ["key"], os.listdir(os.path.join(MOUNT, "bucket"))
+    assert signed("GET", "/bucket/key") == (200, "content")
+
+
+def forged():
+    """Every operation, in every form of a wrong signature."""
+    prepare()
+    for name, (method, path, body) in OPERATIONS.items():
+        more = {"x-amz-copy-source": "/bucket/key"} if name in COPIES else {}
+        good = sign(method, path, body, more)
+        tampered = dict(good, Authorization=good["Authorization"][:-4] + "0000")
+        forms = {
+            "none": more,
+            "wrong secret": sign(method, path, body, more, secret="wrong"),
+            "tampered": tampered,
+            "of another path": dict(sign(method, "/other" + path, body, more)),
+            "of another method": sign("PATCH", path, body, more),
+            "unsigned trailer": dict(
+                more,
+                **{
+                    "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+                    "x-amz-trailer": "x-amz-checksum-crc32",
+                    "x-amz-decoded-content-length": str(len(body)),
+                },
+            ),
+            "old": dict(more, Authorization=f"AWS {ACCESS}:c2lnbmF0dXJl"),
+            "malformed": dict(more, Authorization="AWS4-HMAC-SHA256 nonsense"),
+        }
+        for form, headers in forms.items():
+            status, answer = ask(method, path, body, headers)
+            wanted = {"old": 400, "malformed": 400}.get(form, 403)
+            assert status == wanted, (name, form, status, answer)
+        query = "&" if "?" in path else "?"
+        presigned = (
+            f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={ACCESS}%2F20200101%2Fus-east-1%2Fs3%2Faws4_request"
+            "&X-Amz-Date=20200101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=" + "0" * 64
+        )
+        status, answer = ask(method, path + query + presigned, body, more)
+        assert status == 403, (name, "presigned", status, answer)
+        form = b"--b\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nforged\r\n--b--\r\n"
+        if method == "POST":
+            status, answer = ask(method, path, form, {"Content-Type": "multipart/form-data; boundary=b"})
+            assert status == 501, (name, "form", status, answer)
+    unharmed()
+
+
+def malformed():
+    prepare()
+    deep = b"<Delete>" + b"<a>" * 100_000 + b"</Delete>"
+    bomb = (
+        b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+        b"<Delete><Object><Key>&b;&b;&b;</Key></Object></Delete>"
+    )
+    for body in [b"<Delete><Obj", b"\xff\xfe", b"<Delete></Other>", deep, bomb]:
+        is_error(signed("POST", "/bucket?delete", body), 400, "MalformedXML")
+    is_error(signed("POST", "/bucket?delete", b"<Delete></Delete>"), 400, "MalformedXML")
+    is_error(signed("POST", "/bucket?delete", b"<Delete>" + b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
+    is_error(signed("GET", "/bucket/%ff%fe"), 400, "InvalidURI")
+    is_error(signed("GET", "/bucket/" + "k" * 1025), 400, "KeyTooLongError")
+    is_error(signed("GET", "/Bad_Name/k"), 400, "InvalidBucketName")
+    is_error(signed("GET", "/bucket?list-type=2&max-keys=-1"), 400, "InvalidArgument")
+    is_error(signed("GET", "/bucket?list-type=2&max-keys=x"), 400, "InvalidArgument")
+    for number in ["0", "10001", "x", "-1"]:
+        is_error(signed("PUT", f"/bucket/k?partNumber={number}&uploadId={UPLOAD}", b"x"), 400, "InvalidArgument")
+    is_error(signed("PUT", "/bucket/k?partNumber=1", b"x"), 400, "InvalidArgument")
+    is_error(signed("PUT", f"/bucket/k?partNumber=1&uploadId={UPLOAD}", b"x"), 404, "NoSuchUpload")
+    is_error(signed("PUT", "/bucket/k?partNumber=1&uploadId=..%2F..%2Fx", b"x"), 404, "NoSuchUpload")
+    for source in ["", "bucket", "/", "/bucket/"]:
+        status, _ = signed("PUT", "/bucket/k", b"", {"x-amz-copy-source": source})
+        assert status in (400, 404), (source, status)
+    is_error(signed("PUT", "/bucket/k", b"", {"x-amz-copy-source": "/bucket/../bucket/key"}), 404, "NoSuchKey")
+    wrong = sign("PUT", "/bucket/k", b"one body")
+    is_error(ask("PUT", "/bucket/k", b"another!", wrong), 400, "XAmzContentSHA256Mismatch")
+    skewed = sign("GET", "/bucket/key")
+    skewed["X-Amz-Date"] = "20200101T000000Z"
+    assert ask("GET", "/bucket/key", b"", skewed)[0] == 403
+    unharmed()
+
+
+def raw(data, half=False):
+    """The status line that raw bytes are answered with."""
+    address = HOST.rsplit(":", 1)
+    with socket.create_connection((address[0], int(address[1]))) as connection:
+        connection.settimeout(30)
+        connection.sendall(data)
+        if half:
+            connection.shutdown(socket.SHUT_WR)
+        try:
+            return connection.recv(4096).split(b"\r\n")[0]
+        except ConnectionResetError:
+            return b""
+
+
+def wire():
+    prepare()
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n"
+    assert b" 431 " in raw(head + b"".join(b"h%d: v\r\n" % n for n in range(10_000)) + b"\r\n")
+    assert b" 431 " in raw(head + b"a: " + b"x" * 300_000 + b"\r\n\r\n")
+    assert b" 400 " in raw(b"\x16\x03\x01\x00\xff" * 20)
+    assert b" 400 " in raw(b"PUT /bucket/k HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n")
+    assert b" 400 " in raw(b"PUT /bucket/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab")
+    assert b" 403 " in raw(b"GET /bucket/key HTTP/1.1\r\nConnection: close\r\n\r\n")
+    # Bodies that end early, small and large.
+    for size in [100, 200_000]:
+        body = b"x" * size
+        headers = sign("PUT", "/bucket/short", body)
+        lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+        request = b"PUT /bucket/short HTTP/1.1\r\nHost: " + HOST.encode() + b"\r\n" + lines
+        request += f"Content-Length: {size}\r\n\r\n".encode() + body[: size // 2]
+        answer = raw(request, half=True)
+        assert answer == b"" or b" 400 " in answer, answer
+    unharmed()
+
+
+globals()[SECTION]()
+print(f"{SECTION}: good")
