@@ -496,6 +496,26 @@ def interrupted():
     begun[1].close()
 
 
+def before_a_kill():
+    S3.create_bucket(Bucket="bucket")
+    for number in range(20):
+        S3.put_object(Bucket="bucket", Key=f"small{number}", Body=content(1000, number))
+    S3.put_object(Bucket="bucket", Key="large", Body=content(9 * MIB, "large"))
+    upload = S3.create_multipart_upload(Bucket="bucket", Key="parts")["UploadId"]
+    S3.upload_part(Bucket="bucket", Key="parts", UploadId=upload, PartNumber=1, Body=content(5 * MIB, "part"))
+
+
+def after_a_kill():
+    for number in range(20):
+        assert body(S3.get_object(Bucket="bucket", Key=f"small{number}")) == content(1000, number)
+    assert body(S3.get_object(Bucket="bucket", Key="large")) == content(9 * MIB, "large")
+    (upload,) = S3.list_multipart_uploads(Bucket="bucket")["Uploads"]
+    parts = S3.list_parts(Bucket="bucket", Key="parts", UploadId=upload["UploadId"])["Parts"]
+    assert [part["Size"] for part in parts] == [5 * MIB]
+    S3.put_object(Bucket="bucket", Key="new", Body=content(3 * MIB, "new"))
+    assert on_mount("bucket", "new") == content(3 * MIB, "new")
+
+
 def access():
     S3.create_bucket(Bucket="bucket")
     S3.put_object(Bucket="bucket", Key="k", Body=b"data")

@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use wolfdisk_tests::{Gateway, Node, run};
+use wolfdisk_tests::{
+    Daemon, Gateway, Node, descendants, kill_hard, node_with_s3, run, wait_until,
+};
 
 fn section(name: &str) {
     let node = Node::start();
@@ -75,6 +77,44 @@ fn parts_become_one_object() {
 #[test]
 fn nobody_gets_in_without_the_key() {
     section("access");
+}
+
+#[test]
+fn up_answers_s3_with_a_key_of_its_own_and_starts_the_gateway_again() {
+    let mut node = node_with_s3();
+    let (s3, up) = (node.s3(), node.up_pid());
+    let refused = curl(&[&s3.url]);
+    assert!(refused.ends_with(" 403"), "{refused}");
+    let gateway = || {
+        descendants(up)
+            .into_iter()
+            .find(|(_, name)| name == "wolfdisk-s3")
+    };
+    let (killed, _) = gateway().expect("it runs");
+    kill_hard(killed);
+    wait_until("the gateway answers again", || {
+        let asked = run(Command::new("curl").args(["-sS", &s3.url]));
+        asked.stdout.contains("AccessDenied")
+    });
+    node.restart();
+    let again = node.s3();
+    assert_eq!(
+        (again.access_key, again.secret_key),
+        (s3.access_key, s3.secret_key)
+    );
+}
+
+#[test]
+fn clients_wait_while_a_daemon_is_started_again() {
+    let node = Node::start();
+    let gateway = Gateway::with_key(&node);
+    gateway.must_pass("before_a_kill");
+    for daemon in [Daemon::Meta, Daemon::Chunkd] {
+        node.kill(daemon);
+        gateway.must_pass("after_a_kill");
+    }
+    gateway.stop();
+    node.must_be_whole();
 }
 
 /// The status and the body of what curl is told.
