@@ -516,6 +516,35 @@ def after_a_kill():
     assert on_mount("bucket", "new") == content(3 * MIB, "new")
 
 
+def full_disk():
+    S3.create_bucket(Bucket="bucket")
+    kept, refused = 0, None
+    for number in range(200):
+        try:
+            S3.put_object(Bucket="bucket", Key=f"k{number}", Body=content(8 * MIB, number))
+            kept += 1
+        except ClientError as error:
+            refused = error.response
+            break
+    assert refused["Error"]["Code"] == "InsufficientStorage", refused
+    assert refused["ResponseMetadata"]["HTTPStatusCode"] == 507
+    names = [item["Key"] for item in S3.list_objects_v2(Bucket="bucket")["Contents"]]
+    assert sorted(names) == sorted(f"k{number}" for number in range(kept))
+    for number in range(kept):
+        assert body(S3.get_object(Bucket="bucket", Key=f"k{number}")) == content(8 * MIB, number)
+    for number in range(kept // 2):
+        S3.delete_object(Bucket="bucket", Key=f"k{number}")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            S3.put_object(Bucket="bucket", Key="again", Body=content(8 * MIB, "again"))
+            break
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "InsufficientStorage", error
+            assert time.monotonic() < deadline, "it does not heal"
+    assert on_mount("bucket", "again") == content(8 * MIB, "again")
+
+
 def access():
     S3.create_bucket(Bucket="bucket")
     S3.put_object(Bucket="bucket", Key="k", Body=b"data")
