@@ -56,14 +56,27 @@ pub(super) fn encode(stored: &Stored) -> Vec<u8> {
             &pairs_body(pairs.map(|(key, value)| (key.as_str(), value.as_str()))),
         );
     }
+    encode_content(stored, &mut out);
+    if let Some(upload) = &stored.upload {
+        let (number, whole) = match upload.checksum {
+            None => (0, 0),
+            Some((algorithm, whole)) => (algorithm_number(algorithm), u8::from(whole)),
+        };
+        field(
+            &mut out,
+            UPLOAD,
+            &[&[number, whole], upload.key.as_bytes()].concat(),
+        );
+    }
+    out
+}
+
+/// What goes when a mount changes the content.
+fn encode_content(stored: &Stored, out: &mut Vec<u8>) {
     match stored.etag {
-        Some(ETag::Md5(md5)) => field(&mut out, ETAG, &md5),
+        Some(ETag::Md5(md5)) => field(out, ETAG, &md5),
         Some(ETag::Parts { md5, count }) => {
-            field(
-                &mut out,
-                ETAG,
-                &[md5.as_slice(), &count.to_le_bytes()].concat(),
-            );
+            field(out, ETAG, &[md5.as_slice(), &count.to_le_bytes()].concat());
         }
         // It follows from the inode.
         Some(ETag::Opaque { .. }) | None => {}
@@ -78,11 +91,7 @@ pub(super) fn encode(stored: &Stored) -> Vec<u8> {
             &count.to_le_bytes(),
         ]
         .concat();
-        field(
-            &mut out,
-            CHECKSUM,
-            &[head.as_slice(), &checksum.value].concat(),
-        );
+        field(out, CHECKSUM, &[head.as_slice(), &checksum.value].concat());
     }
     if !stored.parts.0.is_empty() {
         let mut body = Vec::with_capacity(stored.parts.0.len() * 10);
@@ -90,20 +99,8 @@ pub(super) fn encode(stored: &Stored) -> Vec<u8> {
             body.extend_from_slice(&size.to_le_bytes());
             body.extend_from_slice(&count.to_le_bytes());
         }
-        field(&mut out, PARTS, &body);
+        field(out, PARTS, &body);
     }
-    if let Some(upload) = &stored.upload {
-        let (number, whole) = match upload.checksum {
-            None => (0, 0),
-            Some((algorithm, whole)) => (algorithm_number(algorithm), u8::from(whole)),
-        };
-        field(
-            &mut out,
-            UPLOAD,
-            &[&[number, whole], upload.key.as_bytes()].concat(),
-        );
-    }
-    out
 }
 
 fn field(out: &mut Vec<u8>, number: u8, body: &[u8]) {
