@@ -1,4 +1,4 @@
-//! The files that people may read: format, identity and key of a data directory, and the configuration. The first
+//! The files that people may read: format, identity and keys of a data directory, and the configuration. The first
 //! byte of an input says which it is.
 
 use std::cell::OnceCell;
@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::config::{Arguments, Config, example};
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
@@ -18,6 +19,8 @@ const IDENTITY: &str = "node = \"node-1\"\nnumber = 1\n\
     volume = \"6d5b1b0e-7c5e-4b3c-9d55-0f8a6c1e2b3d\"\ncreated_s = 1760000000\n\
     check = \"ec3583141aaa79c4\"\n";
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
+const ACCESS_KEY: &str = "access_key = \"ABCDEFGHIJKLMNOP2345\"\n\
+    secret_key = \"0123456789abcdefghijABCDEFGHIJ0123456789\"\n";
 const SETTINGS: &str = "[log]\nlevel = \"debug\"\n[scrub]\ninterval_hours = 5\n";
 
 #[test]
@@ -27,7 +30,7 @@ fn text_files_are_read_or_refused() {
         seeds,
         reseal: |bytes| {
             if let Some(which) = bytes.first_mut() {
-                *which %= 4;
+                *which %= 5;
             }
         },
         expand: as_it_is,
@@ -47,6 +50,7 @@ fn seeds() -> Vec<Vec<u8>> {
         (2, IDENTITY.to_owned()),
         (3, example()),
         (3, SETTINGS.to_owned()),
+        (4, ACCESS_KEY.to_owned()),
     ];
     let tagged = texts.map(|(which, text)| [&[which][..], text.as_bytes()].concat());
     tagged.to_vec()
@@ -79,10 +83,14 @@ impl Place {
             1 => self.paths.cluster_key(),
             2 => self.paths.identity(),
             3 => config,
+            4 => self.paths.access_key(),
             _ => return false,
         };
         let before = fs::read(&path).ok();
         put(&path, text);
+        if *which == 4 {
+            return AccessKey::load(&self.paths).is_ok();
+        }
         if *which == 3 {
             let arguments = Arguments {
                 config: Some(path),
