@@ -31,6 +31,9 @@ class Multipart(Gateway):
         self.assertEqual(self.path("parts").read_bytes(), whole)
         self.assertEqual(self.content("parts", PartNumber=2), contents[2])
         self.assertEqual(self.head("parts", PartNumber=2)["PartsCount"], 3)
+        told = self.s3.get_object_attributes(Bucket=self.bucket, Key="parts", ObjectAttributes=["ObjectParts"], MaxParts=2)
+        self.assertEqual([part["Size"] for part in told["ObjectParts"]["Parts"]], [PART, PART + 17])
+        self.assertEqual((told["ObjectParts"]["TotalPartsCount"], told["ObjectParts"]["NextPartNumberMarker"]), (3, 2))
 
     def test_a_part_that_is_sent_again_replaces_the_first(self):
         upload = self.begin()

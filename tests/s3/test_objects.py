@@ -138,3 +138,14 @@ class Objects(Gateway):
         many = {"TagSet": [{"Key": str(number), "Value": "x"} for number in range(11)]}
         self.refused("BadRequest", 400, self.s3.put_object_tagging, Bucket=self.bucket, Key="tagged", Tagging=many)
         self.refused("NoSuchKey", 404, self.s3.get_object_tagging, Bucket=self.bucket, Key="missing")
+
+    def test_attributes_are_told(self):
+        put = self.put("attributes", b"12345", ChecksumAlgorithm="SHA256")
+        asked = ["ETag", "Checksum", "ObjectSize", "StorageClass"]
+        told = self.s3.get_object_attributes(Bucket=self.bucket, Key="attributes", ObjectAttributes=asked)
+        self.assertEqual(told["ETag"].strip('"'), put["ETag"].strip('"'))
+        self.assertEqual((told["ObjectSize"], told["StorageClass"]), (5, "STANDARD"))
+        self.assertEqual(told["Checksum"]["ChecksumSHA256"], put["ChecksumSHA256"])
+        told = self.s3.get_object_attributes(Bucket=self.bucket, Key="attributes", ObjectAttributes=["ObjectSize"])
+        self.assertNotIn("ETag", told)
+        self.refused("NoSuchKey", 404, self.s3.get_object_attributes, Bucket=self.bucket, Key="missing", ObjectAttributes=asked)

@@ -33,6 +33,7 @@ OPERATIONS = {
     "DeleteObject": ("DELETE", "/bucket/key", b""),
     "DeleteObjects": ("POST", "/bucket?delete", b"<Delete><Object><Key>key</Key></Object></Delete>"),
     "CopyObject": ("PUT", "/bucket/copy", b""),
+    "GetObjectAttributes": ("GET", "/bucket/key?attributes", b""),
     "GetObjectTagging": ("GET", "/bucket/key?tagging", b""),
     "PutObjectTagging": ("PUT", "/bucket/key?tagging", b"<Tagging><TagSet></TagSet></Tagging>"),
     "DeleteObjectTagging": ("DELETE", "/bucket/key?tagging", b""),

@@ -1,7 +1,7 @@
 //! What nobody should send to the S3 gateway: the exact error, nothing stored, and it goes on. `s3_bad_input.py` says
 //! what is sent.
 
-use wolfdisk_tests::{Gateway, Node};
+use wolfdisk_tests::{Gateway, Node, repository};
 
 fn section(name: &str) {
     let node = Node::start();
@@ -14,6 +14,24 @@ fn section(name: &str) {
 #[test]
 fn no_operation_takes_a_forged_signature() {
     section("forged");
+}
+
+/// One without a row would not be asked whether it takes forgeries.
+#[test]
+fn every_operation_of_the_table_has_a_row() {
+    let read = |path: &str| std::fs::read_to_string(repository().join(path)).expect("a source");
+    let (table, rows) = (
+        read("wolfdisk-s3/src/ops/mod.rs"),
+        read("tests/src/s3_bad_input.py"),
+    );
+    let operations: Vec<&str> = table
+        .lines()
+        .filter_map(|line| Some(line.split_once("Input) ->")?.0.split_once('(')?.1))
+        .collect();
+    assert!(operations.len() > 20, "the table is found: {operations:?}");
+    for operation in operations {
+        assert!(rows.contains(&format!("\"{operation}\": (")), "{operation}");
+    }
 }
 
 #[test]

@@ -13,10 +13,11 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use wolfdisk_common::config::{Anonymous, S3 as Settings};
 
 /// Operations that change nothing.
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "GetBucketLocation",
     "GetBucketVersioning",
     "GetObject",
+    "GetObjectAttributes",
     "GetObjectTagging",
     "HeadBucket",
     "HeadObject",

@@ -1,5 +1,6 @@
 //! The operations of S3, a file for each family; here is the table. What is not in it is answered `NotImplemented`.
 
+mod attributes;
 mod buckets;
 mod copy;
 mod delete;
@@ -73,6 +74,7 @@ table! {
     put_object(PutObjectInput) -> PutObjectOutput = put;
     get_object(GetObjectInput) -> GetObjectOutput = get;
     head_object(HeadObjectInput) -> HeadObjectOutput = head;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput = delete;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = delete_many;
     copy_object(CopyObjectInput) -> CopyObjectOutput = copy;
