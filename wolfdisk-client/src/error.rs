@@ -51,6 +51,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another try to connect may do better: a socket that is not there, a daemon that cannot answer yet.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Error::Failed(_) => self.errno() == libc::EIO,
+            Error::System { .. } => true,
+            Error::Refused(_)
+            | Error::NoHandle(_)
+            | Error::Damaged { .. }
+            | Error::LocksLost(_)
+            | Error::Changed
+            | Error::Interrupted
+            | Error::ShutDown
+            | Error::Malformed(_) => false,
+        }
+    }
+
     /// Wraps what the system said.
     pub(crate) fn system(what: &'static str, error: &std::io::Error) -> Error {
         Error::System {

@@ -161,7 +161,7 @@ fn connect(
         match Volume::connect(wanted.clone()) {
             Ok(volume) => return Ok(Some(volume)),
             Err(_) if shutdown.cause().is_some() => return Ok(None),
-            Err(error) if is_passing(&error) && start.elapsed() < CONNECT_DEADLINE => {
+            Err(error) if error.is_passing() && start.elapsed() < CONNECT_DEADLINE => {
                 tracing::debug!(%error, "the daemons do not answer yet");
                 std::thread::sleep(CONNECT_RETRY);
             }
@@ -173,22 +173,6 @@ fn connect(
                 return Err(FuseError::Connect { data, source });
             }
         }
-    }
-}
-
-/// Whether another try may do better: a socket that is not there, a daemon that cannot answer yet.
-fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Failed(_) => error.errno() == libc::EIO,
-        Error::System { .. } => true,
-        Error::Refused(_)
-        | Error::NoHandle(_)
-        | Error::Damaged { .. }
-        | Error::LocksLost(_)
-        | Error::Changed
-        | Error::Interrupted
-        | Error::ShutDown
-        | Error::Malformed(_) => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use wolfdisk_client::{Error, Volume, VolumeConfig};
+use wolfdisk_client::{Volume, VolumeConfig};
 use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::config::{Anonymous, Config};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
@@ -119,7 +119,7 @@ fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Vo
         match Volume::connect(wanted.clone()) {
             Ok(volume) => return Ok(Some(volume)),
             Err(_) if shutdown.cause().is_some() => return Ok(None),
-            Err(error) if is_passing(&error) && start.elapsed() < limits::CONNECT_DEADLINE => {
+            Err(error) if error.is_passing() && start.elapsed() < limits::CONNECT_DEADLINE => {
                 tracing::debug!(%error, "the daemons do not answer yet");
                 std::thread::sleep(limits::CONNECT_RETRY);
             }
@@ -130,22 +130,6 @@ fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Vo
                 ));
             }
         }
-    }
-}
-
-/// Whether another try may do better: a socket that is not there, a daemon that cannot answer yet.
-fn is_passing(error: &Error) -> bool {
-    match error {
-        Error::Failed(_) => error.errno() == libc::EIO,
-        Error::System { .. } => true,
-        Error::Refused(_)
-        | Error::NoHandle(_)
-        | Error::Damaged { .. }
-        | Error::LocksLost(_)
-        | Error::Changed
-        | Error::Interrupted
-        | Error::ShutDown
-        | Error::Malformed(_) => false,
     }
 }
 
