@@ -5,23 +5,20 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use tokio::time::Sleep;
 
-use super::pace::Pace;
+use super::pace::Watch;
 use crate::limits;
 
 /// See the module.
 #[derive(Debug)]
 pub struct PacedBody {
     inner: axum::body::Body,
-    pace: Pace,
-    alarm: Option<Pin<Box<Sleep>>>,
+    watch: Watch,
     /// Its client sends it unasked.
     unasked: bool,
 }
@@ -42,8 +39,7 @@ impl PacedBody {
     pub fn new(headers: &HeaderMap, inner: axum::body::Body) -> PacedBody {
         PacedBody {
             inner,
-            pace: Pace::default(),
-            alarm: None,
+            watch: Watch::default(),
             unasked: !headers.contains_key(http::header::EXPECT),
         }
     }
@@ -80,23 +76,17 @@ impl Body for PacedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(frame) => {
-                self.alarm = None;
                 let data = frame
                     .as_ref()
                     .and_then(|frame| frame.as_ref().ok()?.data_ref());
                 let bytes = data.map_or(0, Bytes::len) as u64;
-                self.pace.progress(Instant::now(), bytes);
+                self.watch.progress(bytes);
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
-            Poll::Pending => {
-                let until = self.pace.wait(Instant::now());
-                let sleep = || Box::pin(tokio::time::sleep_until(until.into()));
-                let alarm = self.alarm.get_or_insert_with(sleep);
-                alarm
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Some(Err(BodyError::Slow)))
-            }
+            Poll::Pending => self
+                .watch
+                .wait(context)
+                .map(|()| Some(Err(BodyError::Slow))),
         }
     }
 

@@ -1,6 +1,10 @@
-//! When a client is too slow to be waited for: pure bookkeeping over a given clock.
+//! When a client is too slow to be waited for: pure bookkeeping over a given clock, and the alarm that goes by it.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
 
 use crate::limits::{PACE_MIN_BYTES, PACE_WINDOW};
 
@@ -28,6 +32,28 @@ impl Pace {
         if self.bytes >= PACE_MIN_BYTES {
             *self = Pace::default();
         }
+    }
+}
+
+/// Watches one direction of a connection.
+#[derive(Debug, Default)]
+pub struct Watch {
+    pace: Pace,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    /// So many bytes went through.
+    pub fn progress(&mut self, bytes: u64) {
+        self.alarm = None;
+        self.pace.progress(Instant::now(), bytes);
+    }
+
+    /// The client is waited for; ready when that has been too long.
+    pub fn wait(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let until = self.pace.wait(Instant::now());
+        let sleep = || Box::pin(tokio::time::sleep_until(until.into()));
+        self.alarm.get_or_insert_with(sleep).as_mut().poll(context)
     }
 }
 

@@ -3,20 +3,17 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
-use super::pace::Pace;
+use super::pace::Watch;
 
 /// See the module. What is read is watched above, where it is known whether anything is to come.
 #[derive(Debug)]
 pub struct PacedStream {
     inner: TcpStream,
-    pace: Pace,
-    alarm: Option<Pin<Box<Sleep>>>,
+    watch: Watch,
 }
 
 impl PacedStream {
@@ -24,8 +21,7 @@ impl PacedStream {
     pub fn new(inner: TcpStream) -> PacedStream {
         PacedStream {
             inner,
-            pace: Pace::default(),
-            alarm: None,
+            watch: Watch::default(),
         }
     }
 
@@ -36,20 +32,14 @@ impl PacedStream {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(result) => {
-                self.alarm = None;
                 let bytes = result.as_ref().map_or(0, |bytes| *bytes as u64);
-                self.pace.progress(Instant::now(), bytes);
+                self.watch.progress(bytes);
                 Poll::Ready(result)
             }
-            Poll::Pending => {
-                let until = self.pace.wait(Instant::now());
-                let sleep = || Box::pin(tokio::time::sleep_until(until.into()));
-                let alarm = self.alarm.get_or_insert_with(sleep);
-                alarm
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Err(io::ErrorKind::TimedOut.into()))
-            }
+            Poll::Pending => self
+                .watch
+                .wait(context)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
         }
     }
 }
