@@ -92,9 +92,7 @@ class BadInput(Gateway):
     def test_the_old_signature_is_refused(self):
         for headers in ({"Authorization": "AWS AKID:c2lnbmF0dXJl", "Date": "Tue, 27 Mar 2007 19:36:42 +0000"}, {}):
             query = "" if headers else "?AWSAccessKeyId=AKID&Signature=c2lnbmF0dXJl&Expires=9999999999"
-            status, code, said = send("GET", f"/{self.bucket}{query}", headers=headers, signed=False)
-            self.assertIn(status, (400, 403), said)
-            self.assertIn(code, ("AccessDenied", "InvalidRequest", "InvalidAccessKeyId", "NotImplemented", "AuthorizationHeaderMalformed"))
+            self.refused_raw(400, "InvalidRequest", "GET", f"/{self.bucket}{query}", headers=headers, signed=False)
 
     def test_a_signed_link_works_until_it_expires_and_for_nothing_else(self):
         self.put("linked")
@@ -111,8 +109,10 @@ class BadInput(Gateway):
         self.assertEqual(send("DELETE", path, signed=False)[0], 403)
         self.assertEqual(send("GET", path.replace("X-Amz-Expires=60", "X-Amz-Expires=600"), signed=False)[0], 403)
         short = link(1)
-        time.sleep(2.1)
-        self.assertEqual(send("GET", short, signed=False)[:2], (403, "AccessDenied"))
+        deadline = time.monotonic() + 20
+        while (answer := send("GET", short, signed=False))[0] == 200:
+            self.assertLess(time.monotonic(), deadline, "it never expires")
+        self.assertEqual(answer[:2], (403, "AccessDenied"))
         too_long = send("GET", link(604_801), signed=False)[:2]
         self.assertEqual(too_long, (400, "AuthorizationQueryParametersError"))
 

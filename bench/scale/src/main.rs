@@ -3,7 +3,7 @@
 //!
 //! It asks the daemons as a front-end does, but keeps nothing: what is measured is the index, not a cache. Files are
 //! numbered; number n is the file `n` of directory `n / 1000` of the filler that made it. A run goes on where the last
-//! one ended. Prints one line: files, and creations and lookups a second. `bench/scale.sh` makes a table of it.
+//! one ended. Prints one line: files, and creations and lookups a second. `bench/scale.py` makes a table of it.
 
 #![forbid(unsafe_code)]
 

@@ -1,3 +1,5 @@
+//! What is kept comes back, and nothing else is read.
+
 use proptest::prelude::*;
 
 use super::*;
