@@ -99,3 +99,6 @@ file. Cold rows drop the page cache first; the front-ends' and daemons' own cach
 
 The round trip that every metadata call is made of is measured by
 `cargo run --release -p wolfdisk-proto --example framed_bench`.""")
+# What s3.sh has put there stays.
+_, section, rest = (here.parent / "docs/performance.md").read_text().partition("\n## S3\n")
+print(section + rest, end="")

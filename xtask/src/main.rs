@@ -21,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   up [ARGUMENTS]          build the node, then run it: wolfdiskctl up ARGUMENTS
   test [GROUP] [--long]   install what the tests need, then run them: all, or one group
   bench [ARGUMENTS]       build the node, then compare it: bench/compare.sh ARGUMENTS
+  bench s3 [ARGUMENTS]    the same with its S3 endpoint: bench/s3.sh ARGUMENTS
 ";
 
 fn main() -> ExitCode {

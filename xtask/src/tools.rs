@@ -1,6 +1,6 @@
 //! Test suites of others that come as crates: built once into `<target>/tools`, rebuilt when missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::run::{Failure, cargo, output, succeeds, target_directory};
@@ -28,6 +28,32 @@ pub fn install() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What the S3 endpoint is compared with, and its version.
+const GARAGE: (&str, &str) = ("garage", "2.5.0");
+
+/// Builds Garage, as fast as it is, unless it is there; gives its program.
+///
+/// # Errors
+/// It cannot be built.
+pub fn garage() -> Result<PathBuf, Failure> {
+    let (name, version) = GARAGE;
+    let root = target_directory()?.join("tools/garage");
+    let program = root.join("bin").join(name);
+    let said = output(Command::new(&program).arg("--version")).unwrap_or_default();
+    if said.contains(version) {
+        return Ok(program);
+    }
+    let mut install = cargo(&["install", "--locked", "--force", "--no-default-features"]);
+    install.args(["--features", "bundled-libs,lmdb"]);
+    install.arg(format!("{name}@={version}"));
+    install.arg("--root").arg(&root);
+    install.arg("--target-dir").arg(root.join("build"));
+    match succeeds(&mut install)? {
+        true => Ok(program),
+        false => Err(Failure::new(format!("{name} {version} cannot be built"))),
+    }
 }
 
 fn is_there(root: &Path, name: &str, version: &str) -> bool {
