@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod access_key;
+pub mod bucket;
 pub mod cli;
 pub mod config;
 pub mod disk;

@@ -12,7 +12,6 @@
 
 pub mod access;
 pub mod arguments;
-pub mod bucket;
 pub mod checksum;
 pub mod condition;
 pub mod content_type;
@@ -30,3 +29,5 @@ pub mod stored;
 pub mod tags;
 pub mod token;
 pub mod url_encoding;
+
+pub use wolfdisk_common::bucket;

@@ -1,8 +1,9 @@
 //! Names of buckets, by the rules of S3.
 //!
-//! A bucket is a directory right below the root. A directory whose name breaks a rule is no bucket: it is not
-//! listed and cannot be reached, and nothing is renamed for it.
+//! A bucket is a directory right below the root, or a folder that was mapped to a name. A directory whose name breaks a
+//! rule is no bucket: it is not listed and cannot be reached, and nothing is renamed for it.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -43,6 +44,12 @@ impl BucketName {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for BucketName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
