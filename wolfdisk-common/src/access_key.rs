@@ -1,9 +1,14 @@
 //! The S3 access key that a node makes for whoever starts it first: `s3.key` in the data directory, readable by its
-//! owner only. Where the configuration names a key, that one counts instead.
+//! owner only. Where the configuration names a key, that one counts instead. Any number of others, with [`rights`] of
+//! their own, are in the index ([`record`]).
+
+pub mod record;
+pub mod rights;
 
 use rand::rngs::OsRng;
 use rand::{Rng, TryRngCore};
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use crate::config::Secret;
 use crate::identity::{IdentityError, io_error, read_secret, write};
@@ -69,16 +74,33 @@ impl AccessKey {
             return Ok(key);
         }
         let path = paths.access_key();
-        let failed = |error| io_error("draw random bytes for", &path, std::io::Error::other(error));
-        let id = random_text(ID_CHARACTERS, ID_ALPHABET).map_err(failed)?;
-        let secret = random_text(SECRET_CHARACTERS, SECRET_ALPHABET).map_err(failed)?;
-        let text = format!("access_key = \"{id}\"\nsecret_key = \"{secret}\"\n");
+        let key =
+            AccessKey::draw().map_err(|error| io_error("draw random bytes for", &path, error))?;
+        let (id, secret) = (&key.id, key.secret.reveal());
+        let text = Zeroizing::new(format!(
+            "access_key = \"{id}\"\nsecret_key = \"{secret}\"\n"
+        ));
         write(&path, &text, 0o600)?;
+        Ok(key)
+    }
+
+    /// A new one that nobody knows.
+    ///
+    /// # Errors
+    /// The system has no random bytes.
+    pub fn draw() -> std::io::Result<AccessKey> {
+        let id = random_text(ID_CHARACTERS, ID_ALPHABET).map_err(std::io::Error::other)?;
+        let secret = random_text(SECRET_CHARACTERS, SECRET_ALPHABET);
         Ok(AccessKey {
             id,
-            secret: Secret::new(secret),
+            secret: Secret::new(secret.map_err(std::io::Error::other)?),
         })
     }
+}
+
+/// Whether an id may have been drawn here.
+fn is_id(text: &str) -> bool {
+    text.len() == ID_CHARACTERS && text.bytes().all(|byte| ID_ALPHABET.contains(&byte))
 }
 
 fn random_text(length: usize, alphabet: &[u8]) -> Result<String, rand::rand_core::OsError> {

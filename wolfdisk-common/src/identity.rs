@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 const FORMAT_PREFIX: &str = "wolfdisk data format ";
 /// The number of the node that founds a cluster.
 const FIRST_NODE: u32 = 1;
-const KEY_BYTES: usize = 32;
+pub(crate) const KEY_BYTES: usize = 32;
 /// Bytes of the hash that `check` shows.
 const CHECK_BYTES: usize = 8;
 
@@ -322,7 +322,8 @@ fn check_of(fields: &str, key: &str) -> String {
     first.map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_key(path: &Path) -> Result<String, IdentityError> {
+/// The digits of a cluster's key, and what is behind them.
+pub(crate) fn read_key(path: &Path) -> Result<String, IdentityError> {
     let text = read_secret(path)?;
     let digits = text.trim_end();
     if digits.len() == 2 * KEY_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -7,7 +7,9 @@
 pub mod access;
 pub mod access_key;
 pub mod bucket;
+pub mod bucket_map;
 pub mod cli;
+pub mod cluster_key;
 pub mod config;
 pub mod disk;
 pub mod exit;

@@ -94,5 +94,13 @@ pub const MAP_MAX_DATA_BYTES: usize = 1024 * 1024;
 /// Invalidations in one answer of the feed.
 pub const FEED_MAX_ITEMS: usize = 1024;
 
+/// Buckets that an access key may be limited to: with their names a record of it stays well below what is kept of one
+/// object.
+pub const ACCESS_KEY_BUCKETS_MAX: usize = 100;
+/// Longest name that people give an access key: it is a column of a table.
+pub const ACCESS_KEY_NAME_MAX_BYTES: usize = 64;
+/// Longest path of a folder that is mapped to a bucket, as of every path that a program can name (PATH_MAX with its NUL).
+pub const BUCKET_MAP_PATH_MAX_BYTES: usize = 4095;
+
 /// Longest node id: a label of a host name.
 pub const NODE_ID_MAX_BYTES: usize = 63;

@@ -4,6 +4,7 @@
 //!
 //! `WOLFDISK_FUZZ_SECONDS` says how long each target runs.
 
+mod access_records;
 mod allocations;
 mod checkpoint_file;
 mod chunk_files;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Value;
+use zeroize::Zeroizing;
 
 /// What a node may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,14 +158,14 @@ impl Peer {
     }
 }
 
-/// A text that no log line, message or `Debug` may show.
+/// A text that no log line, message or `Debug` may show. Its memory is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// A secret that does not come from a configuration.
     pub(crate) fn new(text: String) -> Secret {
-        Secret(text)
+        Secret(Zeroizing::new(text))
     }
 
     /// The text, for the one place that needs it.
@@ -173,7 +174,7 @@ impl Secret {
     }
 
     pub(super) fn parse(value: &Value) -> Option<Secret> {
-        text(value).map(Secret)
+        text(value).map(Secret::new)
     }
 }
 
