@@ -1,7 +1,8 @@
 """What every file of the suite uses: the gateway under test, named by the environment, and buckets that go again.
 
-AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the gateway, MOUNT the same files through a mount."""
-import os, pathlib, random, unittest, uuid
+AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the gateway, MOUNT the same files through a mount,
+PROGRAMS, DATA and LOG the programs, the data directory and the log of its node."""
+import json, os, pathlib, random, subprocess, unittest, uuid
 
 import boto3
 from botocore.client import Config
@@ -12,10 +13,25 @@ MOUNT = pathlib.Path(os.environ["MOUNT"])
 PART = 5 * 1024 * 1024
 
 
-def client(**settings):
+def client(url=URL, **settings):
     given = settings.pop("config", {})
     config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=60, **given)
-    return boto3.client("s3", endpoint_url=URL, region_name="us-east-1", config=config, **settings)
+    return boto3.client("s3", endpoint_url=url, region_name="us-east-1", config=config, **settings)
+
+
+def program(name):
+    return os.path.join(os.environ["PROGRAMS"], name)
+
+
+def control(*arguments):
+    """What `wolfdiskctl s3 ..` answers, or raises CalledProcessError."""
+    command = [program("wolfdiskctl"), "--data-dir", os.environ["DATA"], "--json", "s3", *arguments]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+
+
+def client_of(key, **settings):
+    """A client with a key as `control` gives it."""
+    return client(aws_access_key_id=key["access_key"], aws_secret_access_key=key["secret_key"], **settings)
 
 
 def body(size, seed=1):

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::command::{Outcome, run_within};
 use crate::node::{Node, Plan};
-use crate::programs::client;
+use crate::programs::{client, program};
 
 /// What the tests allow for one client's work.
 const CLIENT_DEADLINE: Duration = Duration::from_secs(240);
@@ -20,7 +20,7 @@ pub fn node_with_s3() -> Node {
 }
 
 /// Runs `script` in bash, in the node's scratch directory: `$URL`, `$HOST` and the usual variables of AWS name the endpoint,
-/// `$MOUNT` the same files. Everything in it must succeed; gives what it said.
+/// `$MOUNT` the same files, `$PROGRAMS`, `$DATA` and `$LOG` the node itself. Everything in it must succeed; gives what it said.
 pub fn with_client(node: &Node, script: &str) -> String {
     let mut command = Command::new("bash");
     command.args(["-euo", "pipefail", "-c", script]);
@@ -48,6 +48,12 @@ pub fn as_client(command: &mut Command, node: &Node) -> Outcome {
         .env("HOST", s3.url.trim_start_matches("http://"))
         .env("URL", &s3.url)
         .env("MOUNT", node.mount())
+        .env("DATA", node.data())
+        .env("LOG", node.log_path())
+        .env(
+            "PROGRAMS",
+            program("wolfdiskctl").parent().expect("a folder"),
+        )
         .env("AWS_ACCESS_KEY_ID", &s3.access_key)
         .env("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
         .env("AWS_ENDPOINT_URL", &s3.url)

@@ -1,6 +1,7 @@
 //! A `wolfdisk-s3` beside a running node, on ports of its own, and boto3 that asks it.
 
 use std::fs::File;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -34,6 +35,11 @@ pub struct Gateway {
 impl Gateway {
     /// Starts one for `node` and waits until it answers. `settings` are further lines of `[s3]`.
     pub fn start(node: &Node, settings: &str) -> Gateway {
+        Gateway::start_bound(node, settings, Ipv4Addr::LOCALHOST)
+    }
+
+    /// The same on another address than loopback's, which only its command line says.
+    pub fn start_bound(node: &Node, settings: &str, to: Ipv4Addr) -> Gateway {
         let (port, admin) = (free_port(), free_port());
         let config = node.scratch().path().join(format!("s3-{port}.toml"));
         let text = format!(
@@ -47,6 +53,8 @@ impl Gateway {
             .arg(&config)
             .arg("--data-dir")
             .arg(node.data())
+            .arg("--bind")
+            .arg(format!("{to}:{port}"))
             .stdin(Stdio::null())
             .stderr(File::create(&log).expect("a file"))
             .spawn();

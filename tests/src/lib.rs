@@ -47,6 +47,7 @@ pub use history::{History, Workers};
 pub use mapping::Mapping;
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan, S3};
+pub use ports::free_port;
 pub use processes::{
     Stopped, descendants, is_alive, kill_hard, open_descriptors, signal, vm_rss_bytes,
 };

@@ -342,7 +342,8 @@ impl Node {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// Where they log.
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.scratch.path().join("up.log")
     }
 

@@ -21,6 +21,15 @@ pub enum Failure {
     /// A key that no file can have.
     #[error("{0}: here keys are paths of files, see the documentation")]
     Key(#[from] KeyError),
+    /// Nobody has such a key, any more or yet.
+    #[error("the access key does not exist")]
+    NoSuchAccessKey,
+    /// Nothing goes without a signature here.
+    #[error("the request must be signed")]
+    Unsigned,
+    /// The access key has no right to it.
+    #[error("the access key may not do that here")]
+    Denied,
     /// No such bucket.
     #[error("the bucket does not exist")]
     NoSuchBucket,
@@ -113,6 +122,9 @@ pub enum Failure {
     /// What is kept of the object cannot be read.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
+    /// Nobody answered in time.
+    #[error("the volume does not answer; try again")]
+    Overdue,
     /// The gateway stops.
     #[error("{0}")]
     Ending(#[from] Ending),
@@ -129,6 +141,8 @@ impl Failure {
             Failure::Key(
                 KeyError::Empty | KeyError::Name(NameError::Empty | NameError::Reserved),
             ) => S3ErrorCode::InvalidArgument,
+            Failure::NoSuchAccessKey => S3ErrorCode::InvalidAccessKeyId,
+            Failure::Unsigned | Failure::Denied => S3ErrorCode::AccessDenied,
             Failure::NoSuchBucket => S3ErrorCode::NoSuchBucket,
             Failure::NoSuchKey => S3ErrorCode::NoSuchKey,
             Failure::NoSuchUpload => S3ErrorCode::NoSuchUpload,
@@ -163,7 +177,7 @@ impl Failure {
             Failure::NotImplemented(_) => S3ErrorCode::NotImplemented,
             Failure::StorageClass => S3ErrorCode::InvalidStorageClass,
             Failure::Unreadable(_) => S3ErrorCode::InternalError,
-            Failure::Ending(_) => S3ErrorCode::ServiceUnavailable,
+            Failure::Ending(_) | Failure::Overdue => S3ErrorCode::ServiceUnavailable,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod moment;
 pub mod ops;
 pub mod range;
+pub mod recent;
 pub mod run;
 pub mod server;
 pub mod store;

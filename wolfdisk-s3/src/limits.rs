@@ -86,5 +86,14 @@ pub const TAG_KEY_MAX_CHARS: usize = 128;
 /// Characters in the value of a tag, as in S3.
 pub const TAG_VALUE_MAX_CHARS: usize = 256;
 
+/// How long what the index says of an access key counts: so long a key that was deleted may still work.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(1);
+/// Answers of each kind that are remembered, also those that there is nothing: whoever makes up ids of keys fills no more.
+pub const REMEMBERED_MAX: usize = 4096;
+/// Such answers of each kind that are asked for at once: made-up ids leave most of the threads to others.
+pub const LOOKUPS_AT_ONCE: usize = 16;
+/// How long a request waits for one.
+pub const LOOKUP_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Longest life of a signed link, as in S3: whoever has one needs no key.
 pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;

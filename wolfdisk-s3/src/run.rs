@@ -6,11 +6,13 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use wolfdisk_client::{Volume, VolumeConfig};
 use wolfdisk_common::access_key::AccessKey;
-use wolfdisk_common::config::{Anonymous, Config};
+use wolfdisk_common::access_key::record::Seal;
+use wolfdisk_common::cluster_key::ClusterKey;
+use wolfdisk_common::config::{Anonymous, Config, S3};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
-use crate::access::Unsigned;
+use crate::access::Access;
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
@@ -36,6 +38,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         );
     }
     raise_descriptor_limit();
+    let seal = Seal::new(&ClusterKey::load(&config.paths())?);
     let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
     let Some(volume) = connect(&config, &shutdown)? else {
         return Ok(());
@@ -44,7 +47,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .build()?;
-    let served = runtime.block_on(serve(&config, Arc::clone(&volume), &shutdown));
+    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seal, &shutdown));
     notify::stopping();
     // What still reads or writes ends before the session does.
     runtime.shutdown_timeout(limits::STOP_DEADLINE);
@@ -63,23 +66,24 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
     }
     if let Some(bind) = arguments.bind {
         config.s3.bind = bind;
-        let is_open = !bind.ip().to_canonical().is_loopback();
-        if is_open && config.s3.keys.is_none() && config.s3.anonymous == Anonymous::Off {
-            bail!(
-                "{bind} is open to other machines, and there is no access key; set s3.access_key and s3.secret_key"
-            );
-        }
     }
     Ok(config)
 }
 
-async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    volume: Arc<Volume>,
+    seal: Seal,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let owner = config.s3.owner.unwrap_or_else(|| {
         let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
         (user.as_raw(), group.as_raw())
     });
     let store = Store::new(volume, owner);
     let gateway = Gateway::new(store.clone());
+    let access = Access::new(&config.s3, store.clone(), seal);
+    refuse_open_without_key(&config.s3, &access).await?;
     let (bind, admin) = (config.s3.bind, config.admin.s3_bind);
     let listener = server::listen(bind).await;
     let listener = listener.with_context(|| {
@@ -90,9 +94,9 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
-    let service = server::service(gateway, &config.s3);
+    let service = server::service(gateway, access.clone());
     notify::ready();
-    if let Some(warning) = Unsigned::of(&config.s3).warning() {
+    if let Some(warning) = access.warning().await? {
         tracing::warn!("{warning}");
     }
     tracing::info!(address = %bind, %admin, "wolfdisk-s3 is ready");
@@ -102,6 +106,18 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
+    Ok(())
+}
+
+/// Where others reach it there must be a key, or the settings say that it needs none.
+async fn refuse_open_without_key(settings: &S3, access: &Access) -> anyhow::Result<()> {
+    let bind = settings.bind;
+    let is_open = !bind.ip().to_canonical().is_loopback();
+    if is_open && settings.anonymous == Anonymous::Off && !access.has_key().await? {
+        bail!(
+            "{bind} is open to other machines, and there is no access key; make one: wolfdiskctl s3 key create"
+        );
+    }
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod s3;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -57,6 +59,9 @@ pub enum Command {
     Stats(Stats),
     /// Run the whole node in the foreground
     Up(Up),
+    /// Say who may do what by S3
+    #[command(subcommand)]
+    S3(s3::S3),
     /// Write or check a configuration
     #[command(subcommand)]
     Config(Config),

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use wolfdisk_common::access_key::rights::BadRights;
 use wolfdisk_common::exit::{Exit, code_of, one_line};
 use wolfdisk_common::node_id::BadNodeId;
 use wolfdisk_proto::Failure;
@@ -79,6 +80,18 @@ pub enum CtlError {
     /// The daemon's answer is none.
     #[error("wolfdisk-meta does not answer as it should")]
     Ask(#[source] Failure),
+    /// The volume refused or failed.
+    #[error("the volume did not do it")]
+    Volume(#[source] wolfdisk_client::Error),
+    /// Buckets that a key cannot be limited to.
+    #[error("--bucket: {0}")]
+    Rights(#[source] BadRights),
+    /// Nothing to draw a key with.
+    #[error("the system has no random bytes")]
+    Random(#[source] io::Error),
+    /// There is none to be deleted.
+    #[error("there is no access key {0}; see: wolfdiskctl s3 key list")]
+    NoKey(String),
     /// The background process ended before the mount was usable; it said why.
     #[error("{message}")]
     Background {
@@ -122,7 +135,9 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
         Some(CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_)) => Exit::NotRunning.into(),
-        Some(CtlError::NotMounted(_)) => Exit::Usage.into(),
+        Some(CtlError::NotMounted(_) | CtlError::Rights(_) | CtlError::NoKey(_)) => {
+            Exit::Usage.into()
+        }
         Some(
             CtlError::Busy { .. }
             | CtlError::Running(_)
@@ -135,6 +150,8 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::StillWriting { .. }
             | CtlError::Create { .. }
             | CtlError::Ask(_)
+            | CtlError::Volume(_)
+            | CtlError::Random(_)
             | CtlError::Background { .. }
             | CtlError::Io { .. },
         ) => Exit::Failed.into(),

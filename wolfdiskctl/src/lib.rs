@@ -2,7 +2,7 @@
 //!
 //! [`cli`] is the command line, [`command`] holds one file for each group of commands, [`supervisor`]
 //! starts the daemons as processes of their own, restarts them and stops them in order. Nothing here
-//! touches data: that is the daemons' business alone.
+//! touches data: that is the daemons' business alone, and what a command changes it asks them to.
 
 #![forbid(unsafe_code)]
 

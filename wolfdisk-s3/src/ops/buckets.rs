@@ -5,6 +5,7 @@ use s3s::dto::*;
 use wolfdisk_client::{Content, Error as VolumeError, Expected, FileKind, ObjectKey};
 
 use super::{Gateway, REGION, owner};
+use crate::access::grant::Grant;
 use crate::bucket::BucketName;
 use crate::error::{Failure, Result};
 use crate::limits::LIST_MAX;
@@ -17,6 +18,7 @@ impl Gateway {
         &self,
         request: S3Request<ListBucketsInput>,
     ) -> Result<ListBucketsOutput> {
+        let grant = Grant::of(&request.extensions)?;
         let input = request.input;
         let max = match input.max_buckets {
             None => usize::MAX,
@@ -33,7 +35,8 @@ impl Gateway {
         let prefix = input.prefix.clone().unwrap_or_default();
         let mut found = self.all_buckets().await?;
         found.retain(|(name, _)| {
-            name.as_str().starts_with(&prefix) && name.as_str().as_bytes() > after.as_slice()
+            let name = name.as_str();
+            grant.reaches(name) && name.starts_with(&prefix) && name.as_bytes() > after.as_slice()
         });
         let more = found.len() > max;
         found.truncate(max);
@@ -73,10 +76,11 @@ impl Gateway {
                         }
                     }
                     if page.end || page.entries.is_empty() {
-                        found.sort();
-                        return Ok(found);
+                        break;
                     }
                 }
+                found.sort();
+                Ok(found)
             })
             .await
     }

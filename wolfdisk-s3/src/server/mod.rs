@@ -24,10 +24,9 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use wolfdisk_common::config::S3 as Settings;
 use wolfdisk_common::shutdown::Shutdown;
 
-use crate::access::{Keys, Unsigned};
+use crate::access::Access;
 use crate::bucket::BucketName;
 use crate::limits;
 use crate::ops::Gateway;
@@ -44,15 +43,15 @@ impl NameValidation for Names {
 }
 
 /// Everything that answers S3, as one service.
-pub fn service(gateway: Gateway, settings: &Settings) -> Router {
+pub fn service(gateway: Gateway, access: Access) -> Router {
     let mut config = S3Config::default();
     config.xml_max_body_size = limits::XML_MAX_BYTES;
     // Forms are refused at the door; s3s would take their files into memory.
     config.post_object_max_file_size = 0;
     let mut builder = S3ServiceBuilder::new(gateway);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(Keys::of(settings));
-    builder.set_access(Unsigned::of(settings));
+    builder.set_auth(access.clone());
+    builder.set_access(access);
     builder.set_validation(Names);
     Router::new().fallback(answer).with_state(builder.build())
 }

@@ -7,6 +7,7 @@ mod init;
 mod list;
 mod mount;
 mod node;
+mod s3;
 mod stats;
 mod status;
 mod unmount;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::List(what) => list::run(global, what),
         Command::Stats(options) => stats::run(global, options),
         Command::Up(options) => up::run(global, options),
+        Command::S3(what) => s3::run(global, what),
         Command::Config(what) => config::run(global, what),
     }
 }

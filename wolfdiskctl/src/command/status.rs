@@ -307,7 +307,7 @@ impl Scrub {
 }
 
 /// A time, as a distance from now.
-fn when(time_s: u64) -> String {
+pub(super) fn when(time_s: u64) -> String {
     const HOUR_S: u64 = 3600;
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
