@@ -97,10 +97,11 @@ fn an_address_that_others_reach_needs_a_key_and_never_goes_without() {
 #[test]
 fn the_tool_says_what_to_do_when_it_cannot() {
     let mut node = Node::start();
-    let commands: [&[&str]; 3] = [
+    let commands: [&[&str]; 4] = [
         &["key", "create"],
         &["key", "list"],
         &["key", "delete", "ABCDEFGHIJKLMNOP2345"],
+        &["bucket", "list"],
     ];
     let unknown = control(&node, commands[2]);
     assert_eq!(unknown.code, Some(2));

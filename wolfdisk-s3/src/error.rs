@@ -2,6 +2,7 @@
 
 use s3s::{S3Error, S3ErrorCode};
 use wolfdisk_client::Error as VolumeError;
+use wolfdisk_common::bucket_map::BadFolderPath;
 use wolfdisk_common::name::NameError;
 use wolfdisk_common::object_key::KeyError;
 
@@ -42,6 +43,12 @@ pub enum Failure {
     /// There is a bucket of that name.
     #[error("the bucket exists")]
     BucketExists,
+    /// The bucket is a folder somewhere else, and stays.
+    #[error("the bucket is mapped to a folder; unmap it: wolfdiskctl s3 bucket unmap NAME")]
+    BucketMapped,
+    /// What a bucket is mapped to cannot be read.
+    #[error("the folder of the bucket is not known: {0}")]
+    BucketMap(#[from] BadFolderPath),
     /// A name that no bucket can have.
     #[error("the name breaks the rules for names of buckets")]
     BucketName,
@@ -147,6 +154,8 @@ impl Failure {
             Failure::NoSuchKey => S3ErrorCode::NoSuchKey,
             Failure::NoSuchUpload => S3ErrorCode::NoSuchUpload,
             Failure::BucketExists => S3ErrorCode::BucketAlreadyOwnedByYou,
+            Failure::BucketMapped => S3ErrorCode::InvalidBucketState,
+            Failure::BucketMap(_) => S3ErrorCode::InternalError,
             Failure::BucketName => S3ErrorCode::InvalidBucketName,
             Failure::BucketNotEmpty => S3ErrorCode::BucketNotEmpty,
             Failure::Range(_) => S3ErrorCode::InvalidRange,

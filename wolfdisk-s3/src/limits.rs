@@ -88,6 +88,8 @@ pub const TAG_VALUE_MAX_CHARS: usize = 256;
 
 /// How long what the index says of an access key counts: so long a key that was deleted may still work.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(1);
+/// The same of which folder a bucket is mapped to, and of names that are no bucket.
+pub const BUCKET_MAP_LIFETIME: Duration = Duration::from_secs(1);
 /// Answers of each kind that are remembered, also those that there is nothing: whoever makes up ids of keys fills no more.
 pub const REMEMBERED_MAX: usize = 4096;
 /// Such answers of each kind that are asked for at once: made-up ids leave most of the threads to others.

@@ -59,7 +59,7 @@ pub enum Command {
     Stats(Stats),
     /// Run the whole node in the foreground
     Up(Up),
-    /// Say who may do what by S3
+    /// Say who may do what by S3, and which folders are buckets
     #[command(subcommand)]
     S3(s3::S3),
     /// Write or check a configuration

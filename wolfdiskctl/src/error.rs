@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wolfdisk_common::access_key::rights::BadRights;
+use wolfdisk_common::bucket::BucketName;
+use wolfdisk_common::bucket_map::{BadFolderPath, FolderPath};
 use wolfdisk_common::exit::{Exit, code_of, one_line};
 use wolfdisk_common::node_id::BadNodeId;
 use wolfdisk_proto::Failure;
@@ -92,6 +94,25 @@ pub enum CtlError {
     /// There is none to be deleted.
     #[error("there is no access key {0}; see: wolfdiskctl s3 key list")]
     NoKey(String),
+    /// A path that leads to no folder of the volume.
+    #[error("the folder cannot be named so")]
+    FolderPath(#[source] BadFolderPath),
+    /// Nothing to be mapped.
+    #[error(
+        "{0} is no folder of the volume: make it first, or name it from the root of the volume, without symbolic links"
+    )]
+    NoFolder(FolderPath),
+    /// The name is that of a bucket.
+    #[error(
+        "{0} is a directory at the top of the volume and a bucket already; choose another name"
+    )]
+    BucketTaken(BucketName),
+    /// It is mapped.
+    #[error("bucket {0} is mapped already; see: wolfdiskctl s3 bucket list")]
+    BucketMapped(BucketName),
+    /// It is not.
+    #[error("bucket {0} is not mapped; see: wolfdiskctl s3 bucket list")]
+    BucketNotMapped(BucketName),
     /// The background process ended before the mount was usable; it said why.
     #[error("{message}")]
     Background {
@@ -135,9 +156,16 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
         Some(CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_)) => Exit::NotRunning.into(),
-        Some(CtlError::NotMounted(_) | CtlError::Rights(_) | CtlError::NoKey(_)) => {
-            Exit::Usage.into()
-        }
+        Some(
+            CtlError::NotMounted(_)
+            | CtlError::Rights(_)
+            | CtlError::NoKey(_)
+            | CtlError::FolderPath(_)
+            | CtlError::NoFolder(_)
+            | CtlError::BucketTaken(_)
+            | CtlError::BucketMapped(_)
+            | CtlError::BucketNotMapped(_),
+        ) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }
             | CtlError::Running(_)

@@ -1,4 +1,4 @@
-//! Buckets: directories right below the root.
+//! Buckets: directories right below the root, and folders that are mapped to a name.
 
 use s3s::S3Request;
 use s3s::dto::*;
@@ -10,6 +10,7 @@ use crate::bucket::BucketName;
 use crate::error::{Failure, Result};
 use crate::limits::LIST_MAX;
 use crate::moment;
+use crate::store::buckets::{Found, Kind, mapped_buckets};
 use crate::stored::Stored;
 use crate::token;
 
@@ -79,7 +80,12 @@ impl Gateway {
                         break;
                     }
                 }
+                for mapped in mapped_buckets(volume)? {
+                    found.push((mapped.name, moment::shown(mapped.attr.btime)));
+                }
                 found.sort();
+                // A directory hides what is mapped to its name.
+                found.dedup_by(|(name, _), (before, _)| name == before);
                 Ok(found)
             })
             .await
@@ -97,6 +103,9 @@ impl Gateway {
         let acl = input.acl.as_ref().map(BucketCannedACL::as_str);
         if acl.is_some_and(|acl| acl != BucketCannedACL::PRIVATE) {
             return Err(Failure::NotImplemented("access by lists"));
+        }
+        if self.store.is_mapped(&name).await? {
+            return Err(Failure::BucketExists);
         }
         let key = ObjectKey::parse(format!("{name}/").as_bytes())?;
         let new = self.store.new_object(Stored::default().encode()?);
@@ -131,7 +140,10 @@ impl Gateway {
         request: S3Request<DeleteBucketInput>,
     ) -> Result<DeleteBucketOutput> {
         let name = request.input.bucket;
-        let bucket = self.store.bucket(&name).await?;
+        let Found { ino: bucket, kind } = self.store.find_bucket(&name).await?;
+        if kind == Kind::Mapped {
+            return Err(Failure::BucketMapped);
+        }
         let removed = self.store.run(move |volume| {
             volume.rmdir(volume.root(), name.as_bytes())?;
             volume.fsync_inode(volume.root())?;

@@ -1,6 +1,7 @@
 //! The volume as the operations use it: its blocking calls on threads of their own, never on the reactor, and what
 //! is always the same about what they write.
 
+pub mod buckets;
 pub mod copy;
 pub mod download;
 pub mod publish;
@@ -10,12 +11,10 @@ pub mod view;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wolfdisk_client::{
-    FileKind, HandleId, KeyPage, ListKeys, Lookup, NewObject, Object, ObjectKey, Volume,
-};
+use wolfdisk_client::{HandleId, KeyPage, ListKeys, NewObject, Object, ObjectKey, Volume};
 use wolfdisk_common::ids::Ino;
 
-use crate::bucket::BucketName;
+use self::buckets::Maps;
 use crate::digest::{Ending, Hashing};
 use crate::error::{Failure, Result};
 
@@ -30,6 +29,7 @@ pub struct Store {
     volume: Arc<Volume>,
     owner: (u32, u32),
     hashing: Hashing,
+    maps: Arc<Maps>,
 }
 
 impl Store {
@@ -39,6 +39,7 @@ impl Store {
             volume,
             owner,
             hashing: Hashing::default(),
+            maps: Arc::default(),
         }
     }
 
@@ -54,23 +55,6 @@ impl Store {
         let volume = Arc::clone(&self.volume);
         let done = tokio::task::spawn_blocking(move || call(&volume)).await;
         done.map_err(|_| Failure::from(Ending))?
-    }
-
-    /// The directory of a bucket.
-    ///
-    /// # Errors
-    /// There is none.
-    pub async fn bucket(&self, name: &str) -> Result<Ino> {
-        let name = BucketName::parse(name).ok_or(Failure::NoSuchBucket)?;
-        self.run(
-            move |volume| match volume.lookup(volume.root(), name.as_str().as_bytes())? {
-                Lookup::Found(entry) if entry.attr.kind == FileKind::Directory => {
-                    Ok(entry.attr.ino)
-                }
-                Lookup::Found(_) | Lookup::Missing { .. } => Err(Failure::NoSuchBucket),
-            },
-        )
-        .await
     }
 
     /// The directory of the gateways' own state.

@@ -1,5 +1,7 @@
 //! The command line of `s3`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use wolfdisk_common::access_key::record::KeyName;
 use wolfdisk_common::bucket::BucketName;
@@ -10,6 +12,9 @@ pub enum S3 {
     /// Access keys: who may do what
     #[command(subcommand)]
     Key(Key),
+    /// Buckets that are folders elsewhere than at the top
+    #[command(subcommand)]
+    Bucket(Bucket),
 }
 
 /// `s3 key`.
@@ -39,6 +44,28 @@ pub struct CreateKey {
     /// It may use this bucket and no other; give it again for more [default: all buckets]
     #[arg(long = "bucket", value_name = "BUCKET", value_parser = bucket_name)]
     pub buckets: Vec<BucketName>,
+}
+
+/// `s3 bucket`.
+#[derive(Debug, Subcommand)]
+pub enum Bucket {
+    /// Make a folder a bucket under a name of its own
+    Map {
+        /// Name of the bucket
+        #[arg(value_name = "NAME", value_parser = bucket_name)]
+        name: BucketName,
+        /// The folder, from the root of the volume, as photos/2026
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+    },
+    /// Let a mapped bucket go; the folder and all that is in it stay
+    Unmap {
+        /// Name of the bucket
+        #[arg(value_name = "NAME", value_parser = bucket_name)]
+        name: BucketName,
+    },
+    /// List the mapped buckets
+    List,
 }
 
 fn key_name(text: &str) -> Result<KeyName, &'static str> {

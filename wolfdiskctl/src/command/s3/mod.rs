@@ -1,5 +1,6 @@
-//! `s3`: access keys, kept in the index, where every gateway finds them.
+//! `s3`: access keys and mapped buckets, kept in the index, where every gateway finds them.
 
+mod bucket;
 mod key;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ pub(super) fn run(global: &Global, what: &cli::s3::S3) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
     match what {
         cli::s3::S3::Key(what) => key::run(&config, global.json, what)?,
+        cli::s3::S3::Bucket(what) => bucket::run(&config, global.json, what)?,
     }
     Ok(Exit::Ok)
 }
