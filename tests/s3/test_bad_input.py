@@ -164,6 +164,31 @@ class BadInput(Gateway):
             pass  # It may hang up before it has read them all.
         self.assertEqual(self.keys(), [])
 
+    def test_who_waits_to_be_asked_for_a_body_and_is_not_begins_anew(self):
+        # What would come next could be that body or another request: taken for the wrong one it would be signed wrongly.
+        host, port = HOST.rsplit(":", 1)
+        head = f"PUT /{self.bucket}/refused HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        with socket.create_connection((host, int(port)), timeout=30) as link:
+            link.sendall(head.encode())
+            answer = b""
+            while part := link.recv(65536):
+                answer += part
+        self.assertTrue(answer.startswith(b"HTTP/1.1 403 "), answer)
+        self.assertIn(b"\r\nconnection: close\r\n", answer.lower())
+        # Who is asked goes on.
+        request = AWSRequest(method="PUT", url=f"{gateway.URL}/{self.bucket}/taken")
+        Signer(None, "UNSIGNED-PAYLOAD").add_auth(request)
+        head = f"PUT /{self.bucket}/taken HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in request.headers.items() if name.lower() != "host")
+        with socket.create_connection((host, int(port)), timeout=30) as link:
+            link.sendall(head.encode() + b"\r\n")
+            self.assertTrue(link.recv(65536).startswith(b"HTTP/1.1 100 "))
+            link.sendall(b"taken")
+            answer = link.recv(65536)
+        self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        self.assertNotIn(b"connection: close", answer.lower())
+        self.assertEqual(self.content("taken"), b"taken")
+
     def test_a_body_shorter_than_declared_stores_nothing(self):
         host, port = HOST.rsplit(":", 1)
         request = AWSRequest(method="PUT", url=f"{gateway.URL}/{self.bucket}/short")

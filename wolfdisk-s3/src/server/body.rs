@@ -1,9 +1,12 @@
 //! The body of a request that ends with an error when its client sends too little for too long.
 //!
 //! What nobody wanted of it is taken in and dropped, up to a limit: a connection that is closed while its client is
-//! still sending takes the answer with it.
+//! still sending takes the answer with it. A client that waits to be asked for its body (`Expect`) and gets an answer
+//! instead sends none, but might as well: what comes next on that connection is anybody's guess, so it ends.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -21,6 +24,21 @@ pub struct PacedBody {
     watch: Watch,
     /// Its client sends it unasked.
     unasked: bool,
+    wanted: Arc<AtomicBool>,
+}
+
+/// Whether a body is still waited for that its client may send or not.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    unasked: bool,
+    wanted: Arc<AtomicBool>,
+}
+
+impl LeftOut {
+    /// Nobody asked for it: the connection cannot be used again.
+    pub fn is_left_out(&self) -> bool {
+        !self.unasked && !self.wanted.load(Ordering::Relaxed)
+    }
 }
 
 /// Why a body ended early.
@@ -41,6 +59,15 @@ impl PacedBody {
             inner,
             watch: Watch::default(),
             unasked: !headers.contains_key(http::header::EXPECT),
+            wanted: Arc::default(),
+        }
+    }
+
+    /// To be looked at when the request is answered.
+    pub fn left_out(&self) -> LeftOut {
+        LeftOut {
+            unasked: self.unasked,
+            wanted: Arc::clone(&self.wanted),
         }
     }
 }
@@ -74,6 +101,7 @@ impl Body for PacedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.wanted.store(true, Ordering::Relaxed);
         match Pin::new(&mut self.inner).poll_frame(context) {
             Poll::Ready(frame) => {
                 let data = frame

@@ -60,6 +60,7 @@ async fn answer(State(mut service): State<S3Service>, request: Request) -> Respo
     let refused = door::refusal(request.method(), request.uri(), request.headers());
     let (head, body) = request.into_parts();
     let body = PacedBody::new(&head.headers, body);
+    let left_out = body.left_out();
     let answered = match refused {
         Some(error) => error
             .to_http_response()
@@ -80,6 +81,12 @@ async fn answer(State(mut service): State<S3Service>, request: Request) -> Respo
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         response
     });
+    if left_out.is_left_out() {
+        let close = http::HeaderValue::from_static("close");
+        response
+            .headers_mut()
+            .insert(http::header::CONNECTION, close);
+    }
     let id = uuid::Uuid::new_v4().simple().to_string();
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amz-request-id", id);
