@@ -15,7 +15,7 @@ use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
 use crate::server;
-use crate::store::Store;
+use crate::store::{Store, tag};
 
 /// What s3s logs of a request includes signatures that would have been right.
 const SILENT: &str = "s3s";
@@ -89,6 +89,7 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     let watched = watched.with_context(|| {
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
+    let learning = tokio::spawn(tag::learn(store.clone()));
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
     let service = server::service(gateway, &config.s3);
     notify::ready();
@@ -102,6 +103,7 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
+    learning.abort();
     Ok(())
 }
 

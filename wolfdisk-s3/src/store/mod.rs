@@ -4,6 +4,7 @@
 pub mod copy;
 pub mod download;
 pub mod publish;
+pub mod tag;
 pub mod upload;
 pub mod view;
 
@@ -15,6 +16,7 @@ use wolfdisk_client::{
 };
 use wolfdisk_common::ids::Ino;
 
+use self::tag::ToLearn;
 use crate::bucket::BucketName;
 use crate::digest::{Ending, Hashing};
 use crate::error::{Failure, Result};
@@ -30,6 +32,7 @@ pub struct Store {
     volume: Arc<Volume>,
     owner: (u32, u32),
     hashing: Hashing,
+    to_learn: Arc<ToLearn>,
 }
 
 impl Store {
@@ -39,6 +42,7 @@ impl Store {
             volume,
             owner,
             hashing: Hashing::default(),
+            to_learn: Arc::default(),
         }
     }
 
@@ -140,6 +144,11 @@ impl Store {
             volume: Arc::clone(&self.volume),
             handle,
         }))
+    }
+
+    /// MD5s that are wanted.
+    fn to_learn(&self) -> &ToLearn {
+        &self.to_learn
     }
 
     /// Threads for hashing.
