@@ -71,8 +71,11 @@ pub const PARTS_MAX: u16 = 10_000;
 pub const PART_MIN_BYTES: u64 = 5 << 20;
 /// Parts that are put together in one call of a blocking thread.
 pub const PARTS_AT_ONCE: usize = 64;
-/// How often it is looked for parts of uploads that have ended: left when a gateway died while it removed them.
+/// How often it is looked for uploads that nobody ends, and for parts of those that have ended: left when a gateway died
+/// while it removed them.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// Pause of that behind each page of keys and each upload that is removed: nobody waits for it, and others for the disk.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a listing gives at once, as in S3.
 pub const LIST_MAX: u32 = 1000;

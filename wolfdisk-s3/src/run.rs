@@ -90,7 +90,7 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
     let learning = tokio::spawn(tag::learn(store.clone()));
-    let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
+    let sweeping = tokio::spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
     let service = server::service(gateway, &config.s3);
     notify::ready();
     if let Some(warning) = Unsigned::of(&config.s3).warning() {
