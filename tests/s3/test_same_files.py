@@ -1,5 +1,5 @@
 """The same files: what the mount writes is an object, what the gateway writes is a file, at once."""
-import hashlib, os, stat, time
+import hashlib, os, stat, threading, time
 
 from gateway import Gateway, body
 
@@ -104,6 +104,31 @@ class SameFiles(Gateway):
                 self.head(f"{number}")
         for number in range(8):
             self.assertEqual(self.learned(f"{number}"), md5(body(2 * MIB, number)))
+
+    def test_a_file_that_changes_all_the_time_keeps_no_other_from_becoming_known(self):
+        self.path("busy").write_bytes(body(8 * MIB))
+        self.path("calm").write_bytes(body(2 * MIB, 2))
+        ended = threading.Event()
+
+        def write():
+            with open(self.path("busy"), "r+b", buffering=0) as file:
+                while not ended.is_set():
+                    file.seek(0)
+                    file.write(os.urandom(4096))
+                    os.fsync(file.fileno())
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(20):
+                self.head("busy")
+            self.assertEqual(self.learned("calm"), md5(body(2 * MIB, 2)))
+        finally:
+            ended.set()
+            writer.join(DEADLINE)
+        self.assertFalse(writer.is_alive())
+        tag = self.head("busy")["ETag"]
+        self.assertEqual(self.content("busy", IfMatch=tag), self.path("busy").read_bytes())
 
     def test_what_was_said_of_an_object_outlives_its_new_content_and_its_new_tag(self):
         self.put("kept", Metadata={"a": "1"}, Tagging="b=2", ContentType="text/x-kept")
