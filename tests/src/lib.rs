@@ -49,7 +49,8 @@ pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan, S3};
 pub use ports::free_port;
 pub use processes::{
-    Stopped, descendants, is_alive, kill_hard, open_descriptors, signal, vm_rss_bytes,
+    Memory, Stopped, descendants, is_alive, kill_hard, memory_bytes, open_descriptors, signal,
+    vm_rss_bytes,
 };
 pub use programs::{client, installed, program, public_programs, repository, tool};
 pub use random::{Random, is_long_run, seed};

@@ -106,18 +106,39 @@ impl Drop for Stopped {
     }
 }
 
-/// Resident memory.
-pub fn vm_rss_bytes(pid: u32) -> u64 {
+/// What of a process's memory is asked for: a line of `/proc/PID/status`.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// What is resident now.
+    Resident,
+    /// The most that ever was.
+    Peak,
+    /// What is resident now and belongs to no file.
+    Own,
+}
+
+/// Memory of a process.
+pub fn memory_bytes(pid: u32, what: Memory) -> u64 {
+    let name = match what {
+        Memory::Resident => "VmRSS:",
+        Memory::Peak => "VmHWM:",
+        Memory::Own => "RssAnon:",
+    };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
+        .find(|line| line.starts_with(name))
+        .expect("a line for it");
     let kib = line
         .split_whitespace()
         .nth(1)
         .and_then(|text| text.parse::<u64>().ok());
     kib.expect("a number") * 1024
+}
+
+/// Resident memory.
+pub fn vm_rss_bytes(pid: u32) -> u64 {
+    memory_bytes(pid, Memory::Resident)
 }
 
 /// Waits for a child's end, at most `limit`.

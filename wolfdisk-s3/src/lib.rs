@@ -2,7 +2,7 @@
 //!
 //! * What can be decided without a volume is decided by pure parts: names ([`bucket`]), tags of content ([`etag`]),
 //!   conditions ([`condition`]), ranges ([`range`]), tokens ([`token`]), checksums ([`checksum`]), what is kept of an
-//!   object ([`stored`]).
+//!   object ([`stored`]), which MD5s are worth computing ([`learn`]).
 //! * [`store`] is the volume as the operations use it, [`ops`] are the operations, a file for each family.
 //! * [`access`] says who may do what, [`error`] what clients are told, [`server`] is HTTP around it.
 //! * [`run`] is the life of the process.
@@ -18,6 +18,7 @@ pub mod content_type;
 pub mod digest;
 pub mod error;
 pub mod etag;
+pub mod learn;
 pub mod limits;
 pub mod moment;
 pub mod ops;

@@ -48,6 +48,17 @@ pub const UPLOAD_PIECE_BYTES: usize = 512 * 1024;
 pub const READ_PIECE_BYTES: usize = 1024 * 1024;
 /// Reads ahead of what the client has taken.
 pub const READS_AHEAD: usize = 2;
+/// Content without a known MD5 up to so much is hashed by the request that shows its tag: one read, and two
+/// milliseconds.
+pub const HASH_AT_ONCE_MAX_BYTES: u64 = READ_PIECE_BYTES as u64;
+/// Larger files that wait to be read for their MD5; who looks at one more asks in vain, until somebody looks again.
+pub const LEARN_QUEUE_MAX: usize = 1024;
+/// How often it is looked whether a file that is read for its MD5 is still the same.
+pub const LEARN_LOOK_BYTES: u64 = 64 << 20;
+/// How long a file is left alone that changed while it was read for its MD5, or whose MD5 could not be kept.
+pub const LEARN_REST: Duration = Duration::from_secs(60);
+/// Files that are left alone; of more, those that rest longest are forgotten. They are looked through one by one.
+pub const LEARN_RESTING_MAX: usize = 256;
 /// Largest object that is put in one piece, as in S3.
 pub const PUT_MAX_BYTES: u64 = 5 << 30;
 /// Largest body of XML: a Complete of 10,000 parts with checksums, or a Delete of 1,000 keys whose every byte is
@@ -60,8 +71,11 @@ pub const PARTS_MAX: u16 = 10_000;
 pub const PART_MIN_BYTES: u64 = 5 << 20;
 /// Parts that are put together in one call of a blocking thread.
 pub const PARTS_AT_ONCE: usize = 64;
-/// How often it is looked for parts of uploads that have ended: left when a gateway died while it removed them.
+/// How often it is looked for uploads that nobody ends, and for parts of those that have ended: left when a gateway died
+/// while it removed them.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+/// Pause of that behind each page of keys and each upload that is removed: nobody waits for it, and others for the disk.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a listing gives at once, as in S3.
 pub const LIST_MAX: u32 = 1000;

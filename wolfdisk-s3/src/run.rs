@@ -17,7 +17,7 @@ use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
 use crate::server;
-use crate::store::Store;
+use crate::store::{Store, tag};
 
 /// What s3s logs of a request includes signatures that would have been right.
 const SILENT: &str = "s3s";
@@ -93,7 +93,8 @@ async fn serve(
     let watched = watched.with_context(|| {
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
-    let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
+    let learning = tokio::spawn(tag::learn(store.clone()));
+    let sweeping = tokio::spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
     let service = server::service(gateway, access.clone());
     notify::ready();
     if let Some(warning) = access.warning().await? {
@@ -106,6 +107,7 @@ async fn serve(
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
+    learning.abort();
     Ok(())
 }
 

@@ -479,6 +479,7 @@ fn objects() -> impl Iterator<Item = Op> {
             ino: 9,
             expected_attr_version: Some(7),
             s3: Some("kept".into()),
+            silent: true,
         }),
         Op::RemoveObject(v1::RemoveObject {
             root: 1,

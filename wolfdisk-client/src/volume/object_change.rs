@@ -158,11 +158,32 @@ impl Volume {
         s3: Option<Bytes>,
         durable: bool,
     ) -> Result<Object> {
-        let op = Op::SetObject(v1::SetObject {
+        let set = v1::SetObject {
             ino: ino.0,
             expected_attr_version: expected_attr_version.map(|version| version.0),
             s3,
-        });
+            silent: false,
+        };
+        self.set_described(set, durable)
+    }
+
+    /// The same of a file, with what was worked out of its content: nothing that mounts show changes by it, not its
+    /// ctime either. Not durable; on a full disk it fails at once.
+    ///
+    /// # Errors
+    /// As [`Volume::set_object`].
+    pub fn remember_object(&self, ino: Ino, attr_version: Version, s3: Bytes) -> Result<Object> {
+        let set = v1::SetObject {
+            ino: ino.0,
+            expected_attr_version: Some(attr_version.0),
+            s3: Some(s3),
+            silent: true,
+        };
+        self.set_described(set, false)
+    }
+
+    fn set_described(&self, set: v1::SetObject, durable: bool) -> Result<Object> {
+        let op = Op::SetObject(set);
         let manner = Manner {
             durable,
             keep_open: false,

@@ -163,6 +163,8 @@ fields! {
     S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("\"off\""), "\"off\", \"read-only\" or \"read-write\"";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
+    /// An upload in parts is aborted when nobody has put a part to it for so long.
+    S3_ABANDONED_UPLOAD_S: "s3" "abandoned_upload_after_s" = Preset::Is("604800"), "a whole number from 1 to 315360000";
     /// Certificate chain (PEM) for HTTPS.
     S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
     /// Its private key (PEM).

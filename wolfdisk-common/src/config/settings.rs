@@ -126,6 +126,8 @@ pub struct S3 {
     pub anonymous: Anonymous,
     /// User and group of what is written.
     pub owner: Option<(u32, u32)>,
+    /// How long an upload in parts may rest.
+    pub abandoned_upload: Duration,
     /// Certificate chain and private key files.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -331,6 +333,10 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
         keys,
         anonymous,
         owner: file.optional(&schema::S3_OWNER, values::owner)?,
+        abandoned_upload: file.required(
+            &schema::S3_ABANDONED_UPLOAD_S,
+            values::seconds(1..=315_360_000),
+        )?,
         tls,
     })
 }

@@ -217,7 +217,7 @@ wire_enum!(Op {
     25 => MakeSystemRoot,
     26 => Stage { root, permissions, uid, gid },
     27 => Publish { publish },
-    28 => SetObject { ino, expected_stamp, s3 },
+    28 => SetObject { ino, expected_stamp, s3, silent },
     29 => RemoveObject { remove },
 });
 

@@ -404,11 +404,12 @@ pub enum Op {
     Publish {
         publish: Publish,
     },
-    /// Replaces what S3 keeps of an inode.
+    /// Replaces what S3 keeps of an inode. `silent`, for files: nothing that mounts show changes.
     SetObject {
         ino: Ino,
         expected_stamp: Option<Version>,
         s3: Option<Bytes>,
+        silent: bool,
     },
     RemoveObject {
         remove: RemoveObject,

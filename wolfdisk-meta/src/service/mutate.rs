@@ -36,8 +36,12 @@ impl Service {
             Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
             Err(failure) => return Err(failure),
         };
-        if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? && !self.may_grow().await {
-            return Ok(self.refusal(libc::ENOSPC));
+        if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? {
+            // What only spares work later is not worth a wait.
+            let silent = matches!(op, Op::SetObject { silent: true, .. });
+            if silent || !self.may_grow().await {
+                return Ok(self.refusal(libc::ENOSPC));
+            }
         }
         if op.data_bytes() > 0 && !self.wait_room().await? {
             return Ok(self.refusal(libc::ENOSPC));

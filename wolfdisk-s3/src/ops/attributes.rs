@@ -18,7 +18,10 @@ impl Gateway {
         let input = request.input;
         only_version(input.version_id.as_ref())?;
         let bucket = self.store.bucket(&input.bucket).await?;
-        let object = self.store.object(bucket, key_to_read(&input.key)?).await?;
+        let object = self
+            .store
+            .tagged_object(bucket, key_to_read(&input.key)?)
+            .await?;
         let view = View::of(&object)?;
         // s3s leaves a header that names several as it is.
         let asks = |name: &'static str| {

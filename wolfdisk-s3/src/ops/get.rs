@@ -156,7 +156,10 @@ impl Gateway {
         let input = request.input;
         only_version(input.version_id.as_ref())?;
         let bucket = self.store.bucket(&input.bucket).await?;
-        let object = self.store.object(bucket, key_to_read(&input.key)?).await?;
+        let object = self
+            .store
+            .tagged_object(bucket, key_to_read(&input.key)?)
+            .await?;
         let chosen = wanted!(input).choose(View::of(&object)?)?;
         let mut output = HeadObjectOutput::default();
         show_chosen!(output, chosen, input);
@@ -168,41 +171,18 @@ impl Gateway {
 mod tests {
     use super::*;
     use crate::stored::{PartSizes, Stored};
-    use wolfdisk_client::{Attr, FileKind, Object};
-    use wolfdisk_common::ids::{Ino, Version};
+    use wolfdisk_client::Object;
+    use wolfdisk_common::ids::Version;
 
     fn object(size: u64, parts: &[u64]) -> Object {
-        let time = Default::default();
-        let attr = Attr {
-            ino: Ino(7),
-            kind: FileKind::File,
-            permissions: 0o644,
-            uid: 0,
-            gid: 0,
-            nlink: 1,
-            size,
-            allocated: size,
-            atime: time,
-            mtime: time,
-            ctime: time,
-            btime: time,
-            rdev: 0,
-            content_version: Version(3),
-            parent: Ino(1),
-            has_xattr: false,
-            symlink: bytes::Bytes::new(),
-            attr_version: Version(4),
-        };
         let stored = Stored {
             etag: Some(crate::etag::ETag::Md5([7; 16])),
             parts: PartSizes::new(parts.iter().copied()),
             ..Stored::default()
         };
-        let s3 = stored.encode().expect("small").into();
         Object {
-            attr,
-            s3: Some(s3),
-            s3_version: Version(3),
+            s3: Some(stored.encode().expect("small").into()),
+            ..crate::store::view::tests::object(size)
         }
     }
 

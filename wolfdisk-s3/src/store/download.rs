@@ -18,6 +18,7 @@ use wolfdisk_common::ids::Ino;
 use super::{OpenFile, Store};
 use crate::digest::Digests;
 use crate::error::{Failure, Result};
+use crate::learn::Lack;
 use crate::limits::{READ_PIECE_BYTES, READS_AHEAD};
 use crate::range::Span;
 
@@ -39,27 +40,33 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Object) -> Result<(Span, T)> + Send + 'static,
     {
-        let store = self.clone();
+        let (store, place) = (self.clone(), key.clone());
         let opened = self.run(move |volume| {
             if key.is_marker() {
                 let object = volume.object(root, &key)?.ok_or(Failure::NoSuchKey)?;
                 let (_, decided) = decide(&object)?;
-                return Ok((decided, Ok(Bytes::new())));
+                return Ok(Opened::Begun(decided, Begin::All(Bytes::new())));
             }
             let (object, handle) = volume.open_object(root, &key)?.ok_or(Failure::NoSuchKey)?;
             let file = store.opened(handle);
-            let (span, decided) = decide(&object)?;
-            if span.length > READ_PIECE_BYTES as u64 {
-                return Ok((decided, Err((file, span))));
+            if Lack::of(&object).is_some() {
+                return Ok(Opened::Untagged(Box::new(object), file, decide));
             }
             // With the same thread that opened it.
-            let bytes = read(volume, handle, span.start, span.length)?;
-            Ok((decided, Ok(bytes)))
+            let (decided, begin) = begin(volume, &object, file, decide)?;
+            Ok(Opened::Begun(decided, begin))
         });
-        let (decided, content) = opened.await?;
-        let body = match content {
-            Ok(bytes) => StreamingBlob::from(s3s::Body::from(bytes)),
-            Err((file, span)) => StreamingBlob::new(Reading::new(self, file, span)),
+        let (decided, begin) = match opened.await? {
+            Opened::Begun(decided, begin) => (decided, begin),
+            Opened::Untagged(object, file, decide) => {
+                let object = self.tagged(root, &place, *object, Some(&file)).await;
+                self.run(move |volume| begin(volume, &object, file, decide))
+                    .await?
+            }
+        };
+        let body = match begin {
+            Begin::All(bytes) => StreamingBlob::from(s3s::Body::from(bytes)),
+            Begin::Stream(file, span) => StreamingBlob::new(Reading::new(self, file, span)),
         };
         Ok(Download { decided, body })
     }
@@ -119,6 +126,35 @@ impl Store {
         }
         Ok(digests)
     }
+}
+
+/// An object that was opened to be sent.
+enum Opened<T, F> {
+    /// It was decided what of it.
+    Begun(T, Begin),
+    /// Its MD5 is not known, and what depends on the tag not yet decided.
+    Untagged(Box<Object>, OpenFile, F),
+}
+
+/// What is sent.
+enum Begin {
+    /// These bytes, which are all.
+    All(Bytes),
+    /// This part of a file, piece by piece.
+    Stream(OpenFile, Span),
+}
+
+/// Has `decide` say what is sent of an open file, and reads it if it is little.
+fn begin<T, F>(volume: &Volume, object: &Object, file: OpenFile, decide: F) -> Result<(T, Begin)>
+where
+    F: FnOnce(&Object) -> Result<(Span, T)>,
+{
+    let (span, decided) = decide(object)?;
+    if span.length > READ_PIECE_BYTES as u64 {
+        return Ok((decided, Begin::Stream(file, span)));
+    }
+    let bytes = read(volume, file.handle(), span.start, span.length)?;
+    Ok((decided, Begin::All(bytes)))
 }
 
 /// Exactly these bytes.

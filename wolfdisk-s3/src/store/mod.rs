@@ -5,6 +5,7 @@ pub mod buckets;
 pub mod copy;
 pub mod download;
 pub mod publish;
+pub mod tag;
 pub mod upload;
 pub mod view;
 
@@ -15,6 +16,7 @@ use wolfdisk_client::{HandleId, KeyPage, ListKeys, NewObject, Object, ObjectKey,
 use wolfdisk_common::ids::Ino;
 
 use self::buckets::Maps;
+use self::tag::ToLearn;
 use crate::digest::{Ending, Hashing};
 use crate::error::{Failure, Result};
 
@@ -30,6 +32,7 @@ pub struct Store {
     owner: (u32, u32),
     hashing: Hashing,
     maps: Arc<Maps>,
+    to_learn: Arc<ToLearn>,
 }
 
 impl Store {
@@ -40,6 +43,7 @@ impl Store {
             owner,
             hashing: Hashing::default(),
             maps: Arc::default(),
+            to_learn: Arc::default(),
         }
     }
 
@@ -124,6 +128,11 @@ impl Store {
             volume: Arc::clone(&self.volume),
             handle,
         }))
+    }
+
+    /// MD5s that are wanted.
+    fn to_learn(&self) -> &ToLearn {
+        &self.to_learn
     }
 
     /// Threads for hashing.

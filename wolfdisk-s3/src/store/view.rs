@@ -100,3 +100,40 @@ impl View {
         &self.attr
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use wolfdisk_common::ids::{Ino, Version};
+
+    use super::*;
+
+    /// A file that a mount wrote.
+    pub(crate) fn object(size: u64) -> Object {
+        let time = Default::default();
+        let attr = Attr {
+            ino: Ino(7),
+            kind: FileKind::File,
+            permissions: 0o644,
+            uid: 0,
+            gid: 0,
+            nlink: 1,
+            size,
+            allocated: size,
+            atime: time,
+            mtime: time,
+            ctime: time,
+            btime: time,
+            rdev: 0,
+            content_version: Version(3),
+            parent: Ino(1),
+            has_xattr: false,
+            symlink: bytes::Bytes::new(),
+            attr_version: Version(4),
+        };
+        Object {
+            attr,
+            s3: None,
+            s3_version: Version(3),
+        }
+    }
+}

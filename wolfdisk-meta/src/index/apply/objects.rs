@@ -128,6 +128,7 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         ino,
         expected_stamp,
         s3,
+        silent,
     } = op
     else {
         return Err(Fail::Errno(libc::EINVAL));
@@ -139,6 +140,8 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         matches!(inode.kind, Kind::File | Kind::Directory),
         libc::EINVAL,
     )?;
+    // A directory may come to be a key by it, which is no silent change.
+    require(!silent || inode.kind == Kind::File, libc::EINVAL)?;
     let same = expected_stamp.is_none_or(|stamp| stamp == inode.stamp);
     require(same, libc::ECANCELED)?;
     match s3 {
@@ -151,9 +154,11 @@ pub(crate) fn set<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
             });
         }
     }
-    inode.ctime = tx.time;
+    if !silent {
+        inode.ctime = tx.time;
+        tx.effect(Effect::Attr { ino });
+    }
     tx.store_inode(ino, &mut inode);
-    tx.effect(Effect::Attr { ino });
     Ok(Answer {
         inodes: vec![ino],
         ..Answer::default()

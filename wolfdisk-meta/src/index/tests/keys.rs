@@ -8,7 +8,9 @@ use wolfdisk_common::ids::{Ino, Version};
 use wolfdisk_common::object_key::ObjectKey;
 
 use super::harness::{World, create, unlink};
-use crate::index::op::{Expected, Kind, Op, Publish, PublishContent, RemoveObject, SetTime};
+use crate::index::op::{
+    Effect, Expected, Kind, Op, Publish, PublishContent, RemoveObject, SetTime,
+};
 use crate::index::record::Inode;
 use crate::index::{KeyPage, ListKeys, ListedKey};
 use crate::limits;
@@ -226,7 +228,7 @@ enum Step {
     Make(Vec<usize>, u8),
     Unmake(Vec<usize>),
     Write(Vec<usize>),
-    Describe(Vec<usize>),
+    Describe(Vec<usize>, bool),
 }
 
 fn path() -> impl Strategy<Value = Vec<usize>> {
@@ -247,7 +249,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (path(), 0u8..3).prop_map(|(path, kind)| Step::Make(path, kind)),
         2 => path().prop_map(Step::Unmake),
         1 => path().prop_map(Step::Write),
-        1 => path().prop_map(Step::Describe),
+        1 => (path(), flag()).prop_map(|(path, silent)| Step::Describe(path, silent)),
     ];
     proptest::collection::vec(step, 1..80)
 }
@@ -308,7 +310,9 @@ impl Pair {
             Step::Make(path, kind) => return self.make(&spelled(path, false), *kind),
             Step::Unmake(path) => return self.unmake(&spelled(path, false)),
             Step::Write(path) => return self.write(&spelled(path, false), salt),
-            Step::Describe(path) => return self.describe(&spelled(path, false)),
+            Step::Describe(path, silent) => {
+                return self.describe(&spelled(path, false), *silent);
+            }
         };
         assert_eq!(done.0, done.1, "{step:?}");
     }
@@ -389,11 +393,23 @@ impl Pair {
         self.world.write(ino, 0, &bytes);
     }
 
-    fn describe(&mut self, path: &str) {
+    /// A silent description is one of a file, and changes nothing else of it.
+    fn describe(&mut self, path: &str, silent: bool) {
         let Some((ino, inode)) = self.find(path) else {
             return;
         };
         let value = Bytes::from_static(b"described");
+        let op = |stamp| Op::SetObject {
+            ino,
+            expected_stamp: Some(stamp),
+            s3: Some(value.clone()),
+            silent,
+        };
+        if silent && inode.kind == Kind::Directory {
+            let refused = self.world.run(op(inode.stamp));
+            assert_eq!(refused.answer.errno, libc::EINVAL);
+            return;
+        }
         match self.model.0.get_mut(path) {
             Some(Node::File { s3, stale, .. }) => (*s3, *stale) = (Some(value.clone()), false),
             Some(Node::Directory { s3, implied }) => {
@@ -401,14 +417,21 @@ impl Pair {
             }
             Some(Node::Link) | None => return,
         }
-        let op = |stamp| Op::SetObject {
-            ino,
-            expected_stamp: Some(stamp),
-            s3: Some(value.clone()),
-        };
         let late = self.world.run(op(Version(inode.stamp.0 + 1)));
         assert_eq!(late.answer.errno, libc::ECANCELED);
-        assert_eq!(self.world.run(op(inode.stamp)).answer.errno, 0);
+        let done = self.world.run(op(inode.stamp));
+        assert_eq!(done.answer.errno, 0);
+        let (_, now) = self.find(path).expect("it is there");
+        assert!(now.stamp > inode.stamp);
+        let told: &[Effect] = if silent { &[] } else { &[Effect::Attr { ino }] };
+        assert_eq!((now.ctime > inode.ctime, &*done.effects), (!silent, told));
+        let otherwise = Inode {
+            stamp: inode.stamp,
+            ctime: inode.ctime,
+            s3: inode.s3.clone(),
+            ..now
+        };
+        assert_eq!(otherwise, inode);
     }
 
     fn compare(&self) {

@@ -192,6 +192,7 @@ fn set_object(set: v1::SetObject) -> Result<Op, Failure> {
         ino: ino(set.ino)?,
         expected_stamp: set.expected_attr_version.map(Version),
         s3: set.s3,
+        silent: set.silent,
     })
 }
 

@@ -1,5 +1,7 @@
 //! Beginning an upload, and giving one up.
 
+use std::time::Duration;
+
 use s3s::S3Request;
 use s3s::dto::*;
 use wolfdisk_client::Expected;
@@ -7,7 +9,7 @@ use wolfdisk_common::ids::Ino;
 
 use super::super::headers::{given_metadata, given_tags, kept_headers};
 use super::super::refuse::wishes;
-use super::{Gateway, UploadId, uploads_of};
+use super::{Gateway, UploadId};
 use crate::checksum::Algorithm;
 use crate::condition::Conditions;
 use crate::error::{Failure, Result};
@@ -39,16 +41,16 @@ impl Gateway {
         };
         let bucket = self.store.bucket(&input.bucket).await?;
         let system = self.store.system_root().await?;
-        let id = UploadId::new();
+        let id = UploadId::new(bucket);
         let nothing = Received::Small(bytes::Bytes::new());
-        let place = id.place(bucket)?;
+        let place = id.place()?;
         self.store
             .publish(system, &place, &nothing, &stored, &Conditions::default())
             .await?;
         Ok(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
-            upload_id: Some(id.0),
+            upload_id: Some(id.name),
             checksum_algorithm: input.checksum_algorithm,
             checksum_type: input.checksum_type,
             ..CreateMultipartUploadOutput::default()
@@ -63,39 +65,20 @@ impl Gateway {
         let upload = self
             .upload(&input.bucket, &input.key, &input.upload_id)
             .await?;
-        let (place, expected) = (upload.id.place(upload.bucket)?, upload.view.expected());
-        let system = upload.system;
-        let ended = self
-            .store
-            .run(move |volume| Ok(volume.remove_object(system, &place, expected)?));
-        match ended.await {
-            Ok(true) => {}
-            Ok(false) | Err(Failure::Volume(wolfdisk_client::Error::Changed)) => {
-                return Err(Failure::NoSuchUpload);
-            }
-            Err(other) => return Err(other),
+        // Whoever puts a part meanwhile changes the record, which is no reason to let it be.
+        let (system, anything) = (upload.system, Expected::Anything);
+        match self
+            .end_upload(system, &upload.id, anything, Duration::ZERO)
+            .await?
+        {
+            true => Ok(AbortMultipartUploadOutput::default()),
+            false => Err(Failure::NoSuchUpload),
         }
-        self.remove_parts(system, &upload.id).await?;
-        Ok(AbortMultipartUploadOutput::default())
     }
 
     /// Ends all uploads of a bucket that is gone. What fails is swept later.
     pub(crate) async fn abort_all(&self, bucket: Ino) {
-        let ended = async {
-            let system = self.store.system_root().await?;
-            for (key, _) in self
-                .own_keys(system, &uploads_of(bucket), usize::MAX)
-                .await?
-            {
-                let key = super::own_key(&key)?;
-                self.store
-                    .run(move |volume| {
-                        Ok(volume.remove_object(system, &key, Expected::Anything)?)
-                    })
-                    .await?;
-            }
-            Ok::<_, Failure>(())
-        };
+        let ended = self.end_uploads(bucket, Duration::ZERO, |_| Some(Expected::Anything));
         if let Err(error) = ended.await {
             tracing::warn!(%error, bucket = bucket.0, "uploads of a removed bucket are left");
         }

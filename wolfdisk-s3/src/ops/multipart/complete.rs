@@ -1,6 +1,7 @@
 //! Making an object of the parts of an upload: their extents, one after the other, in a file that is published whole.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use s3s::S3Request;
 use s3s::dto::*;
@@ -40,6 +41,7 @@ impl Gateway {
         let upload = self
             .upload(&input.bucket, &input.key, &input.upload_id)
             .await?;
+        self.touch(&upload).await?;
         let named = input
             .multipart_upload
             .as_ref()
@@ -74,9 +76,9 @@ impl Gateway {
         let key = super::super::key(&input.key)?;
         let content = Received::Large(self.put_together(&upload, &parts).await?);
         self.store
-            .publish(upload.bucket, &key, &content, &stored, &conditions)
+            .publish(upload.id.bucket, &key, &content, &stored, &conditions)
             .await?;
-        self.end_upload(&upload).await;
+        self.end_completed(&upload).await;
         let mut output = CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             bucket: Some(input.bucket),
@@ -104,7 +106,7 @@ impl Gateway {
     }
 
     async fn put_together(&self, upload: &Upload, parts: &[Chosen]) -> Result<OpenFile> {
-        let whole = self.store.stage(upload.bucket).await?;
+        let whole = self.store.stage(upload.id.bucket).await?;
         let mut place = 0;
         for some in parts.chunks(PARTS_AT_ONCE) {
             let keyed = some
@@ -122,9 +124,9 @@ impl Gateway {
     }
 
     /// The object is there: the upload goes. A failure is no failure of the request, and is swept later.
-    async fn end_upload(&self, upload: &Upload) {
+    async fn end_completed(&self, upload: &Upload) {
         let ended = async {
-            let place = upload.id.place(upload.bucket)?;
+            let place = upload.id.place()?;
             self.store
                 .remove(upload.system, &place, &Conditions::default())
                 .await
@@ -136,7 +138,7 @@ impl Gateway {
         let (gateway, system, id) = (self.clone(), upload.system, upload.id.clone());
         // Nobody waits for them: they cannot be seen any more.
         tokio::spawn(async move {
-            if let Err(error) = gateway.remove_parts(system, &id).await {
+            if let Err(error) = gateway.remove_parts(system, &id, Duration::ZERO).await {
                 tracing::warn!(%error, "parts of a completed upload are left");
             }
         });

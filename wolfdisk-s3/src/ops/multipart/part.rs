@@ -35,6 +35,7 @@ impl Gateway {
         let upload = self
             .upload(&input.bucket, &input.key, &input.upload_id)
             .await?;
+        self.touch(&upload).await?;
         let wanted = upload.of.checksum.map(|(algorithm, _)| algorithm.name());
         let named = input
             .checksum_algorithm
@@ -85,15 +86,14 @@ impl Gateway {
             .await?;
         // Whoever ends an upload removes its file first and the parts that it then finds: either it finds this
         // one, or this finds the upload gone.
-        let there = self
-            .store
-            .find(upload.system, upload.id.place(upload.bucket)?)
-            .await?;
-        if there.is_none() {
-            self.store.remove(upload.system, &key, &conditions).await?;
-            return Err(Failure::NoSuchUpload);
+        match self.touch(upload).await {
+            Ok(()) => View::of(&object),
+            Err(Failure::NoSuchUpload) => {
+                self.store.remove(upload.system, &key, &conditions).await?;
+                Err(Failure::NoSuchUpload)
+            }
+            Err(other) => Err(other),
         }
-        View::of(&object)
     }
 
     pub(crate) async fn copy_part(
@@ -105,6 +105,7 @@ impl Gateway {
         let upload = self
             .upload(&input.bucket, &input.key, &input.upload_id)
             .await?;
+        self.touch(&upload).await?;
         let source = self
             .source(&input.copy_source, &source_conditions!(input))
             .await?;
