@@ -10,7 +10,7 @@ mod list;
 mod multipart;
 mod put;
 mod refuse;
-mod sums;
+pub(crate) mod sums;
 mod tagging;
 
 use async_trait::async_trait;

@@ -6,6 +6,7 @@ pub mod body;
 mod door;
 mod pace;
 mod stream;
+mod xml;
 
 use std::io;
 use std::net::SocketAddr;
@@ -54,7 +55,10 @@ pub fn service(gateway: Gateway, settings: &Settings) -> Router {
     builder.set_auth(Keys::of(settings));
     builder.set_access(Unsigned::of(settings));
     builder.set_validation(Names);
-    Router::new().fallback(answer).with_state(builder.build())
+    Router::new()
+        .fallback(answer)
+        .with_state(builder.build())
+        .layer(axum::middleware::from_fn(xml::check))
 }
 
 async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
@@ -76,11 +80,24 @@ async fn answer(State(mut service): State<S3Service>, request: Request) -> Respo
             }
         }
     };
-    let mut response = answered.unwrap_or_else(|_| {
-        let mut response = Response::default();
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    });
+    named(answered.unwrap_or_else(|_| failed()))
+}
+
+/// What a layer answers itself.
+fn error_response(failure: crate::error::Failure) -> Response {
+    let answered = s3s::S3Error::from(failure).to_http_response();
+    named(answered.map_or_else(|_| failed(), |response| response.map(Body::new)))
+}
+
+/// Nothing more can be said.
+fn failed() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// Gives an answer the name by which its client can ask about it.
+fn named(mut response: Response) -> Response {
     let id = uuid::Uuid::new_v4().simple().to_string();
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amz-request-id", id);
