@@ -1,7 +1,7 @@
 """What every file of the suite uses: the gateway under test, named by the environment, and buckets that go again.
 
 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the gateway, MOUNT the same files through a mount."""
-import os, pathlib, random, unittest, uuid
+import os, pathlib, random, time, unittest, uuid
 
 import boto3
 from botocore.client import Config
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 URL = os.environ["AWS_ENDPOINT_URL"]
 MOUNT = pathlib.Path(os.environ["MOUNT"])
 PART = 5 * 1024 * 1024
+DEADLINE_S = 30
 
 
 def client(**settings):
@@ -20,6 +21,14 @@ def client(**settings):
 
 def body(size, seed=1):
     return random.Random(seed).randbytes(size)
+
+
+def wait(what, condition):
+    """Until it holds."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"{what} took more than {DEADLINE_S} s"
+        time.sleep(0.05)
 
 
 class Gateway(unittest.TestCase):

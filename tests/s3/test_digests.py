@@ -8,7 +8,10 @@ from gateway import Gateway
 class Digests(Gateway):
     BODIES = [
         ("POST", "?delete", b"<Delete><Object><Key>key</Key></Object></Delete>"),
+        ("PUT", "?tagging", b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"),
         ("PUT", "/key?tagging", b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"),
+        ("PUT", "?cors", b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET"
+                         b"</AllowedMethod></CORSRule></CORSConfiguration>"),
     ]
 
     def test_a_body_that_is_not_what_was_announced_changes_nothing(self):
@@ -27,6 +30,8 @@ class Digests(Gateway):
                     self.assertIn(f"<Code>{code}</Code>", content)
         self.assertEqual(self.content("key"), b"content")
         self.assertEqual(self.s3.get_object_tagging(Bucket=self.bucket, Key="key")["TagSet"], [])
+        self.refused("NoSuchTagSet", 404, self.s3.get_bucket_tagging, Bucket=self.bucket)
+        self.refused("NoSuchCORSConfiguration", 404, self.s3.get_bucket_cors, Bucket=self.bucket)
 
     def test_one_that_is_is_taken(self):
         self.put("key")
@@ -35,3 +40,4 @@ class Digests(Gateway):
             status, _, content = signed(method, f"/{self.bucket}{path}", body, {"Content-MD5": md5})
             self.assertIn(status, (200, 204), content)
         self.assertEqual(self.keys(), [])
+        self.assertEqual(self.s3.get_bucket_tagging(Bucket=self.bucket)["TagSet"], [{"Key": "a", "Value": "b"}])

@@ -17,6 +17,10 @@ ENDPOINT, MOUNT, SECTION = sys.argv[1:4]
 ACCESS, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 HOST = urlsplit(ENDPOINT).netloc
 UPLOAD = "0" * 32
+CORS = (
+    b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
+    b"</CORSConfiguration>"
+)
 # A request for each operation that there is: method, path and query, body.
 OPERATIONS = {
     "ListBuckets": ("GET", "/", b""),
@@ -25,6 +29,12 @@ OPERATIONS = {
     "DeleteBucket": ("DELETE", "/empty-bucket", b""),
     "GetBucketLocation": ("GET", "/bucket?location", b""),
     "GetBucketVersioning": ("GET", "/bucket?versioning", b""),
+    "GetBucketTagging": ("GET", "/bucket?tagging", b""),
+    "PutBucketTagging": ("PUT", "/bucket?tagging", b"<Tagging><TagSet></TagSet></Tagging>"),
+    "DeleteBucketTagging": ("DELETE", "/bucket?tagging", b""),
+    "GetBucketCors": ("GET", "/bucket?cors", b""),
+    "PutBucketCors": ("PUT", "/bucket?cors", CORS),
+    "DeleteBucketCors": ("DELETE", "/bucket?cors", b""),
     "ListObjects": ("GET", "/bucket", b""),
     "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
     "PutObject": ("PUT", "/bucket/forged", b"forged"),
@@ -82,6 +92,8 @@ def unharmed():
     assert sorted(os.listdir(MOUNT)) == ["bucket", "empty-bucket"], os.listdir(MOUNT)
     assert os.listdir(os.path.join(MOUNT, "bucket")) == ["key"], os.listdir(os.path.join(MOUNT, "bucket"))
     assert signed("GET", "/bucket/key") == (200, "content")
+    for query, code in [("tagging", "NoSuchTagSet"), ("cors", "NoSuchCORSConfiguration")]:
+        is_error(signed("GET", f"/bucket?{query}"), 404, code)
 
 
 def forged():
@@ -136,6 +148,14 @@ def malformed():
     for body in [b"<Delete><Obj", b"\xff\xfe", b"<Delete></Other>", deep, bomb]:
         is_error(signed("POST", "/bucket?delete", body), 400, "MalformedXML")
     is_error(signed("POST", "/bucket?delete", b"<Delete></Delete>"), 400, "MalformedXML")
+    for query in ["tagging", "cors"]:
+        for body in [b"<", b"\xff\xfe", b"<Other/>", bomb]:
+            is_error(signed("PUT", f"/bucket?{query}", body), 400, "MalformedXML")
+        is_error(signed("PUT", f"/bucket?{query}", b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
+    hidden = CORS.replace(b"</CORSRule>", b"<ExposeHeader>a\r\nSet-Cookie: b</ExposeHeader></CORSRule>")
+    is_error(signed("PUT", "/bucket?cors", hidden), 400, "InvalidRequest")
+    wrong = sign("PUT", "/bucket?cors", CORS)
+    is_error(ask("PUT", "/bucket?cors", CORS.replace(b"*", b"x"), wrong), 400, "XAmzContentSHA256Mismatch")
     is_error(signed("POST", "/bucket?delete", b"<Delete>" + b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
     is_error(signed("GET", "/bucket/%ff%fe"), 400, "InvalidURI")
     is_error(signed("GET", "/bucket/" + "k" * 1025), 400, "KeyTooLongError")

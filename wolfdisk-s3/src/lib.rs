@@ -2,7 +2,7 @@
 //!
 //! * What can be decided without a volume is decided by pure parts: names ([`bucket`]), tags of content ([`etag`]),
 //!   conditions ([`condition`]), ranges ([`range`]), tokens ([`token`]), checksums ([`checksum`]), what is kept of an
-//!   object ([`stored`]).
+//!   object ([`stored`]) and of a bucket ([`configuration`]).
 //! * [`store`] is the volume as the operations use it, [`ops`] are the operations, a file for each family.
 //! * [`access`] says who may do what, [`error`] what clients are told, [`server`] is HTTP around it.
 //! * [`run`] is the life of the process.
@@ -15,6 +15,7 @@ pub mod arguments;
 pub mod bucket;
 pub mod checksum;
 pub mod condition;
+pub mod configuration;
 pub mod content_type;
 pub mod digest;
 pub mod error;

@@ -86,5 +86,20 @@ pub const TAG_KEY_MAX_CHARS: usize = 128;
 /// Characters in the value of a tag, as in S3.
 pub const TAG_VALUE_MAX_CHARS: usize = 256;
 
+/// A record of what S3 keeps of a bucket: a thousand rules of a kilobyte each.
+pub const CONFIGURATION_MAX_BYTES: usize = 1024 * 1024;
+/// Tags of a bucket, as in S3.
+pub const BUCKET_TAGS_MAX: usize = 50;
+/// Rules for web pages of a bucket, as in S3.
+pub const CORS_RULES_MAX: usize = 100;
+/// Origins, methods or headers of such a rule: all are compared with each request of a page.
+pub const CORS_NAMES_MAX: usize = 1000;
+/// Buckets whose rules for web pages are remembered; with more they are asked for again.
+pub const CORS_CACHED_MAX: usize = 1024;
+/// How long rules for web pages are remembered: changed ones hold everywhere after that.
+pub const CORS_CACHED_FOR: Duration = Duration::from_secs(1);
+/// Characters in the ID of a rule, as in S3.
+pub const RULE_ID_MAX_CHARS: usize = 255;
+
 /// Longest life of a signed link, as in S3: whoever has one needs no key.
 pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;

@@ -5,6 +5,7 @@
 //! `WOLFDISK_FUZZ_SECONDS` says how long each target runs.
 
 mod allocations;
+mod bucket_values;
 mod checkpoint_file;
 mod chunk_files;
 mod engine;

@@ -144,6 +144,7 @@ impl Gateway {
             Err(other) => return Err(other),
         }
         self.abort_all(bucket).await;
+        self.unconfigure_all(bucket).await;
         Ok(DeleteBucketOutput::default())
     }
 

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod buckets;
+mod configuration;
 mod copy;
 mod delete;
 mod get;
@@ -40,6 +41,11 @@ impl Gateway {
     pub fn new(store: Store) -> Gateway {
         Gateway { store }
     }
+
+    /// What it is over.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
 }
 
 /// One line for each operation: its name, its types, and which method answers.
@@ -69,6 +75,12 @@ table! {
     delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = remove_bucket;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = bucket_tags;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = set_bucket_tags;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = remove_bucket_tags;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = set_cors;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = remove_cors;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_first;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_second;
     put_object(PutObjectInput) -> PutObjectOutput = put;

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod body;
+mod cors;
 mod door;
 mod pace;
 mod stream;
@@ -46,6 +47,7 @@ impl NameValidation for Names {
 
 /// Everything that answers S3, as one service.
 pub fn service(gateway: Gateway, settings: &Settings) -> Router {
+    let cors = cors::Cors::new(gateway.store().clone());
     let mut config = S3Config::default();
     config.xml_max_body_size = limits::XML_MAX_BYTES;
     // Forms are refused at the door; s3s would take their files into memory.
@@ -59,6 +61,7 @@ pub fn service(gateway: Gateway, settings: &Settings) -> Router {
         .fallback(answer)
         .with_state(builder.build())
         .layer(axum::middleware::from_fn(xml::check))
+        .layer(axum::middleware::from_fn_with_state(cors, cors::answer))
 }
 
 async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {

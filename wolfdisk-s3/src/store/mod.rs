@@ -1,6 +1,7 @@
 //! The volume as the operations use it: its blocking calls on threads of their own, never on the reactor, and what
 //! is always the same about what they write.
 
+pub mod configuration;
 pub mod copy;
 pub mod download;
 pub mod publish;

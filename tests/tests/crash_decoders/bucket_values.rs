@@ -1,0 +1,59 @@
+//! What S3 keeps of a bucket.
+
+use wolfdisk_s3::configuration::Configuration;
+use wolfdisk_s3::configuration::cors::{self, Rule as CorsRule};
+use wolfdisk_s3::limits::CONFIGURATION_MAX_BYTES;
+use wolfdisk_s3::tags::Tags;
+
+use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
+
+#[test]
+fn what_s3_keeps_of_a_bucket_is_read_or_refused() {
+    fuzz(&Target {
+        name: "bucket",
+        seeds,
+        // There is no checksum of its own: chunks and the log have one.
+        reseal: |_| {},
+        expand: as_it_is,
+        memory_bytes: MEMORY_BYTES,
+        check: |bytes| check::<Tags>(bytes) | check::<cors::Rules>(bytes),
+    });
+}
+
+fn check<C: Configuration + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
+    let Ok(read) = C::decode(bytes) else {
+        return false;
+    };
+    assert!(bytes.len() <= CONFIGURATION_MAX_BYTES);
+    // There is one way to write it.
+    assert_eq!(read.encode().as_deref(), Ok(bytes));
+    true
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let tags = [("a", "1"), ("b c", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let tags = Tags::of_bucket(tags.to_vec()).expect("tags");
+    let cors = cors::Rules::new(vec![
+        CorsRule {
+            id: Some("one".to_owned()),
+            origins: texts(&["https://*.example", "null"]),
+            methods: texts(&["PUT", "GET"]),
+            headers: texts(&["x-amz-*"]),
+            exposed: texts(&["ETag"]),
+            max_age_s: Some(3600),
+        },
+        CorsRule {
+            origins: texts(&["*"]),
+            methods: texts(&["HEAD"]),
+            ..CorsRule::default()
+        },
+    ]);
+    let cors = cors.expect("rules");
+    [tags.encode(), cors.encode()]
+        .map(|bytes| bytes.expect("small"))
+        .to_vec()
+}
