@@ -12,6 +12,8 @@ class Digests(Gateway):
         ("PUT", "/key?tagging", b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"),
         ("PUT", "?cors", b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET"
                          b"</AllowedMethod></CORSRule></CORSConfiguration>"),
+        ("PUT", "?lifecycle", b"<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter><Prefix>none</Prefix>"
+                              b"</Filter><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"),
     ]
 
     def test_a_body_that_is_not_what_was_announced_changes_nothing(self):
@@ -32,6 +34,8 @@ class Digests(Gateway):
         self.assertEqual(self.s3.get_object_tagging(Bucket=self.bucket, Key="key")["TagSet"], [])
         self.refused("NoSuchTagSet", 404, self.s3.get_bucket_tagging, Bucket=self.bucket)
         self.refused("NoSuchCORSConfiguration", 404, self.s3.get_bucket_cors, Bucket=self.bucket)
+        call = self.s3.get_bucket_lifecycle_configuration
+        self.refused("NoSuchLifecycleConfiguration", 404, call, Bucket=self.bucket)
 
     def test_one_that_is_is_taken(self):
         self.put("key")

@@ -21,6 +21,10 @@ CORS = (
     b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
     b"</CORSConfiguration>"
 )
+LIFECYCLE = (
+    b"<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule>"
+    b"</LifecycleConfiguration>"
+)
 # A request for each operation that there is: method, path and query, body.
 OPERATIONS = {
     "ListBuckets": ("GET", "/", b""),
@@ -35,6 +39,9 @@ OPERATIONS = {
     "GetBucketCors": ("GET", "/bucket?cors", b""),
     "PutBucketCors": ("PUT", "/bucket?cors", CORS),
     "DeleteBucketCors": ("DELETE", "/bucket?cors", b""),
+    "GetBucketLifecycleConfiguration": ("GET", "/bucket?lifecycle", b""),
+    "PutBucketLifecycleConfiguration": ("PUT", "/bucket?lifecycle", LIFECYCLE),
+    "DeleteBucketLifecycle": ("DELETE", "/bucket?lifecycle", b""),
     "ListObjects": ("GET", "/bucket", b""),
     "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
     "PutObject": ("PUT", "/bucket/forged", b"forged"),
@@ -92,7 +99,8 @@ def unharmed():
     assert sorted(os.listdir(MOUNT)) == ["bucket", "empty-bucket"], os.listdir(MOUNT)
     assert os.listdir(os.path.join(MOUNT, "bucket")) == ["key"], os.listdir(os.path.join(MOUNT, "bucket"))
     assert signed("GET", "/bucket/key") == (200, "content")
-    for query, code in [("tagging", "NoSuchTagSet"), ("cors", "NoSuchCORSConfiguration")]:
+    for query, code in [("tagging", "NoSuchTagSet"), ("cors", "NoSuchCORSConfiguration"),
+                        ("lifecycle", "NoSuchLifecycleConfiguration")]:
         is_error(signed("GET", f"/bucket?{query}"), 404, code)
 
 
@@ -148,10 +156,15 @@ def malformed():
     for body in [b"<Delete><Obj", b"\xff\xfe", b"<Delete></Other>", deep, bomb]:
         is_error(signed("POST", "/bucket?delete", body), 400, "MalformedXML")
     is_error(signed("POST", "/bucket?delete", b"<Delete></Delete>"), 400, "MalformedXML")
-    for query in ["tagging", "cors"]:
+    for query in ["tagging", "cors", "lifecycle"]:
         for body in [b"<", b"\xff\xfe", b"<Other/>", bomb]:
             is_error(signed("PUT", f"/bucket?{query}", body), 400, "MalformedXML")
         is_error(signed("PUT", f"/bucket?{query}", b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
+    # What would end more than it says: s3s reads the first digits of a number, and no CDATA.
+    for old, new in [(b"<Days>1</Days>", b"<Days>1O</Days>"), (b"<Days>1</Days>", b"<Days>1.5</Days>"),
+                     (b"<Filter/>", b"<Filter><Prefix><![CDATA[logs/]]></Prefix></Filter>"),
+                     (b"<Filter/>", b"<Filter><Preffix>logs/</Preffix></Filter>"), (b"<Filter/>", b"")]:
+        is_error(signed("PUT", "/bucket?lifecycle", LIFECYCLE.replace(old, new)), 400, "MalformedXML")
     hidden = CORS.replace(b"</CORSRule>", b"<ExposeHeader>a\r\nSet-Cookie: b</ExposeHeader></CORSRule>")
     is_error(signed("PUT", "/bucket?cors", hidden), 400, "InvalidRequest")
     wrong = sign("PUT", "/bucket?cors", CORS)

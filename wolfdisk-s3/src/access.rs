@@ -13,8 +13,9 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use wolfdisk_common::config::{Anonymous, S3 as Settings};
 
 /// Operations that change nothing.
-const READS: [&str; 12] = [
+const READS: [&str; 13] = [
     "GetBucketCors",
+    "GetBucketLifecycleConfiguration",
     "GetBucketLocation",
     "GetBucketTagging",
     "GetBucketVersioning",

@@ -90,6 +90,7 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
+    let expiring = tokio::spawn(ops::expire(gateway.clone(), config.s3.lifecycle_interval));
     let service = server::service(gateway, &config.s3);
     notify::ready();
     if let Some(warning) = Unsigned::of(&config.s3).warning() {
@@ -102,6 +103,7 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
+    expiring.abort();
     Ok(())
 }
 

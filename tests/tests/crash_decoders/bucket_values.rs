@@ -2,6 +2,7 @@
 
 use wolfdisk_s3::configuration::Configuration;
 use wolfdisk_s3::configuration::cors::{self, Rule as CorsRule};
+use wolfdisk_s3::configuration::lifecycle::{self, Expiration, Filter, Form, Noncurrent, Rule};
 use wolfdisk_s3::limits::CONFIGURATION_MAX_BYTES;
 use wolfdisk_s3::tags::Tags;
 
@@ -16,7 +17,9 @@ fn what_s3_keeps_of_a_bucket_is_read_or_refused() {
         reseal: |_| {},
         expand: as_it_is,
         memory_bytes: MEMORY_BYTES,
-        check: |bytes| check::<Tags>(bytes) | check::<cors::Rules>(bytes),
+        check: |bytes| {
+            check::<Tags>(bytes) | check::<cors::Rules>(bytes) | check::<lifecycle::Rules>(bytes)
+        },
     });
 }
 
@@ -52,8 +55,40 @@ fn seeds() -> Vec<Vec<u8>> {
             ..CorsRule::default()
         },
     ]);
-    let cors = cors.expect("rules");
-    [tags.encode(), cors.encode()]
+    let rule = |id: &str, form, expiration| Rule {
+        id: id.to_owned(),
+        enabled: true,
+        form,
+        filter: Filter::default(),
+        expiration,
+        abort_after_days: None,
+        noncurrent: None,
+    };
+    let lifecycle = lifecycle::Rules::new(vec![
+        Rule {
+            filter: Filter {
+                prefix: Some("logs/".to_owned()),
+                tags: Tags::from_query("a=1&b=2").expect("tags"),
+                greater: Some(5),
+                less: Some(1 << 40),
+            },
+            ..rule("and", Form::And, Some(Expiration::Days(30)))
+        },
+        Rule {
+            abort_after_days: Some(7),
+            ..rule("date", Form::Filter, Some(Expiration::Date(2_177_452_800)))
+        },
+        Rule {
+            enabled: false,
+            noncurrent: Some(Noncurrent {
+                days: Some(3),
+                newer: Some(2),
+            }),
+            ..rule("none", Form::Prefix, Some(Expiration::Markers(true)))
+        },
+    ]);
+    let (cors, lifecycle) = (cors.expect("rules"), lifecycle.expect("rules"));
+    [tags.encode(), cors.encode(), lifecycle.encode()]
         .map(|bytes| bytes.expect("small"))
         .to_vec()
 }

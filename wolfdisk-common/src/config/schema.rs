@@ -163,6 +163,9 @@ fields! {
     S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("\"off\""), "\"off\", \"read-only\" or \"read-write\"";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
+    /// How often it is looked for objects and uploads whose life is over by the lifecycle rules of their buckets. A day
+    /// of S3 ends at midnight UTC, so oftener than hourly is for tests.
+    S3_LIFECYCLE_INTERVAL_S: "s3" "lifecycle_interval_s" = Preset::Is("3600"), "a whole number from 1 to 86400";
     /// Certificate chain (PEM) for HTTPS.
     S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
     /// Its private key (PEM).

@@ -126,6 +126,8 @@ pub struct S3 {
     pub anonymous: Anonymous,
     /// User and group of what is written.
     pub owner: Option<(u32, u32)>,
+    /// How often lifecycle rules are followed.
+    pub lifecycle_interval: Duration,
     /// Certificate chain and private key files.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -325,12 +327,15 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
         let reason = format!("s3.bind = \"{bind}\" is open to other machines");
         return Err(missing(&schema::S3_ACCESS_KEY, reason));
     }
+    let seconds = values::number(1..=24 * 60 * 60);
+    let interval = file.required(&schema::S3_LIFECYCLE_INTERVAL_S, seconds)?;
     Ok(S3 {
         enabled,
         bind,
         keys,
         anonymous,
         owner: file.optional(&schema::S3_OWNER, values::owner)?,
+        lifecycle_interval: Duration::from_secs(interval),
         tls,
     })
 }

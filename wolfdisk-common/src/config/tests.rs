@@ -153,6 +153,7 @@ fn an_impossible_value_is_refused_with_field_value_and_what_is_allowed() {
         ("mount", "allow_other = \"yes\""),
         ("s3", "owner = \"root\""),
         ("s3", "anonymous = true"),
+        ("s3", "lifecycle_interval_s = 0"),
         ("admin", "bind = \"127.0.0.1:65533\""),
         ("log", "level = \"loud\""),
     ] {

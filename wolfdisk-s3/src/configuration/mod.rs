@@ -1,4 +1,5 @@
-//! What S3 keeps of a bucket: tags, and rules for web pages of other origins ([`cors`]). Values that have been checked, and their bytes in the gateways' own tree; the form is in
+//! What S3 keeps of a bucket: tags, rules for web pages of other origins ([`cors`]), rules for the life of objects
+//! ([`lifecycle`]). Values that have been checked, and their bytes in the gateways' own tree; the form is in
 //! `docs/formats.md`.
 //!
 //! A record is of the directory, not of its name: it follows a rename in a mount, and a new bucket of the same name has
@@ -6,6 +7,7 @@
 
 mod codec;
 pub mod cors;
+pub mod lifecycle;
 pub mod unset;
 
 use wolfdisk_client::ObjectKey;
@@ -19,7 +21,7 @@ use crate::tags::Tags;
 use codec::{Reader, Writer};
 
 /// Where records are, in the gateways' own tree.
-const PLACE: &str = "s3/buckets/";
+pub const PLACE: &str = "s3/buckets/";
 
 /// What there can be of a bucket, each in a record of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,16 +30,19 @@ pub enum Kind {
     Tags,
     /// Rules for web pages.
     Cors,
+    /// Rules for the life of objects.
+    Lifecycle,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Kind::Tags, Kind::Cors];
+    pub const ALL: [Kind; 3] = [Kind::Tags, Kind::Cors, Kind::Lifecycle];
 
     fn name(self) -> &'static str {
         match self {
             Kind::Tags => "tags",
             Kind::Cors => "cors",
+            Kind::Lifecycle => "lifecycle",
         }
     }
 
@@ -45,6 +50,7 @@ impl Kind {
         match self {
             Kind::Tags => 1,
             Kind::Cors => 2,
+            Kind::Lifecycle => 3,
         }
     }
 
@@ -55,6 +61,18 @@ impl Kind {
     pub fn place(self, bucket: Ino) -> Result<ObjectKey, KeyError> {
         let text = format!("{PLACE}{:016x}/{}", bucket.0, self.name());
         ObjectKey::parse(text.as_bytes())
+    }
+
+    /// What a key in the gateways' own tree is the record of.
+    pub fn of(key: &[u8]) -> Option<(Ino, Kind)> {
+        let key = std::str::from_utf8(key).ok()?;
+        let (digits, name) = key.strip_prefix(PLACE)?.split_once('/')?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if digits.len() != 16 || !digits.bytes().all(is_digit) {
+            return None;
+        }
+        Some((Ino(u64::from_str_radix(digits, 16).ok()?), kind))
     }
 }
 
@@ -70,6 +88,9 @@ pub enum Invalid {
     /// Values that do not go together, or are too many.
     #[error("{0}")]
     Request(&'static str),
+    /// What is not done here.
+    #[error("{0} is not implemented")]
+    NotImplemented(&'static str),
 }
 
 impl From<Invalid> for Failure {
@@ -78,6 +99,7 @@ impl From<Invalid> for Failure {
             Invalid::Xml(what) => Failure::Xml(what),
             Invalid::Argument(what) => Failure::Argument(what),
             Invalid::Request(what) => Failure::Request(what),
+            Invalid::NotImplemented(what) => Failure::NotImplemented(what),
         }
     }
 }
@@ -146,13 +168,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_of_a_directory() {
+    fn a_record_is_found_by_its_key_and_nothing_else_is_one() {
         for kind in Kind::ALL {
             let place = kind.place(Ino(0x1f)).expect("a key").to_string();
             assert_eq!(
                 place,
                 format!("s3/buckets/000000000000001f/{}", kind.name())
             );
+            assert_eq!(Kind::of(place.as_bytes()), Some((Ino(0x1f), kind)));
+        }
+        for other in [
+            "s3/buckets/1f/cors",
+            "s3/buckets/000000000000001F/cors",
+            "s3/buckets/+00000000000001f/cors",
+            "s3/buckets/000000000000001f/other",
+            "s3/buckets/000000000000001f/",
+            "s3/uploads/000000000000001f/cors",
+            "",
+        ] {
+            assert_eq!(Kind::of(other.as_bytes()), None, "{other}");
         }
     }
 

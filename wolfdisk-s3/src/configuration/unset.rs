@@ -10,6 +10,8 @@ pub enum Unset {
     Tags,
     #[error("the bucket has no CORS configuration")]
     Cors,
+    #[error("the bucket has no lifecycle configuration")]
+    Lifecycle,
 }
 
 impl Unset {
@@ -18,6 +20,7 @@ impl Unset {
         match self {
             Unset::Tags => S3ErrorCode::NoSuchTagSet,
             Unset::Cors => S3ErrorCode::NoSuchCORSConfiguration,
+            Unset::Lifecycle => S3ErrorCode::NoSuchLifecycleConfiguration,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Gateway {
     }
 
     /// All of them, in order of their names.
-    async fn all_buckets(&self) -> Result<Vec<(BucketName, Timestamp)>> {
+    pub(super) async fn all_buckets(&self) -> Result<Vec<(BucketName, Timestamp)>> {
         self.store
             .run(|volume| {
                 let (mut found, mut cookie) = (Vec::new(), 0);

@@ -7,6 +7,7 @@ mod copy;
 mod delete;
 mod get;
 mod headers;
+mod lifecycle;
 mod list;
 mod multipart;
 mod put;
@@ -23,6 +24,7 @@ use crate::error::{Failure, Result};
 use crate::etag::ETag as Tag;
 use crate::store::Store;
 
+pub use lifecycle::expire;
 pub use multipart::sweep;
 
 /// Who owns everything, as S3 shows it: a volume has users, S3's owners are accounts.
@@ -81,6 +83,9 @@ table! {
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors;
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = set_cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = remove_cors;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = remove_lifecycle;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_first;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_second;
     put_object(PutObjectInput) -> PutObjectOutput = put;

@@ -1,6 +1,7 @@
 //! What S3 keeps of buckets, as records in the gateways' own tree. Who writes last wins, as in S3.
 
 use bytes::Bytes;
+use wolfdisk_client::FileKind;
 use wolfdisk_common::ids::Ino;
 use wolfdisk_common::limits::LOG_DATA_MAX_BYTES;
 
@@ -63,6 +64,21 @@ impl Store {
             &Conditions::default(),
         )
         .await
+    }
+
+    /// Whether a directory is still there.
+    ///
+    /// # Errors
+    /// What the volume gave.
+    pub async fn is_there(&self, directory: Ino) -> Result<bool> {
+        let asked = self.run(move |volume| Ok(volume.living(directory)?)).await;
+        match asked.map_err(Failure::missing_if_impossible) {
+            Err(Failure::NoSuchKey) => Ok(false),
+            other => {
+                let attr = other?.0;
+                Ok(attr.kind == FileKind::Directory && attr.nlink > 0)
+            }
+        }
     }
 
     /// Bytes as content that can be published below `root`.

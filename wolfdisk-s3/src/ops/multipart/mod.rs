@@ -5,6 +5,7 @@
 //! So any gateway can go on with any upload, and a part is as durable as an object. Completing shares the extents of
 //! the parts. An upload ends when its own file goes; its parts follow, or are swept later.
 
+mod abandoned;
 mod begin;
 mod complete;
 mod listing;
