@@ -1,4 +1,4 @@
-"""What is kept of a bucket."""
+"""What is kept of a bucket and what it has none of, and access lists."""
 import os
 
 from gateway import MOUNT, Gateway
@@ -45,3 +45,70 @@ class Tags(Gateway):
         self.refused("NoSuchBucket", 404, self.s3.get_bucket_tagging, Bucket="never-made-bucket")
         self.refused("NoSuchBucket", 404, self.s3.put_bucket_tagging, Bucket="never-made-bucket",
                      Tagging={"TagSet": []})
+
+
+class Acls(Gateway):
+    def test_the_owner_has_everything(self):
+        self.put("key")
+        for acl in (self.s3.get_bucket_acl(Bucket=self.bucket), self.s3.get_object_acl(Bucket=self.bucket, Key="key")):
+            grant, = acl["Grants"]
+            self.assertEqual(grant["Permission"], "FULL_CONTROL")
+            self.assertEqual(grant["Grantee"]["ID"], acl["Owner"]["ID"])
+            policy = {"Grants": acl["Grants"], "Owner": acl["Owner"]}
+            self.s3.put_bucket_acl(Bucket=self.bucket, AccessControlPolicy=policy)
+            self.s3.put_object_acl(Bucket=self.bucket, Key="key", AccessControlPolicy=policy)
+        self.refused("NoSuchKey", 404, self.s3.get_object_acl, Bucket=self.bucket, Key="missing")
+
+    def test_nobody_else_gets_anything(self):
+        self.put("key")
+        self.s3.put_bucket_acl(Bucket=self.bucket, ACL="private")
+        self.s3.put_object_acl(Bucket=self.bucket, Key="key", ACL="private")
+        self.s3.put_object_acl(Bucket=self.bucket, Key="key", ACL="bucket-owner-full-control")
+        for acl in ("public-read", "public-read-write", "authenticated-read"):
+            self.refused("NotImplemented", 501, self.s3.put_bucket_acl, Bucket=self.bucket, ACL=acl)
+            self.refused("NotImplemented", 501, self.s3.put_object_acl, Bucket=self.bucket, Key="key", ACL=acl)
+        everybody = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
+        self.refused("NotImplemented", 501, self.s3.put_bucket_acl, Bucket=self.bucket, GrantRead=everybody)
+        self.refused("NotImplemented", 501, self.s3.put_bucket_acl, Bucket=self.bucket, GrantFullControl=everybody)
+        owner = self.s3.get_bucket_acl(Bucket=self.bucket)["Owner"]
+        grantee = {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}
+        policy = {"Owner": owner, "Grants": [{"Grantee": grantee, "Permission": "READ"}]}
+        self.refused("NotImplemented", 501, self.s3.put_bucket_acl, Bucket=self.bucket, AccessControlPolicy=policy)
+        self.refused("MissingSecurityHeader", 400, self.s3.put_bucket_acl, Bucket=self.bucket)
+
+
+class Unset(Gateway):
+    def test_what_there_is_none_of_is_said_so(self):
+        s3 = self.s3
+        for call, code in [
+            (s3.get_bucket_policy, "NoSuchBucketPolicy"),
+            (s3.get_bucket_policy_status, "NoSuchBucketPolicy"),
+            (s3.get_bucket_encryption, "ServerSideEncryptionConfigurationNotFoundError"),
+            (s3.get_bucket_website, "NoSuchWebsiteConfiguration"),
+            (s3.get_object_lock_configuration, "ObjectLockConfigurationNotFoundError"),
+            (s3.get_bucket_replication, "ReplicationConfigurationNotFoundError"),
+            (s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration"),
+            (s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError"),
+        ]:
+            with self.subTest(code):
+                self.refused(code, 404, call, Bucket=self.bucket)
+                self.refused("NoSuchBucket", 404, call, Bucket="never-made-bucket")
+        self.assertNotIn("LoggingEnabled", s3.get_bucket_logging(Bucket=self.bucket))
+        self.assertNotIn("Status", s3.get_bucket_accelerate_configuration(Bucket=self.bucket))
+        self.assertEqual(s3.get_bucket_request_payment(Bucket=self.bucket)["Payer"], "BucketOwner")
+        notifications = s3.get_bucket_notification_configuration(Bucket=self.bucket)
+        self.assertEqual([name for name in notifications if name != "ResponseMetadata"], [])
+
+    def test_to_remove_it_is_no_failure_and_to_set_it_is(self):
+        s3 = self.s3
+        for call in (s3.delete_bucket_policy, s3.delete_bucket_website, s3.delete_bucket_replication,
+                     s3.delete_public_access_block, s3.delete_bucket_ownership_controls):
+            call(Bucket=self.bucket)
+        refused = lambda call, **more: self.refused("NotImplemented", 501, call, Bucket=self.bucket, **more)
+        refused(s3.put_bucket_policy, Policy="{}")
+        refused(s3.put_bucket_versioning, VersioningConfiguration={"Status": "Enabled"})
+        refused(s3.put_public_access_block, PublicAccessBlockConfiguration={"BlockPublicAcls": True})
+        rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+        refused(s3.put_bucket_encryption, ServerSideEncryptionConfiguration={"Rules": [rule]})
+        refused(s3.put_bucket_request_payment, RequestPaymentConfiguration={"Payer": "Requester"})
+        s3.head_bucket(Bucket=self.bucket)

@@ -25,6 +25,11 @@ LIFECYCLE = (
     b"<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule>"
     b"</LifecycleConfiguration>"
 )
+ACL = (
+    b'<AccessControlPolicy><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    b'xsi:type="CanonicalUser"><ID>wolfdisk</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>'
+    b"</AccessControlList></AccessControlPolicy>"
+)
 # A request for each operation that there is: method, path and query, body.
 OPERATIONS = {
     "ListBuckets": ("GET", "/", b""),
@@ -42,6 +47,27 @@ OPERATIONS = {
     "GetBucketLifecycleConfiguration": ("GET", "/bucket?lifecycle", b""),
     "PutBucketLifecycleConfiguration": ("PUT", "/bucket?lifecycle", LIFECYCLE),
     "DeleteBucketLifecycle": ("DELETE", "/bucket?lifecycle", b""),
+    "GetBucketAcl": ("GET", "/bucket?acl", b""),
+    "PutBucketAcl": ("PUT", "/bucket?acl", ACL),
+    "GetObjectAcl": ("GET", "/bucket/key?acl", b""),
+    "PutObjectAcl": ("PUT", "/bucket/key?acl", ACL),
+    "GetBucketAccelerateConfiguration": ("GET", "/bucket?accelerate", b""),
+    "GetBucketLogging": ("GET", "/bucket?logging", b""),
+    "GetBucketNotificationConfiguration": ("GET", "/bucket?notification", b""),
+    "GetBucketRequestPayment": ("GET", "/bucket?requestPayment", b""),
+    "GetBucketPolicy": ("GET", "/bucket?policy", b""),
+    "GetBucketPolicyStatus": ("GET", "/bucket?policyStatus", b""),
+    "GetBucketEncryption": ("GET", "/bucket?encryption", b""),
+    "GetBucketWebsite": ("GET", "/bucket?website", b""),
+    "GetObjectLockConfiguration": ("GET", "/bucket?object-lock", b""),
+    "GetBucketReplication": ("GET", "/bucket?replication", b""),
+    "GetPublicAccessBlock": ("GET", "/bucket?publicAccessBlock", b""),
+    "GetBucketOwnershipControls": ("GET", "/bucket?ownershipControls", b""),
+    "DeleteBucketPolicy": ("DELETE", "/bucket?policy", b""),
+    "DeleteBucketWebsite": ("DELETE", "/bucket?website", b""),
+    "DeleteBucketReplication": ("DELETE", "/bucket?replication", b""),
+    "DeletePublicAccessBlock": ("DELETE", "/bucket?publicAccessBlock", b""),
+    "DeleteBucketOwnershipControls": ("DELETE", "/bucket?ownershipControls", b""),
     "ListObjects": ("GET", "/bucket", b""),
     "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
     "PutObject": ("PUT", "/bucket/forged", b"forged"),
@@ -156,7 +182,7 @@ def malformed():
     for body in [b"<Delete><Obj", b"\xff\xfe", b"<Delete></Other>", deep, bomb]:
         is_error(signed("POST", "/bucket?delete", body), 400, "MalformedXML")
     is_error(signed("POST", "/bucket?delete", b"<Delete></Delete>"), 400, "MalformedXML")
-    for query in ["tagging", "cors", "lifecycle"]:
+    for query in ["tagging", "cors", "lifecycle", "acl"]:
         for body in [b"<", b"\xff\xfe", b"<Other/>", bomb]:
             is_error(signed("PUT", f"/bucket?{query}", body), 400, "MalformedXML")
         is_error(signed("PUT", f"/bucket?{query}", b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")

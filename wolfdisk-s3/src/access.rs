@@ -13,15 +13,29 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use wolfdisk_common::config::{Anonymous, S3 as Settings};
 
 /// Operations that change nothing.
-const READS: [&str; 13] = [
+const READS: [&str; 27] = [
+    "GetBucketAccelerateConfiguration",
+    "GetBucketAcl",
     "GetBucketCors",
+    "GetBucketEncryption",
     "GetBucketLifecycleConfiguration",
     "GetBucketLocation",
+    "GetBucketLogging",
+    "GetBucketNotificationConfiguration",
+    "GetBucketOwnershipControls",
+    "GetBucketPolicy",
+    "GetBucketPolicyStatus",
+    "GetBucketReplication",
+    "GetBucketRequestPayment",
     "GetBucketTagging",
     "GetBucketVersioning",
+    "GetBucketWebsite",
     "GetObject",
+    "GetObjectAcl",
     "GetObjectAttributes",
+    "GetObjectLockConfiguration",
     "GetObjectTagging",
+    "GetPublicAccessBlock",
     "HeadBucket",
     "HeadObject",
     "ListBuckets",

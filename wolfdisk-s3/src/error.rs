@@ -114,6 +114,9 @@ pub enum Failure {
     /// A preflight that does not say what is to follow.
     #[error("{0}")]
     Preflight(&'static str),
+    /// An access list must be named in one way.
+    #[error("your request was missing a required header: x-amz-acl")]
+    NoAcl,
     /// What is not done here.
     #[error("{0} is not implemented")]
     NotImplemented(&'static str),
@@ -173,6 +176,7 @@ impl Failure {
             Failure::Unset(unset) => unset.code(),
             Failure::Cors(_) => S3ErrorCode::Custom("AccessForbidden".into()),
             Failure::Preflight(_) => S3ErrorCode::Custom("BadRequest".into()),
+            Failure::NoAcl => S3ErrorCode::MissingSecurityHeader,
             Failure::NotImplemented(_) => S3ErrorCode::NotImplemented,
             Failure::StorageClass => S3ErrorCode::InvalidStorageClass,
             Failure::Unreadable(_) => S3ErrorCode::InternalError,
@@ -224,12 +228,14 @@ fn errno_code(errno: i32) -> S3ErrorCode {
     }
 }
 
-/// The status of the codes that s3s does not know.
+/// The status of the codes that s3s does not know, or knows another of.
 fn status(code: &S3ErrorCode) -> Option<http::StatusCode> {
     match code.as_str() {
         "InsufficientStorage" => Some(http::StatusCode::INSUFFICIENT_STORAGE),
         "XAmzContentSHA256Mismatch" | "BadRequest" => Some(http::StatusCode::BAD_REQUEST),
         "AccessForbidden" => Some(http::StatusCode::FORBIDDEN),
+        "NoSuchPublicAccessBlockConfiguration"
+        | "ServerSideEncryptionConfigurationNotFoundError" => Some(http::StatusCode::NOT_FOUND),
         _ => None,
     }
 }

@@ -12,6 +12,20 @@ pub enum Unset {
     Cors,
     #[error("the bucket has no lifecycle configuration")]
     Lifecycle,
+    #[error("the bucket has no policy")]
+    Policy,
+    #[error("the bucket has no encryption by the server")]
+    Encryption,
+    #[error("the bucket has no website configuration")]
+    Website,
+    #[error("the bucket has no configuration for locks of objects")]
+    ObjectLock,
+    #[error("the bucket has no replication configuration")]
+    Replication,
+    #[error("the bucket has no configuration for public access")]
+    PublicAccessBlock,
+    #[error("the bucket has no ownership controls")]
+    OwnershipControls,
 }
 
 impl Unset {
@@ -21,6 +35,15 @@ impl Unset {
             Unset::Tags => S3ErrorCode::NoSuchTagSet,
             Unset::Cors => S3ErrorCode::NoSuchCORSConfiguration,
             Unset::Lifecycle => S3ErrorCode::NoSuchLifecycleConfiguration,
+            Unset::Policy => S3ErrorCode::NoSuchBucketPolicy,
+            Unset::Encryption => S3ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
+            Unset::Website => S3ErrorCode::NoSuchWebsiteConfiguration,
+            Unset::ObjectLock => S3ErrorCode::ObjectLockConfigurationNotFoundError,
+            Unset::Replication => S3ErrorCode::ReplicationConfigurationNotFoundError,
+            Unset::PublicAccessBlock => {
+                S3ErrorCode::Custom("NoSuchPublicAccessBlockConfiguration".into())
+            }
+            Unset::OwnershipControls => S3ErrorCode::OwnershipControlsNotFoundError,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The operations of S3, a file for each family; here is the table. What is not in it is answered `NotImplemented`.
 
+mod acl;
 mod attributes;
 mod buckets;
 mod configuration;
@@ -14,6 +15,7 @@ mod put;
 mod refuse;
 pub(crate) mod sums;
 mod tagging;
+mod unset;
 
 use async_trait::async_trait;
 use s3s::dto::*;
@@ -86,6 +88,27 @@ table! {
     get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
     put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
     delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = remove_lifecycle;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = bucket_acl;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = set_bucket_acl;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = set_acl;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = acceleration;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = logging;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = notifications;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = payer;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = policy_status;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption;
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = object_lock;
+    get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = replication;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = public_access;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = ownership;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = no_policy;
+    delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = no_website;
+    delete_bucket_replication(DeleteBucketReplicationInput) -> DeleteBucketReplicationOutput = no_replication;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = no_public_access;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = no_ownership;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_first;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_second;
     put_object(PutObjectInput) -> PutObjectOutput = put;
