@@ -1,4 +1,4 @@
-"""What is kept of a bucket and what it has none of, and access lists."""
+"""What is kept of a bucket and what it has none of, access lists, and versions, of which there is one."""
 import os
 
 from gateway import MOUNT, Gateway
@@ -112,3 +112,50 @@ class Unset(Gateway):
         refused(s3.put_bucket_encryption, ServerSideEncryptionConfiguration={"Rules": [rule]})
         refused(s3.put_bucket_request_payment, RequestPaymentConfiguration={"Payer": "Requester"})
         s3.head_bucket(Bucket=self.bucket)
+
+
+class Versions(Gateway):
+    def pages(self, **more):
+        return list(self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, **more))
+
+    def test_every_object_is_there_once(self):
+        keys = ["a", "a-b", "a/b", "b c", "z"]
+        for key in keys[1:]:
+            self.put(key)
+        self.put("z")
+        for size in (1, 2, 3, 1000):
+            pages = self.pages(PaginationConfig={"PageSize": size})
+            versions = [entry for page in pages for entry in page.get("Versions", [])]
+            self.assertEqual([entry["Key"] for entry in versions], keys[1:])
+            self.assertFalse(any("DeleteMarkers" in page for page in pages))
+        for entry in versions:
+            self.assertEqual((entry["VersionId"], entry["IsLatest"]), ("null", True))
+            head = self.head(entry["Key"])
+            self.assertEqual((entry["ETag"], entry["Size"]), (head["ETag"], head["ContentLength"]))
+
+    def test_prefix_delimiter_and_markers(self):
+        for key in ("a/1", "a/2", "b", "c/1"):
+            self.put(key)
+        for size in (1, 2, 1000):
+            pages = self.pages(Delimiter="/", PaginationConfig={"PageSize": size})
+            self.assertEqual([entry["Key"] for page in pages for entry in page.get("Versions", [])], ["b"])
+            prefixes = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+            self.assertEqual(prefixes, ["a/", "c/"])
+        self.assertEqual([entry["Key"] for entry in self.pages(Prefix="a/")[0]["Versions"]], ["a/1", "a/2"])
+        list_from = lambda **more: self.s3.list_object_versions(Bucket=self.bucket, **more)
+        after = list_from(KeyMarker="a/1", VersionIdMarker="null")
+        self.assertEqual([entry["Key"] for entry in after["Versions"]], ["a/2", "b", "c/1"])
+        first = list_from(MaxKeys=1)
+        self.assertEqual((first["NextKeyMarker"], first["NextVersionIdMarker"]), ("a/1", "null"))
+        self.refused("InvalidArgument", 400, list_from, VersionIdMarker="null")
+        self.refused("InvalidArgument", 400, list_from, KeyMarker="a", VersionIdMarker="other")
+        self.refused("NoSuchBucket", 404, self.s3.list_object_versions, Bucket="never-made-bucket")
+
+    def test_a_bucket_is_emptied_by_its_versions(self):
+        for n in range(5):
+            self.put(f"folder/{n}")
+        found = self.pages()[0]["Versions"]
+        objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in found]
+        answer = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects})
+        self.assertEqual(len(answer["Deleted"]), 5)
+        self.assertNotIn("Versions", self.pages()[0])

@@ -70,6 +70,7 @@ OPERATIONS = {
     "DeleteBucketOwnershipControls": ("DELETE", "/bucket?ownershipControls", b""),
     "ListObjects": ("GET", "/bucket", b""),
     "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
+    "ListObjectVersions": ("GET", "/bucket?versions", b""),
     "PutObject": ("PUT", "/bucket/forged", b"forged"),
     "GetObject": ("GET", "/bucket/key", b""),
     "HeadObject": ("HEAD", "/bucket/key", b""),

@@ -13,7 +13,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use wolfdisk_common::config::{Anonymous, S3 as Settings};
 
 /// Operations that change nothing.
-const READS: [&str; 27] = [
+const READS: [&str; 28] = [
     "GetBucketAccelerateConfiguration",
     "GetBucketAcl",
     "GetBucketCors",
@@ -39,6 +39,7 @@ const READS: [&str; 27] = [
     "HeadBucket",
     "HeadObject",
     "ListBuckets",
+    "ListObjectVersions",
     "ListObjects",
     "ListObjectsV2",
 ];

@@ -111,6 +111,7 @@ table! {
     delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = no_ownership;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_first;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_second;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     put_object(PutObjectInput) -> PutObjectOutput = put;
     get_object(GetObjectInput) -> GetObjectOutput = get;
     head_object(HeadObjectInput) -> HeadObjectOutput = head;
