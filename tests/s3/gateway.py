@@ -2,7 +2,7 @@
 
 AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY name the gateway, MOUNT the same files through a mount,
 PROGRAMS, DATA and LOG the programs, the data directory and the log of its node."""
-import json, os, pathlib, random, subprocess, unittest, uuid
+import json, os, pathlib, random, subprocess, time, unittest, uuid
 
 import boto3
 from botocore.client import Config
@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 URL = os.environ["AWS_ENDPOINT_URL"]
 MOUNT = pathlib.Path(os.environ["MOUNT"])
 PART = 5 * 1024 * 1024
+DEADLINE_S = 30
 
 
 def client(url=URL, **settings):
@@ -36,6 +37,14 @@ def client_of(key, **settings):
 
 def body(size, seed=1):
     return random.Random(seed).randbytes(size)
+
+
+def wait(what, condition):
+    """Until it holds."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, f"{what} took more than {DEADLINE_S} s"
+        time.sleep(0.05)
 
 
 class Gateway(unittest.TestCase):

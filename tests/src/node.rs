@@ -104,7 +104,10 @@ impl Node {
         let s3 = plan.s3.then(free_port);
         if plan.s3 {
             let config = scratch.path().join(CONFIG);
-            std::fs::write(config, s3_admin_at(free_port())).expect("a file");
+            // Lifecycle rules are followed while a test waits.
+            let often = "[s3]\nlifecycle_interval_s = 1\n";
+            let text = format!("{}{often}", s3_admin_at(free_port()));
+            std::fs::write(config, text).expect("a file");
         }
         Node {
             scratch,

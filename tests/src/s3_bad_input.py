@@ -17,6 +17,19 @@ ENDPOINT, MOUNT, SECTION = sys.argv[1:4]
 ACCESS, SECRET = os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 HOST = urlsplit(ENDPOINT).netloc
 UPLOAD = "0" * 32
+CORS = (
+    b"<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
+    b"</CORSConfiguration>"
+)
+LIFECYCLE = (
+    b"<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule>"
+    b"</LifecycleConfiguration>"
+)
+ACL = (
+    b'<AccessControlPolicy><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    b'xsi:type="CanonicalUser"><ID>wolfdisk</ID></Grantee><Permission>FULL_CONTROL</Permission></Grant>'
+    b"</AccessControlList></AccessControlPolicy>"
+)
 # A request for each operation that there is: method, path and query, body.
 OPERATIONS = {
     "ListBuckets": ("GET", "/", b""),
@@ -25,8 +38,39 @@ OPERATIONS = {
     "DeleteBucket": ("DELETE", "/empty-bucket", b""),
     "GetBucketLocation": ("GET", "/bucket?location", b""),
     "GetBucketVersioning": ("GET", "/bucket?versioning", b""),
+    "GetBucketTagging": ("GET", "/bucket?tagging", b""),
+    "PutBucketTagging": ("PUT", "/bucket?tagging", b"<Tagging><TagSet></TagSet></Tagging>"),
+    "DeleteBucketTagging": ("DELETE", "/bucket?tagging", b""),
+    "GetBucketCors": ("GET", "/bucket?cors", b""),
+    "PutBucketCors": ("PUT", "/bucket?cors", CORS),
+    "DeleteBucketCors": ("DELETE", "/bucket?cors", b""),
+    "GetBucketLifecycleConfiguration": ("GET", "/bucket?lifecycle", b""),
+    "PutBucketLifecycleConfiguration": ("PUT", "/bucket?lifecycle", LIFECYCLE),
+    "DeleteBucketLifecycle": ("DELETE", "/bucket?lifecycle", b""),
+    "GetBucketAcl": ("GET", "/bucket?acl", b""),
+    "PutBucketAcl": ("PUT", "/bucket?acl", ACL),
+    "GetObjectAcl": ("GET", "/bucket/key?acl", b""),
+    "PutObjectAcl": ("PUT", "/bucket/key?acl", ACL),
+    "GetBucketAccelerateConfiguration": ("GET", "/bucket?accelerate", b""),
+    "GetBucketLogging": ("GET", "/bucket?logging", b""),
+    "GetBucketNotificationConfiguration": ("GET", "/bucket?notification", b""),
+    "GetBucketRequestPayment": ("GET", "/bucket?requestPayment", b""),
+    "GetBucketPolicy": ("GET", "/bucket?policy", b""),
+    "GetBucketPolicyStatus": ("GET", "/bucket?policyStatus", b""),
+    "GetBucketEncryption": ("GET", "/bucket?encryption", b""),
+    "GetBucketWebsite": ("GET", "/bucket?website", b""),
+    "GetObjectLockConfiguration": ("GET", "/bucket?object-lock", b""),
+    "GetBucketReplication": ("GET", "/bucket?replication", b""),
+    "GetPublicAccessBlock": ("GET", "/bucket?publicAccessBlock", b""),
+    "GetBucketOwnershipControls": ("GET", "/bucket?ownershipControls", b""),
+    "DeleteBucketPolicy": ("DELETE", "/bucket?policy", b""),
+    "DeleteBucketWebsite": ("DELETE", "/bucket?website", b""),
+    "DeleteBucketReplication": ("DELETE", "/bucket?replication", b""),
+    "DeletePublicAccessBlock": ("DELETE", "/bucket?publicAccessBlock", b""),
+    "DeleteBucketOwnershipControls": ("DELETE", "/bucket?ownershipControls", b""),
     "ListObjects": ("GET", "/bucket", b""),
     "ListObjectsV2": ("GET", "/bucket?list-type=2", b""),
+    "ListObjectVersions": ("GET", "/bucket?versions", b""),
     "PutObject": ("PUT", "/bucket/forged", b"forged"),
     "GetObject": ("GET", "/bucket/key", b""),
     "HeadObject": ("HEAD", "/bucket/key", b""),
@@ -82,6 +126,9 @@ def unharmed():
     assert sorted(os.listdir(MOUNT)) == ["bucket", "empty-bucket"], os.listdir(MOUNT)
     assert os.listdir(os.path.join(MOUNT, "bucket")) == ["key"], os.listdir(os.path.join(MOUNT, "bucket"))
     assert signed("GET", "/bucket/key") == (200, "content")
+    for query, code in [("tagging", "NoSuchTagSet"), ("cors", "NoSuchCORSConfiguration"),
+                        ("lifecycle", "NoSuchLifecycleConfiguration")]:
+        is_error(signed("GET", f"/bucket?{query}"), 404, code)
 
 
 def forged():
@@ -136,6 +183,19 @@ def malformed():
     for body in [b"<Delete><Obj", b"\xff\xfe", b"<Delete></Other>", deep, bomb]:
         is_error(signed("POST", "/bucket?delete", body), 400, "MalformedXML")
     is_error(signed("POST", "/bucket?delete", b"<Delete></Delete>"), 400, "MalformedXML")
+    for query in ["tagging", "cors", "lifecycle", "acl"]:
+        for body in [b"<", b"\xff\xfe", b"<Other/>", bomb]:
+            is_error(signed("PUT", f"/bucket?{query}", body), 400, "MalformedXML")
+        is_error(signed("PUT", f"/bucket?{query}", b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
+    # What would end more than it says: s3s reads the first digits of a number, and no CDATA.
+    for old, new in [(b"<Days>1</Days>", b"<Days>1O</Days>"), (b"<Days>1</Days>", b"<Days>1.5</Days>"),
+                     (b"<Filter/>", b"<Filter><Prefix><![CDATA[logs/]]></Prefix></Filter>"),
+                     (b"<Filter/>", b"<Filter><Preffix>logs/</Preffix></Filter>"), (b"<Filter/>", b"")]:
+        is_error(signed("PUT", "/bucket?lifecycle", LIFECYCLE.replace(old, new)), 400, "MalformedXML")
+    hidden = CORS.replace(b"</CORSRule>", b"<ExposeHeader>a\r\nSet-Cookie: b</ExposeHeader></CORSRule>")
+    is_error(signed("PUT", "/bucket?cors", hidden), 400, "InvalidRequest")
+    wrong = sign("PUT", "/bucket?cors", CORS)
+    is_error(ask("PUT", "/bucket?cors", CORS.replace(b"*", b"x"), wrong), 400, "XAmzContentSHA256Mismatch")
     is_error(signed("POST", "/bucket?delete", b"<Delete>" + b" " * (9 << 20)), 400, "MaxMessageLengthExceeded")
     is_error(signed("GET", "/bucket/%ff%fe"), 400, "InvalidURI")
     is_error(signed("GET", "/bucket/" + "k" * 1025), 400, "KeyTooLongError")

@@ -6,6 +6,7 @@ use wolfdisk_common::bucket_map::BadFolderPath;
 use wolfdisk_common::name::NameError;
 use wolfdisk_common::object_key::KeyError;
 
+use crate::configuration::unset::Unset;
 use crate::digest::Ending;
 use crate::stored::{TooLarge, Unreadable};
 use crate::tags::TagError;
@@ -120,6 +121,18 @@ pub enum Failure {
     /// XML that says nothing.
     #[error("{0}")]
     Xml(&'static str),
+    /// The bucket has none of what is asked for.
+    #[error("{0}")]
+    Unset(#[from] Unset),
+    /// No web page may do this.
+    #[error("CORSResponse: {0}")]
+    Cors(&'static str),
+    /// A preflight that does not say what is to follow.
+    #[error("{0}")]
+    Preflight(&'static str),
+    /// An access list must be named in one way.
+    #[error("your request was missing a required header: x-amz-acl")]
+    NoAcl,
     /// What is not done here.
     #[error("{0} is not implemented")]
     NotImplemented(&'static str),
@@ -175,14 +188,18 @@ impl Failure {
             Failure::InvalidPart(_) => S3ErrorCode::InvalidPart,
             Failure::PartOrder => S3ErrorCode::InvalidPartOrder,
             Failure::TooLarge(_) => S3ErrorCode::MetadataTooLarge,
-            Failure::Tag(TagError::TooMany) => S3ErrorCode::Custom("BadRequest".into()),
+            Failure::Tag(TagError::TooMany(_)) => S3ErrorCode::Custom("BadRequest".into()),
             Failure::Tag(TagError::Encoding) => S3ErrorCode::InvalidArgument,
-            Failure::Tag(TagError::Key | TagError::Value | TagError::Twice) => {
-                S3ErrorCode::InvalidTag
-            }
+            Failure::Tag(
+                TagError::Key | TagError::Value | TagError::Twice | TagError::Reserved,
+            ) => S3ErrorCode::InvalidTag,
             Failure::Argument(_) => S3ErrorCode::InvalidArgument,
             Failure::Request(_) => S3ErrorCode::InvalidRequest,
             Failure::Xml(_) => S3ErrorCode::MalformedXML,
+            Failure::Unset(unset) => unset.code(),
+            Failure::Cors(_) => S3ErrorCode::Custom("AccessForbidden".into()),
+            Failure::Preflight(_) => S3ErrorCode::Custom("BadRequest".into()),
+            Failure::NoAcl => S3ErrorCode::MissingSecurityHeader,
             Failure::NotImplemented(_) => S3ErrorCode::NotImplemented,
             Failure::StorageClass => S3ErrorCode::InvalidStorageClass,
             Failure::Unreadable(_) => S3ErrorCode::InternalError,
@@ -234,11 +251,14 @@ fn errno_code(errno: i32) -> S3ErrorCode {
     }
 }
 
-/// The status of the codes that s3s does not know.
+/// The status of the codes that s3s does not know, or knows another of.
 fn status(code: &S3ErrorCode) -> Option<http::StatusCode> {
     match code.as_str() {
         "InsufficientStorage" => Some(http::StatusCode::INSUFFICIENT_STORAGE),
         "XAmzContentSHA256Mismatch" | "BadRequest" => Some(http::StatusCode::BAD_REQUEST),
+        "AccessForbidden" => Some(http::StatusCode::FORBIDDEN),
+        "NoSuchPublicAccessBlockConfiguration"
+        | "ServerSideEncryptionConfigurationNotFoundError" => Some(http::StatusCode::NOT_FOUND),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * What can be decided without a volume is decided by pure parts: names ([`bucket`]), tags of content ([`etag`]),
 //!   conditions ([`condition`]), ranges ([`range`]), tokens ([`token`]), checksums ([`checksum`]), what is kept of an
-//!   object ([`stored`]), which MD5s are worth computing ([`learn`]).
+//!   object ([`stored`]) and of a bucket ([`configuration`]), which MD5s are worth computing ([`learn`]).
 //! * [`store`] is the volume as the operations use it, [`ops`] are the operations, a file for each family.
 //! * [`access`] says who may do what, [`error`] what clients are told, [`server`] is HTTP around it.
 //! * [`run`] is the life of the process.
@@ -14,6 +14,7 @@ pub mod access;
 pub mod arguments;
 pub mod checksum;
 pub mod condition;
+pub mod configuration;
 pub mod content_type;
 pub mod digest;
 pub mod error;

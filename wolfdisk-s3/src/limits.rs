@@ -110,6 +110,30 @@ pub const REMEMBERED_MAX: usize = 4096;
 pub const LOOKUPS_AT_ONCE: usize = 16;
 /// How long a request waits for one.
 pub const LOOKUP_DEADLINE: Duration = Duration::from_secs(60);
+/// A record of what S3 keeps of a bucket: a thousand rules of a kilobyte each.
+pub const CONFIGURATION_MAX_BYTES: usize = 1024 * 1024;
+/// Tags of a bucket, as in S3.
+pub const BUCKET_TAGS_MAX: usize = 50;
+/// Rules for web pages of a bucket, as in S3.
+pub const CORS_RULES_MAX: usize = 100;
+/// Origins, methods or headers of such a rule: all are compared with each request of a page.
+pub const CORS_NAMES_MAX: usize = 1000;
+/// Buckets whose rules for web pages are remembered; with more they are asked for again.
+pub const CORS_CACHED_MAX: usize = 1024;
+/// How long rules for web pages are remembered: changed ones hold everywhere after that.
+pub const CORS_CACHED_FOR: Duration = Duration::from_secs(1);
+/// Rules for the life of objects of a bucket, as in S3.
+pub const LIFECYCLE_RULES_MAX: usize = 1000;
+/// Characters in the ID of a rule, as in S3.
+pub const RULE_ID_MAX_CHARS: usize = 255;
+/// When objects whose life is over are first looked for: a start has better things to do.
+pub const LIFECYCLE_FIRST: Duration = Duration::from_secs(5 * 60);
+/// Keys of a bucket that are judged at once.
+pub const LIFECYCLE_PAGE: u32 = 256;
+/// Objects whose life is over that are removed at once: few, so that clients come first.
+pub const LIFECYCLE_REMOVALS: usize = 4;
+/// After each page it is paused for as long as the page took, but no longer than this.
+pub const LIFECYCLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Longest life of a signed link, as in S3: whoever has one needs no key.
 pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;

@@ -95,6 +95,7 @@ async fn serve(
     })?;
     let learning = tokio::spawn(tag::learn(store.clone()));
     let sweeping = tokio::spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
+    let expiring = tokio::spawn(ops::expire(gateway.clone(), config.s3.lifecycle_interval));
     let service = server::service(gateway, access.clone());
     notify::ready();
     if let Some(warning) = access.warning().await? {
@@ -108,6 +109,7 @@ async fn serve(
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
     learning.abort();
+    expiring.abort();
     Ok(())
 }
 

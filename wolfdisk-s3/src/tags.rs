@@ -1,6 +1,9 @@
-//! The tags of an object: at most ten pairs of texts, by the rules of S3.
+//! The tags of an object or a bucket: a few pairs of texts, by the rules of S3.
 
-use crate::limits::{TAG_KEY_MAX_CHARS, TAG_VALUE_MAX_CHARS, TAGS_MAX};
+use crate::limits::{BUCKET_TAGS_MAX, TAG_KEY_MAX_CHARS, TAG_VALUE_MAX_CHARS, TAGS_MAX};
+
+/// What S3 keeps for tags of its own.
+const RESERVED_BEGINNING: &str = "aws:";
 
 /// Pairs that have been checked, in the order in which they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,14 +13,17 @@ pub struct Tags(Vec<(String, String)>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     /// Too many.
-    #[error("an object has at most {TAGS_MAX} tags")]
-    TooMany,
+    #[error("there are at most {0} tags")]
+    TooMany(usize),
     /// A key that is empty or too long.
     #[error("the key of a tag has 1 to {TAG_KEY_MAX_CHARS} characters")]
     Key,
     /// A value that is too long.
     #[error("the value of a tag has at most {TAG_VALUE_MAX_CHARS} characters")]
     Value,
+    /// A key that only S3 gives.
+    #[error("the key of a tag does not begin with `{RESERVED_BEGINNING}`")]
+    Reserved,
     /// One key twice.
     #[error("two tags have one key")]
     Twice,
@@ -27,13 +33,31 @@ pub enum TagError {
 }
 
 impl Tags {
-    /// Checks pairs.
+    /// Checks pairs of an object.
     ///
     /// # Errors
     /// The rule that is broken.
     pub fn new(pairs: Vec<(String, String)>) -> Result<Tags, TagError> {
-        if pairs.len() > TAGS_MAX {
-            return Err(TagError::TooMany);
+        Tags::checked(pairs, TAGS_MAX)
+    }
+
+    /// Checks pairs of a bucket.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn of_bucket(pairs: Vec<(String, String)>) -> Result<Tags, TagError> {
+        if pairs
+            .iter()
+            .any(|(key, _)| key.starts_with(RESERVED_BEGINNING))
+        {
+            return Err(TagError::Reserved);
+        }
+        Tags::checked(pairs, BUCKET_TAGS_MAX)
+    }
+
+    fn checked(pairs: Vec<(String, String)>, max: usize) -> Result<Tags, TagError> {
+        if pairs.len() > max {
+            return Err(TagError::TooMany(max));
         }
         for (place, (key, value)) in pairs.iter().enumerate() {
             if key.is_empty() || key.chars().count() > TAG_KEY_MAX_CHARS {
@@ -99,7 +123,11 @@ mod tests {
     fn the_rules_of_s3_are_kept() {
         let pairs = |count: usize| (0..count).map(|n| (n.to_string(), String::new())).collect();
         assert!(Tags::new(pairs(10)).is_ok());
-        assert_eq!(Tags::new(pairs(11)), Err(TagError::TooMany));
+        assert_eq!(Tags::new(pairs(11)), Err(TagError::TooMany(10)));
+        assert!(Tags::of_bucket(pairs(50)).is_ok());
+        assert_eq!(Tags::of_bucket(pairs(51)), Err(TagError::TooMany(50)));
+        let own = vec![("aws:x".to_owned(), String::new())];
+        assert_eq!(Tags::of_bucket(own), Err(TagError::Reserved));
         let one = |key: &str, value: &str| Tags::new(vec![(key.to_owned(), value.to_owned())]);
         assert!(one(&"\u{e4}".repeat(128), &"v".repeat(256)).is_ok());
         assert_eq!(one("", ""), Err(TagError::Key));

@@ -6,6 +6,7 @@
 
 mod access_records;
 mod allocations;
+mod bucket_values;
 mod checkpoint_file;
 mod chunk_files;
 mod engine;

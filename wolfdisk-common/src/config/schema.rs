@@ -165,6 +165,9 @@ fields! {
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
     /// An upload in parts is aborted when nobody has put a part to it for so long.
     S3_ABANDONED_UPLOAD_S: "s3" "abandoned_upload_after_s" = Preset::Is("604800"), "a whole number from 1 to 315360000";
+    /// How often it is looked for objects and uploads whose life is over by the lifecycle rules of their buckets. A day
+    /// of S3 ends at midnight UTC, so oftener than hourly is for tests.
+    S3_LIFECYCLE_INTERVAL_S: "s3" "lifecycle_interval_s" = Preset::Is("3600"), "a whole number from 1 to 86400";
     /// Certificate chain (PEM) for HTTPS.
     S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
     /// Its private key (PEM).

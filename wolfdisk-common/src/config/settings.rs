@@ -128,6 +128,8 @@ pub struct S3 {
     pub owner: Option<(u32, u32)>,
     /// How long an upload in parts may rest.
     pub abandoned_upload: Duration,
+    /// How often lifecycle rules are followed.
+    pub lifecycle_interval: Duration,
     /// Certificate chain and private key files.
     pub tls: Option<(PathBuf, PathBuf)>,
 }
@@ -327,6 +329,8 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
         let reason = format!("s3.bind = \"{bind}\" is open to other machines");
         return Err(missing(&schema::S3_ACCESS_KEY, reason));
     }
+    let seconds = values::number(1..=24 * 60 * 60);
+    let interval = file.required(&schema::S3_LIFECYCLE_INTERVAL_S, seconds)?;
     Ok(S3 {
         enabled,
         bind,
@@ -337,6 +341,7 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
             &schema::S3_ABANDONED_UPLOAD_S,
             values::seconds(1..=315_360_000),
         )?,
+        lifecycle_interval: Duration::from_secs(interval),
         tls,
     })
 }

@@ -154,6 +154,7 @@ fn an_impossible_value_is_refused_with_field_value_and_what_is_allowed() {
         ("s3", "owner = \"root\""),
         ("s3", "anonymous = true"),
         ("s3", "abandoned_upload_after_s = 0"),
+        ("s3", "lifecycle_interval_s = 0"),
         ("admin", "bind = \"127.0.0.1:65533\""),
         ("log", "level = \"loud\""),
     ] {

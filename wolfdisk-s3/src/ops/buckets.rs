@@ -59,7 +59,7 @@ impl Gateway {
     }
 
     /// All of them, in order of their names.
-    async fn all_buckets(&self) -> Result<Vec<(BucketName, Timestamp)>> {
+    pub(super) async fn all_buckets(&self) -> Result<Vec<(BucketName, Timestamp)>> {
         self.store
             .run(|volume| {
                 let (mut found, mut cookie) = (Vec::new(), 0);
@@ -160,6 +160,7 @@ impl Gateway {
             Err(other) => return Err(other),
         }
         self.abort_all(bucket).await;
+        self.unconfigure_all(bucket).await;
         Ok(DeleteBucketOutput::default())
     }
 

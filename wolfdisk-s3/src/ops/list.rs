@@ -4,6 +4,8 @@
 //! having found a common prefix, it goes on behind everything that begins with it. Keys that are no UTF-8, which only
 //! mounts can make, cannot be written in XML and are not listed.
 
+mod versions;
+
 use bytes::Bytes;
 use s3s::S3Request;
 use s3s::dto::*;

@@ -1,17 +1,21 @@
 //! The operations of S3, a file for each family; here is the table. What is not in it is answered `NotImplemented`.
 
+mod acl;
 mod attributes;
 mod buckets;
+mod configuration;
 mod copy;
 mod delete;
 mod get;
 mod headers;
+mod lifecycle;
 mod list;
 mod multipart;
 mod put;
 mod refuse;
-mod sums;
+pub(crate) mod sums;
 mod tagging;
+mod unset;
 
 use async_trait::async_trait;
 use s3s::dto::*;
@@ -22,6 +26,7 @@ use crate::error::{Failure, Result};
 use crate::etag::ETag as Tag;
 use crate::store::Store;
 
+pub use lifecycle::expire;
 pub use multipart::sweep;
 
 /// Who owns everything, as S3 shows it: a volume has users, S3's owners are accounts.
@@ -39,6 +44,11 @@ impl Gateway {
     /// Over a store.
     pub fn new(store: Store) -> Gateway {
         Gateway { store }
+    }
+
+    /// What it is over.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 }
 
@@ -69,8 +79,39 @@ table! {
     delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = remove_bucket;
     get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput = location;
     get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = versioning;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = bucket_tags;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = set_bucket_tags;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = remove_bucket_tags;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = cors;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = set_cors;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = remove_cors;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = set_lifecycle;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = remove_lifecycle;
+    get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = bucket_acl;
+    put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = set_bucket_acl;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = set_acl;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = acceleration;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = logging;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = notifications;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = payer;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = policy_status;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption;
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = object_lock;
+    get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = replication;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = public_access;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = ownership;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = no_policy;
+    delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = no_website;
+    delete_bucket_replication(DeleteBucketReplicationInput) -> DeleteBucketReplicationOutput = no_replication;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = no_public_access;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = no_ownership;
     list_objects(ListObjectsInput) -> ListObjectsOutput = list_first;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = list_second;
+    list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = list_versions;
     put_object(PutObjectInput) -> PutObjectOutput = put;
     get_object(GetObjectInput) -> GetObjectOutput = get;
     head_object(HeadObjectInput) -> HeadObjectOutput = head;

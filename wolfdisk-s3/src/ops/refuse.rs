@@ -37,7 +37,7 @@ macro_rules! wishes {
 pub(super) use wishes;
 
 /// Canned lists that give nobody more than there is: one owner has everything.
-const PRIVATE: [&str; 3] = ["private", "bucket-owner-full-control", "bucket-owner-read"];
+pub(super) const PRIVATE: [&str; 3] = ["private", "bucket-owner-full-control", "bucket-owner-read"];
 /// Classes of storage that are all the same here.
 const CLASSES: [&str; 2] = ["STANDARD", "REDUCED_REDUNDANCY"];
 

@@ -67,9 +67,9 @@ pub(super) fn checksum_type(checksum: Option<&Checksum>) -> Option<s3s::dto::Che
 
 /// What is known before the body has come.
 #[derive(Debug)]
-pub(super) struct Announced {
+pub(crate) struct Announced {
     /// What is computed.
-    pub(super) algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     /// What is to come out, if it was said before the body.
     value: Option<Vec<u8>>,
     /// It is said after the body.
@@ -82,7 +82,7 @@ impl Announced {
     ///
     /// # Errors
     /// A value that cannot be, or several.
-    pub(super) fn new(
+    pub(crate) fn new(
         given: [(Algorithm, Option<&str>); 5],
         named: Option<&str>,
         headers: &HeaderMap,
@@ -140,7 +140,7 @@ impl Announced {
     ///
     /// # Errors
     /// Something differs, or a checksum that was announced did not come.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         summary: &Summary,
         trailers: Option<&TrailingHeaders>,

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3ErrorCode};
 
+use super::xml::CONFIGURATIONS;
 use crate::limits::{LINK_MAX_S, XML_MAX_BYTES};
 use crate::ops::OWNER;
 
@@ -95,7 +96,8 @@ fn is_short_lived(uri: &Uri) -> bool {
 
 /// The body says what to do, and is taken into memory.
 fn is_xml(method: &Method, asks: &dyn Fn(&str) -> bool) -> bool {
-    method == Method::POST || (method == Method::PUT && asks("tagging"))
+    method == Method::POST
+        || (method == Method::PUT && CONFIGURATIONS.iter().any(|name| asks(name)))
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
@@ -169,6 +171,7 @@ mod tests {
         let refused = Some("MaxMessageLengthExceeded".to_owned());
         assert_eq!(code(Method::POST, "/b?delete", long), refused);
         assert_eq!(code(Method::PUT, "/b/k?tagging", long), refused);
+        assert_eq!(code(Method::PUT, "/b?lifecycle=", long), refused);
         assert_eq!(code(Method::PUT, "/b/k", long), None);
     }
 

@@ -3,9 +3,11 @@
 
 pub mod admin;
 pub mod body;
+mod cors;
 mod door;
 mod pace;
 mod stream;
+mod xml;
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +46,7 @@ impl NameValidation for Names {
 
 /// Everything that answers S3, as one service.
 pub fn service(gateway: Gateway, access: Access) -> Router {
+    let cors = cors::Cors::new(gateway.store().clone());
     let mut config = S3Config::default();
     config.xml_max_body_size = limits::XML_MAX_BYTES;
     // Forms are refused at the door; s3s would take their files into memory.
@@ -53,7 +56,11 @@ pub fn service(gateway: Gateway, access: Access) -> Router {
     builder.set_auth(access.clone());
     builder.set_access(access);
     builder.set_validation(Names);
-    Router::new().fallback(answer).with_state(builder.build())
+    Router::new()
+        .fallback(answer)
+        .with_state(builder.build())
+        .layer(axum::middleware::from_fn(xml::check))
+        .layer(axum::middleware::from_fn_with_state(cors, cors::answer))
 }
 
 async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
@@ -76,17 +83,31 @@ async fn answer(State(mut service): State<S3Service>, request: Request) -> Respo
             }
         }
     };
-    let mut response = answered.unwrap_or_else(|_| {
-        let mut response = Response::default();
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    });
+    let mut response = answered.unwrap_or_else(|_| failed());
     if left_out.is_left_out() {
         let close = http::HeaderValue::from_static("close");
         response
             .headers_mut()
             .insert(http::header::CONNECTION, close);
     }
+    named(response)
+}
+
+/// What a layer answers itself.
+fn error_response(failure: crate::error::Failure) -> Response {
+    let answered = s3s::S3Error::from(failure).to_http_response();
+    named(answered.map_or_else(|_| failed(), |response| response.map(Body::new)))
+}
+
+/// Nothing more can be said.
+fn failed() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// Gives an answer the name by which its client can ask about it.
+fn named(mut response: Response) -> Response {
     let id = uuid::Uuid::new_v4().simple().to_string();
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amz-request-id", id);

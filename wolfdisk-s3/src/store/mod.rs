@@ -2,6 +2,7 @@
 //! is always the same about what they write.
 
 pub mod buckets;
+pub mod configuration;
 pub mod copy;
 pub mod download;
 pub mod publish;
