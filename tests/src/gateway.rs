@@ -91,16 +91,22 @@ impl Gateway {
 
     /// Has boto3 ask what a section of `s3_basics.py` asks; all of it must hold.
     pub fn must_pass(&self, section: &str) {
-        self.must_hold(BASICS, section);
+        self.must_hold(BASICS, &[section]);
     }
 
     /// The same with a section of `s3_bad_input.py`.
     pub fn must_refuse(&self, section: &str) {
-        self.must_hold(BAD_INPUT, section);
+        self.must_hold(BAD_INPUT, &[section]);
     }
 
-    fn must_hold(&self, script: &str, section: &str) {
-        let outcome = self.boto3(script, &[section]);
+    /// The same with what the section takes.
+    pub fn must_refuse_with(&self, section: &str, what: &[&str]) {
+        self.must_hold(BAD_INPUT, &[&[section], what].concat());
+    }
+
+    fn must_hold(&self, script: &str, arguments: &[&str]) {
+        let outcome = self.boto3(script, arguments);
+        let section = arguments.join(" ");
         assert_eq!(
             outcome.code,
             Some(0),

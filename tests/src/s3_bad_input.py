@@ -1,7 +1,9 @@
-"""What nobody should send to the S3 gateway. Arguments: endpoint, mount, name of a section (a function below).
+"""What nobody should send to the S3 gateway. Arguments: endpoint, mount, name of a section (a function below), and what it
+takes.
 
 Every answer is the exact error, nothing is stored, and the gateway goes on."""
 
+import json
 import os
 import socket
 import sys
@@ -101,9 +103,9 @@ def ask(method, path, body=b"", headers=None):
         return error.code, error.read().decode(errors="replace")
 
 
-def sign(method, path, body=b"", headers=None, secret=SECRET):
+def sign(method, path, body=b"", headers=None, secret=SECRET, access=ACCESS):
     request = AWSRequest(method=method, url=ENDPOINT + path, data=body, headers=dict(headers or {}))
-    S3SigV4Auth(Credentials(ACCESS, secret), "s3", "us-east-1").add_auth(request)
+    S3SigV4Auth(Credentials(access, secret), "s3", "us-east-1").add_auth(request)
     return dict(request.headers)
 
 
@@ -170,6 +172,27 @@ def forged():
         if method == "POST":
             status, answer = ask(method, path, form, {"Content-Type": "multipart/form-data; boundary=b"})
             assert status == 501, (name, "form", status, answer)
+    unharmed()
+
+
+def limited():
+    """Every operation, by a key that may read, and by one that has another bucket."""
+    prepare()
+    reader, stranger = (json.loads(text) for text in sys.argv[4:6])
+    for name, (method, path, body) in OPERATIONS.items():
+        more = {"x-amz-copy-source": "/bucket/key"} if name in COPIES else {}
+
+        def status_by(key):
+            headers = sign(method, path, body, more, key["secret_key"], key["access_key"])
+            status, answer = ask(method, path, body, headers)
+            # The answer to a Head has no body.
+            assert status != 403 or method == "HEAD" or "<Code>AccessDenied</Code>" in answer, (name, answer)
+            assert status == 403 or "<Name>bucket</Name>" not in answer or key is reader, (name, answer)
+            return status
+
+        reads = name.startswith(("Get", "Head", "List"))
+        assert (status_by(reader) == 403) != reads, (name, "by a key that may read")
+        assert (status_by(stranger) == 403) != (name == "ListBuckets"), (name, "by a key of another bucket")
     unharmed()
 
 

@@ -1,7 +1,9 @@
 //! What nobody should send to the S3 gateway: the exact error, nothing stored, and it goes on. `s3_bad_input.py` says
 //! what is sent.
 
-use wolfdisk_tests::{Gateway, Node, repository};
+use std::process::Command;
+
+use wolfdisk_tests::{Gateway, Node, program, repository, run};
 
 fn section(name: &str) {
     let node = Node::start();
@@ -14,6 +16,25 @@ fn section(name: &str) {
 #[test]
 fn no_operation_takes_a_forged_signature() {
     section("forged");
+}
+
+#[test]
+fn no_operation_does_more_than_its_key_may() {
+    let node = Node::start();
+    let gateway = Gateway::with_key(&node);
+    let key = |arguments: &[&str]| {
+        let mut command = Command::new(program("wolfdiskctl"));
+        command.arg("--data-dir").arg(node.data());
+        let made = run(command
+            .args(["--json", "s3", "key", "create"])
+            .args(arguments));
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        made.stdout
+    };
+    let (reader, stranger) = (key(&["--read-only"]), key(&["--bucket", "elsewhere"]));
+    gateway.must_refuse_with("limited", &[&reader, &stranger]);
+    gateway.stop();
+    node.must_be_whole();
 }
 
 /// One without a row would not be asked whether it takes forgeries.

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use serde::Serialize;
 use wolfdisk_client::{Content, Error, Expected, Volume};
 use wolfdisk_common::access_key::AccessKey;
@@ -179,7 +180,11 @@ fn names(rights: &Rights) -> Option<Vec<String>> {
 }
 
 fn seal(config: &Config) -> anyhow::Result<Seal> {
-    Ok(Seal::new(&ClusterKey::load(&config.paths())?))
+    let key = ClusterKey::load(&config.paths());
+    let key = key.context(
+        "secrets are sealed under the cluster's key; run this as the user who runs the node",
+    )?;
+    Ok(Seal::new(&key))
 }
 
 fn now_s() -> u64 {
