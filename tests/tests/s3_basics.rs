@@ -75,6 +75,15 @@ fn parts_become_one_object() {
 }
 
 #[test]
+fn below_a_domain_each_bucket_has_a_host_of_its_own() {
+    let node = Node::start();
+    let gateway = Gateway::with_key_and(&node, "domains = [\"s3.example.com\", \"s3.local\"]");
+    gateway.must_pass("virtual_hosts");
+    gateway.stop();
+    node.must_be_whole();
+}
+
+#[test]
 fn nobody_gets_in_without_the_key() {
     section("access");
 }

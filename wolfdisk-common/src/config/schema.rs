@@ -161,6 +161,9 @@ fields! {
     /// What requests without a signature may do, by whoever reaches the address. "off": nothing, but without an access key
     /// programs of this machine may do everything.
     S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("\"off\""), "\"off\", \"read-only\" or \"read-write\"";
+    /// Domains under which each bucket has a host of its own, `bucket.s3.example.com`, beside the path style, which is
+    /// understood under every host. Their names and those below them must lead here.
+    S3_DOMAINS: "s3" "domains" = Preset::Is("[]"), "a list of domains, as [\"s3.example.com\"]";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
     /// Certificate chain (PEM) for HTTPS.

@@ -1,6 +1,7 @@
 //! HTTP around the operations: connections with limits and deadlines, what is refused before s3s sees it, and the
 //! addresses for programs that watch.
 
+pub mod address;
 pub mod admin;
 pub mod body;
 mod door;
@@ -21,27 +22,17 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::validation::NameValidation;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wolfdisk_common::config::S3 as Settings;
 use wolfdisk_common::shutdown::Shutdown;
 
 use crate::access::{Keys, Unsigned};
-use crate::bucket::BucketName;
 use crate::limits;
 use crate::ops::Gateway;
+use address::{Domains, Names};
 use body::PacedBody;
 use stream::PacedStream;
-
-/// The names that s3s lets through.
-struct Names;
-
-impl NameValidation for Names {
-    fn validate_bucket_name(&self, name: &str) -> bool {
-        BucketName::parse(name).is_some()
-    }
-}
 
 /// Everything that answers S3, as one service.
 pub fn service(gateway: Gateway, settings: &Settings) -> Router {
@@ -54,6 +45,7 @@ pub fn service(gateway: Gateway, settings: &Settings) -> Router {
     builder.set_auth(Keys::of(settings));
     builder.set_access(Unsigned::of(settings));
     builder.set_validation(Names);
+    builder.set_host(Domains::new(&settings.domains));
     Router::new().fallback(answer).with_state(builder.build())
 }
 
