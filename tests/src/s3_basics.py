@@ -639,6 +639,19 @@ def virtual_hosts():
             assert ask("DELETE", host, "/")[0] == 204
     status, said, _ = ask("GET", "Under_Score.s3.local", "/")
     assert status == 400 and b"<Code>InvalidBucketName</Code>" in said, said
+    # What comes by a form goes to the bucket of the host, too.
+    S3.create_bucket(Bucket="forms")
+    signer = client(signature_version="s3v4")
+    fields = signer.generate_presigned_post("forms", "key")["fields"]
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    parts.append('--b\r\nContent-Disposition: form-data; name="file"\r\n\r\ncontent\r\n--b--\r\n')
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    form = "".join(parts).encode()
+    assert ask("POST", "other.s3.local", "/", form, kind, sign=False)[0] == 403
+    status, said, headers = ask("POST", "forms.s3.local", "/", form, kind, sign=False)
+    assert status == 204 and headers["Location"] == "http://forms.s3.local/key", (status, said)
+    with open(os.path.join(MOUNT, "forms/key"), "rb") as file:
+        assert file.read() == b"content"
 
 
 globals()[SECTION]()

@@ -67,7 +67,7 @@ impl Unsigned {
     }
 
     /// Whether a request may go on without a signature.
-    fn allows(self, operation: &str, headers: &HeaderMap) -> bool {
+    pub(crate) fn allows(self, operation: &str, headers: &HeaderMap) -> bool {
         match self {
             Unsigned::Nothing => false,
             // A browser says on whose behalf it asks.

@@ -6,6 +6,7 @@ use wolfdisk_common::name::NameError;
 use wolfdisk_common::object_key::KeyError;
 
 use crate::digest::Ending;
+use crate::form::error::FormError;
 use crate::stored::{TooLarge, Unreadable};
 use crate::tags::TagError;
 
@@ -110,6 +111,9 @@ pub enum Failure {
     /// A class of storage that there is not.
     #[error("there is one class of storage: STANDARD")]
     StorageClass,
+    /// A form that is no good.
+    #[error("{0}")]
+    Form(#[from] FormError),
     /// What is kept of the object cannot be read.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
@@ -162,6 +166,7 @@ impl Failure {
             Failure::Xml(_) => S3ErrorCode::MalformedXML,
             Failure::NotImplemented(_) => S3ErrorCode::NotImplemented,
             Failure::StorageClass => S3ErrorCode::InvalidStorageClass,
+            Failure::Form(error) => error.code(),
             Failure::Unreadable(_) => S3ErrorCode::InternalError,
             Failure::Ending(_) => S3ErrorCode::ServiceUnavailable,
         }

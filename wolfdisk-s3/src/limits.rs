@@ -88,3 +88,20 @@ pub const TAG_VALUE_MAX_CHARS: usize = 256;
 
 /// Longest life of a signed link, as in S3: whoever has one needs no key.
 pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;
+
+/// Fields of a form before its file, names and values together, as in S3.
+pub const FORM_FIELDS_MAX_BYTES: usize = 20 * 1024;
+/// The same with all that is around them: names of their parts, boundaries, further headers.
+pub const FORM_HEAD_MAX_BYTES: usize = 64 * 1024;
+/// Fields of a form before its file. Ten tags and all headers that are kept are far less.
+pub const FORM_FIELDS_MAX: usize = 100;
+/// The name of a field. `x-amz-meta-` and what the user's metadata may hold.
+pub const FORM_NAME_MAX_BYTES: usize = 2 * 1024;
+/// What separates the parts of a form, as RFC 2046 has it.
+pub const FORM_BOUNDARY_MAX_BYTES: usize = 70;
+/// What the parser of a form gets at once before the file, so that the file is not gathered with the fields.
+pub const FORM_PIECE_BYTES: usize = 4 * 1024;
+/// How far the clock of whoever signs a form may be ahead, as in S3.
+pub const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// How old the signature of a form may be, as in S3: its policy may say less.
+pub const FORM_SIGNATURE_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

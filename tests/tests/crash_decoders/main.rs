@@ -8,6 +8,7 @@ mod allocations;
 mod checkpoint_file;
 mod chunk_files;
 mod engine;
+mod form_policies;
 mod index_values;
 mod log_files;
 mod messages;

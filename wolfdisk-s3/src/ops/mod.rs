@@ -56,7 +56,7 @@ macro_rules! table {
                 &self,
                 _: S3Request<PostObjectInput>,
             ) -> S3Result<S3Response<PostObjectOutput>> {
-                Err(S3Error::with_message(S3ErrorCode::NotImplemented, "forms are not implemented"))
+                Err(S3Error::with_message(S3ErrorCode::NotImplemented, "forms do not get here"))
             }
         }
     };

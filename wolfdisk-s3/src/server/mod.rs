@@ -16,68 +16,101 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use http::request::Parts;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Error, S3ErrorCode, S3Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wolfdisk_common::config::S3 as Settings;
 use wolfdisk_common::shutdown::Shutdown;
 
 use crate::access::{Keys, Unsigned};
+use crate::form::Forms;
 use crate::limits;
 use crate::ops::Gateway;
 use address::{Domains, Names};
 use body::PacedBody;
 use stream::PacedStream;
 
+/// Who answers: s3s, and for what it should not see others.
+struct Front {
+    s3: S3Service,
+    forms: Forms,
+    domains: Domains,
+}
+
 /// Everything that answers S3, as one service.
 pub fn service(gateway: Gateway, settings: &Settings) -> Router {
     let mut config = S3Config::default();
     config.xml_max_body_size = limits::XML_MAX_BYTES;
-    // Forms are refused at the door; s3s would take their files into memory.
+    // Forms do not get to s3s, which would take their files into memory.
     config.post_object_max_file_size = 0;
+    let domains = Domains::new(&settings.domains);
+    let forms = Forms::new(gateway.clone(), Keys::of(settings), Unsigned::of(settings));
     let mut builder = S3ServiceBuilder::new(gateway);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(Keys::of(settings));
     builder.set_access(Unsigned::of(settings));
     builder.set_validation(Names);
-    builder.set_host(Domains::new(&settings.domains));
-    Router::new().fallback(answer).with_state(builder.build())
+    builder.set_host(domains.clone());
+    let front = Front {
+        s3: builder.build(),
+        forms,
+        domains,
+    };
+    Router::new().fallback(answer).with_state(Arc::new(front))
 }
 
-async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
+async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let refused = door::refusal(request.method(), request.uri(), request.headers());
     let (head, body) = request.into_parts();
     let body = PacedBody::new(&head.headers, body);
     let answered = match refused {
-        Some(error) => error
-            .to_http_response()
-            .map(|response| response.map(Body::new)),
-        None => {
-            let request = Request::from_parts(head, body);
-            match tower::Service::call(&mut service, request).await {
-                Ok(response) => Ok(response.map(Body::new)),
-                Err(error) => {
-                    tracing::error!(?error, "a request could not be answered");
-                    Err(s3s::S3Error::new(s3s::S3ErrorCode::InternalError))
-                }
-            }
-        }
+        Some(error) => Err(error),
+        None if door::is_form(&head.method, &head.headers) => front.form(head, body).await,
+        None => front.other(head, body).await,
     };
-    let mut response = answered.unwrap_or_else(|_| {
-        let mut response = Response::default();
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    });
+    let mut response = answered.unwrap_or_else(told);
     let id = uuid::Uuid::new_v4().simple().to_string();
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amz-request-id", id);
     }
     response
+}
+
+impl Front {
+    async fn form(&self, head: Parts, body: PacedBody) -> S3Result<Response> {
+        let target = self.domains.target(&head.headers, &head.uri)?;
+        self.forms.answer(&target, head, body).await
+    }
+
+    async fn other(&self, head: Parts, body: PacedBody) -> S3Result<Response> {
+        let request = Request::from_parts(head, body);
+        match tower::Service::call(&mut self.s3.clone(), request).await {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(error) => {
+                tracing::error!(?error, "a request could not be answered");
+                Err(S3Error::new(S3ErrorCode::InternalError))
+            }
+        }
+    }
+}
+
+/// What a client is told of an error.
+fn told(error: S3Error) -> Response {
+    match error.to_http_response() {
+        Ok(response) => response.map(Body::new),
+        Err(_) => {
+            let mut response = Response::default();
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
 }
 
 /// Listens at an address.

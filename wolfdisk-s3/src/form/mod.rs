@@ -1,0 +1,144 @@
+//! Uploads by forms of web pages: `POST /bucket` with `multipart/form-data`, signed by a policy in one of its fields.
+//!
+//! s3s would take the file into memory, so nothing of a form gets to it. The fields before the file are read whole,
+//! within limits ([`fields`]), what signs them is checked ([`policy`], [`signature`]), and they become the request of
+//! a Put ([`input`]), whose body is the file as it comes in ([`file`]): there is one way to store an object.
+//! What comes after the file is not looked at, as in S3.
+
+pub mod answer;
+pub mod error;
+pub mod fields;
+pub mod file;
+mod gate;
+mod input;
+pub mod policy;
+pub mod signature;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::HeaderMap;
+use http::request::Parts;
+use multer::Multipart;
+use s3s::auth::S3Auth;
+use s3s::path::S3Path;
+use s3s::{S3Error, S3Request};
+use time::OffsetDateTime;
+
+use crate::access::{Keys, Unsigned};
+use crate::limits::{FORM_BOUNDARY_MAX_BYTES, PUT_MAX_BYTES};
+use crate::ops::Gateway;
+use crate::server::body::PacedBody;
+use error::FormError;
+use fields::Fields;
+use file::File;
+use gate::Gate;
+use policy::Policy;
+use signature::Claim;
+
+/// What a form asks for, as rights call it.
+const OPERATION: &str = "PutObject";
+
+/// See the module.
+#[derive(Debug)]
+pub struct Forms {
+    gateway: Gateway,
+    keys: Keys,
+    unsigned: Unsigned,
+}
+
+impl Forms {
+    /// With what the other requests go by, too.
+    pub fn new(gateway: Gateway, keys: Keys, unsigned: Unsigned) -> Forms {
+        Forms {
+            gateway,
+            keys,
+            unsigned,
+        }
+    }
+
+    /// Takes in the form of a request to `target`.
+    ///
+    /// # Errors
+    /// What its client is told. Nothing is stored then.
+    pub async fn answer(
+        &self,
+        target: &S3Path,
+        head: Parts,
+        body: PacedBody,
+    ) -> Result<Response<Body>, S3Error> {
+        let S3Path::Bucket { bucket } = target else {
+            return Err(FormError::Method.into());
+        };
+        let boundary = boundary(&head.headers)?;
+        let (gate, opener) = Gate::new(body);
+        let mut multipart = Multipart::new(gate, boundary);
+        let (fields, file) = Fields::read(&mut multipart).await?;
+        fields.required("key")?;
+        let now = OffsetDateTime::now_utc();
+        let policy = self.admit(&fields, bucket, &head.headers, now).await?;
+        opener.open();
+        let lengths = policy.map_or(0..=PUT_MAX_BYTES, |policy| policy.lengths());
+        let input = input::of(&fields, bucket, File::new(file, lengths))?;
+        let key = input.key.clone();
+        let request = S3Request {
+            input,
+            method: head.method,
+            uri: head.uri.clone(),
+            // A form says all that it says by its fields.
+            headers: HeaderMap::new(),
+            extensions: head.extensions,
+            credentials: None,
+            region: None,
+            service: None,
+            trailing_headers: None,
+        };
+        let stored = self.gateway.put(request).await?;
+        answer::of(&fields, &head.headers, &head.uri, bucket, &key, &stored)
+    }
+
+    /// Lets a form in whose policy is signed and holds, or that may come unsigned.
+    async fn admit(
+        &self,
+        fields: &Fields,
+        bucket: &str,
+        headers: &HeaderMap,
+        now: OffsetDateTime,
+    ) -> Result<Option<Policy>, S3Error> {
+        let Some(claim) = Claim::of(fields)? else {
+            self.authorise(None, OPERATION, bucket, headers)?;
+            return Ok(None);
+        };
+        let secret = self.keys.get_secret_key(claim.access_key).await?;
+        claim.check(secret.expose(), now)?;
+        let policy = Policy::from_base64(claim.policy).map_err(FormError::from)?;
+        policy.check(fields, bucket, now).map_err(FormError::from)?;
+        self.authorise(Some(claim.access_key), OPERATION, bucket, headers)?;
+        Ok(Some(policy))
+    }
+
+    /// Whether the holder of an access key, or somebody without one, may do something in a bucket. There is one key
+    /// and it may do everything.
+    fn authorise(
+        &self,
+        access_key: Option<&str>,
+        operation: &str,
+        _bucket: &str,
+        headers: &HeaderMap,
+    ) -> Result<(), S3Error> {
+        match access_key.is_some() || self.unsigned.allows(operation, headers) {
+            true => Ok(()),
+            false => Err(FormError::Unsigned.into()),
+        }
+    }
+}
+
+/// What separates the parts of the form.
+fn boundary(headers: &HeaderMap) -> Result<String, FormError> {
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    let boundary = kind
+        .and_then(|kind| kind.to_str().ok())
+        .and_then(|kind| multer::parse_boundary(kind).ok());
+    boundary
+        .filter(|boundary| (1..=FORM_BOUNDARY_MAX_BYTES).contains(&boundary.len()))
+        .ok_or(FormError::Malformed("its boundary is missing or too long"))
+}
