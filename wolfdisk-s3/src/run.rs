@@ -14,7 +14,8 @@ use crate::access::Unsigned;
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
-use crate::server;
+use crate::server::metrics::{Connections, Metrics};
+use crate::server::{self, Line};
 use crate::store::Store;
 
 /// What s3s logs of a request includes signatures that would have been right.
@@ -90,15 +91,23 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
-    let service = server::service(gateway, &config.s3);
+    let metrics = Metrics::new(store.clone());
+    let line = Line {
+        service: server::service(gateway, &config.s3, metrics.clone()),
+        counts: metrics.connections().clone(),
+    };
+    let watch = Line {
+        service: server::admin::service(store, metrics),
+        counts: Connections::default(),
+    };
     notify::ready();
     if let Some(warning) = Unsigned::of(&config.s3).warning() {
         tracing::warn!("{warning}");
     }
     tracing::info!(address = %bind, %admin, "wolfdisk-s3 is ready");
     tokio::join!(
-        server::serve(listener, service, shutdown),
-        server::serve(watched, server::admin::service(store), shutdown),
+        server::serve(listener, line, shutdown),
+        server::serve(watched, watch, shutdown),
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();

@@ -28,6 +28,7 @@ use crate::access::{Keys, Unsigned};
 use crate::limits::{FORM_BOUNDARY_MAX_BYTES, PUT_MAX_BYTES};
 use crate::ops::Gateway;
 use crate::server::body::PacedBody;
+use crate::server::metrics;
 use error::FormError;
 use fields::Fields;
 use file::File;
@@ -66,6 +67,7 @@ impl Forms {
         head: Parts,
         body: PacedBody,
     ) -> Result<Response<Body>, S3Error> {
+        metrics::name(&head.extensions, "post_object");
         let S3Path::Bucket { bucket } = target else {
             return Err(FormError::Method.into());
         };

@@ -20,6 +20,7 @@ use wolfdisk_client::ObjectKey;
 
 use crate::error::{Failure, Result};
 use crate::etag::ETag as Tag;
+use crate::server::metrics;
 use crate::store::Store;
 
 pub use multipart::sweep;
@@ -48,6 +49,7 @@ macro_rules! table {
         #[async_trait]
         impl S3 for Gateway {
             $(async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                metrics::name(&request.extensions, stringify!($name));
                 let output = self.$method(request).await.map_err(S3Error::from)?;
                 Ok(S3Response::new(output))
             })*

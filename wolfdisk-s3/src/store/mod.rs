@@ -7,6 +7,7 @@ pub mod publish;
 pub mod upload;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -140,6 +141,11 @@ impl Store {
             volume: Arc::clone(&self.volume),
             handle,
         }))
+    }
+
+    /// What the volume has counted, by name.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.volume.counters()
     }
 
     /// Threads for hashing.
