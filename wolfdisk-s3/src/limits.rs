@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Connections that are served at once; more wait in the kernel's queue. Each costs a task, its buffers and a
 /// descriptor.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Of these, those of one address (a network, with IPv6): nobody may have all. Behind a proxy all have one address.
+pub const CONNECTIONS_OF_ONE_MAX: usize = CONNECTIONS_MAX / 2;
 /// Descriptors that this takes, with those of the volume.
 pub const DESCRIPTORS_WANTED: u64 = 8192;
 /// How long the head of a request may take, and how long a connection may rest between two.

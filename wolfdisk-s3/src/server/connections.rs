@@ -1,4 +1,4 @@
-//! Connections: how many, for how long.
+//! Connections: how many, from whom, for how long.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use wolfdisk_common::shutdown::Shutdown;
 
+use super::crowd::Crowd;
 use super::metrics::Connections;
 use super::stream::PacedStream;
 use crate::limits;
@@ -38,6 +39,7 @@ pub struct Line {
 /// Serves until it is time to stop, then lets requests that are under way end.
 pub async fn serve(listener: TcpListener, line: Line, shutdown: &Shutdown) {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
+    let crowd = Crowd::default();
     let graceful = GracefulShutdown::new();
     loop {
         let accept = async {
@@ -49,14 +51,18 @@ pub async fn serve(listener: TcpListener, line: Line, shutdown: &Shutdown) {
             _ = shutdown.requested() => break,
         };
         match accepted {
-            Ok((connection, _)) => {
+            Ok((connection, peer)) => {
+                let Some(place) = crowd.enter(peer.ip()) else {
+                    line.counts.refused();
+                    continue;
+                };
                 let (line, watcher) = (line.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     line.counts.accepted.inc();
                     line.counts.open.inc();
                     line.serve(connection, watcher).await;
                     line.counts.open.dec();
-                    drop(permit);
+                    drop((permit, place));
                 });
             }
             Err(error) => {

@@ -75,6 +75,11 @@ struct OperationLabels {
 }
 
 impl Connections {
+    /// One is not served, because its address has too many.
+    pub fn refused(&self) {
+        self.end("too_many");
+    }
+
     /// The head of a request did not come in time.
     pub fn cut_for_head(&self) {
         self.end("slow_head");

@@ -5,6 +5,7 @@ pub mod address;
 pub mod admin;
 pub mod body;
 mod connections;
+mod crowd;
 mod door;
 pub mod metrics;
 mod pace;
