@@ -24,6 +24,10 @@ pub const PACE_MIN_BYTES: u64 = 16 * 1024;
 pub const REST_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How long that may take.
 pub const REST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long client and gateway may take to agree on a secret stream, with HTTPS.
+pub const TLS_HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the certificate of HTTPS was renewed.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Pause after a connection could not be accepted, for lack of descriptors mostly.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long requests under way may take at a stop.

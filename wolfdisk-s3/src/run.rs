@@ -15,6 +15,7 @@ use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
 use crate::server::metrics::{Connections, Metrics};
+use crate::server::tls::Tls;
 use crate::server::{self, Line};
 use crate::store::Store;
 
@@ -31,11 +32,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     memory::hold_little();
     // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
     telemetry::log_panics();
-    if config.s3.tls.is_some() {
-        bail!(
-            "s3.tls_cert is set, but HTTPS is not built in; leave it out and put a reverse proxy before the address"
-        );
-    }
+    let files = config.s3.tls.as_ref();
+    let tls = files.map(|(certificate, key)| Tls::load(certificate, key));
+    let tls = tls.transpose()?;
     raise_descriptor_limit();
     let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
     let Some(volume) = connect(&config, &shutdown)? else {
@@ -45,7 +44,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .build()?;
-    let served = runtime.block_on(serve(&config, Arc::clone(&volume), &shutdown));
+    let served = runtime.block_on(serve(&config, Arc::clone(&volume), tls, &shutdown));
     notify::stopping();
     // What still reads or writes ends before the session does.
     runtime.shutdown_timeout(limits::STOP_DEADLINE);
@@ -74,7 +73,12 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    volume: Arc<Volume>,
+    tls: Option<Tls>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let owner = config.s3.owner.unwrap_or_else(|| {
         let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
         (user.as_raw(), group.as_raw())
@@ -91,14 +95,17 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
     let sweeping = tokio::spawn(ops::sweep(gateway.clone()));
+    let looking = tls.clone().map(|tls| tokio::spawn(tls.keep_fresh()));
     let metrics = Metrics::new(store.clone());
     let line = Line {
         service: server::service(gateway, &config.s3, metrics.clone()),
         counts: metrics.connections().clone(),
+        tls: tls.clone(),
     };
     let watch = Line {
         service: server::admin::service(store, metrics),
         counts: Connections::default(),
+        tls: None,
     };
     notify::ready();
     if let Some(warning) = Unsigned::of(&config.s3).warning() {
@@ -111,6 +118,9 @@ async fn serve(config: &Config, volume: Arc<Volume>, shutdown: &Shutdown) -> any
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     sweeping.abort();
+    if let Some(looking) = looking {
+        looking.abort();
+    }
     Ok(())
 }
 

@@ -166,9 +166,10 @@ fields! {
     S3_DOMAINS: "s3" "domains" = Preset::Is("[]"), "a list of domains, as [\"s3.example.com\"]";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
-    /// Certificate chain (PEM) for HTTPS.
+    /// Certificate chain (PEM) for HTTPS, if wolfdisk-s3 was built with it; the usual one is not, and stands behind a
+    /// reverse proxy. It is read anew when it is renewed.
     S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
-    /// Its private key (PEM).
+    /// Its private key (PEM), which its owner alone may read.
     S3_TLS_KEY: "s3" "tls_key" = Preset::Depends("\"/etc/wolfdisk/s3.key\"", "none"), PATH;
 
     /// Where wolfdisk-meta answers; wolfdisk-chunkd does one port above, wolfdisk-s3 three.

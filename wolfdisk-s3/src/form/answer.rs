@@ -17,8 +17,7 @@ use crate::url_encoding::encode;
 /// It cannot be put into words.
 pub fn of(
     fields: &Fields,
-    headers: &HeaderMap,
-    uri: &Uri,
+    location: &str,
     bucket: &str,
     key: &str,
     stored: &PutObjectOutput,
@@ -33,13 +32,12 @@ pub fn of(
         response.headers_mut().insert(LOCATION, page);
         return Ok(response);
     }
-    let location = location(headers, uri, key);
     let mut response = match fields.get("success_action_status") {
         Some("200") => empty(StatusCode::OK, &etag)?,
         Some("201") => {
             let mut response = empty(StatusCode::CREATED, &etag)?;
             *response.body_mut() = Body::from(document(&PostResponse {
-                location: &location,
+                location,
                 bucket,
                 key,
                 etag: &etag,
@@ -95,12 +93,12 @@ fn redirect(page: &str, bucket: &str, key: &str, etag: &str) -> Option<HeaderVal
 }
 
 /// Where the object is, as the client called the bucket: by path or by host.
-fn location(headers: &HeaderMap, uri: &Uri, key: &str) -> String {
+pub fn location(scheme: &str, headers: &HeaderMap, uri: &Uri, key: &str) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let path = uri.path().trim_end_matches('/');
     let key = encode(key);
     match host {
-        Some(host) => format!("http://{host}{path}/{key}"),
+        Some(host) => format!("{scheme}://{host}{path}/{key}"),
         None => format!("{path}/{key}"),
     }
 }
@@ -121,7 +119,8 @@ mod tests {
             ..PutObjectOutput::default()
         };
         let uri = Uri::from_static("/bucket/");
-        of(&fields, &headers, &uri, "bucket", "a/b c", &stored).expect("an answer")
+        let location = location("http", &headers, &uri, "a/b c");
+        of(&fields, &location, "bucket", "a/b c", &stored).expect("an answer")
     }
 
     fn header(response: &Response<Body>, name: &str) -> String {

@@ -45,15 +45,17 @@ pub struct Forms {
     gateway: Gateway,
     keys: Keys,
     unsigned: Unsigned,
+    scheme: &'static str,
 }
 
 impl Forms {
-    /// With what the other requests go by, too.
-    pub fn new(gateway: Gateway, keys: Keys, unsigned: Unsigned) -> Forms {
+    /// With what the other requests go by, too; `scheme` is how URLs begin.
+    pub fn new(gateway: Gateway, keys: Keys, unsigned: Unsigned, scheme: &'static str) -> Forms {
         Forms {
             gateway,
             keys,
             unsigned,
+            scheme,
         }
     }
 
@@ -95,7 +97,8 @@ impl Forms {
             trailing_headers: None,
         };
         let stored = self.gateway.put(request).await?;
-        answer::of(&fields, &head.headers, &head.uri, bucket, &key, &stored)
+        let location = answer::location(self.scheme, &head.headers, &head.uri, &key);
+        answer::of(&fields, &location, bucket, &key, &stored)
     }
 
     /// Lets a form in whose policy is signed and holds, or that may come unsigned.

@@ -17,6 +17,7 @@ use wolfdisk_common::shutdown::Shutdown;
 use super::crowd::Crowd;
 use super::metrics::Connections;
 use super::stream::PacedStream;
+use super::tls::Tls;
 use crate::limits;
 
 /// Listens at an address.
@@ -34,6 +35,8 @@ pub struct Line {
     pub service: Router,
     /// What is counted.
     pub counts: Connections,
+    /// How it is kept secret, if it is.
+    pub tls: Option<Tls>,
 }
 
 /// Serves until it is time to stop, then lets requests that are under way end.
@@ -86,7 +89,18 @@ impl Line {
             tracing::debug!(%error, "small answers may wait");
         }
         let stream = PacedStream::new(connection, self.counts.clone());
-        self.converse(stream, watcher).await;
+        let Some(tls) = &self.tls else {
+            return self.converse(stream, watcher).await;
+        };
+        match tls.accept(stream).await {
+            Ok(stream) => self.converse(stream, watcher).await,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.counts.cut_for_head();
+                }
+                tracing::debug!(%error, "a client does not speak TLS, or not as this gateway does");
+            }
+        }
     }
 
     /// HTTP over a stream of any kind.

@@ -10,6 +10,11 @@ mod door;
 pub mod metrics;
 mod pace;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -48,7 +53,12 @@ pub fn service(gateway: Gateway, settings: &Settings, metrics: Metrics) -> Route
     // Forms do not get to s3s, which would take their files into memory.
     config.post_object_max_file_size = 0;
     let domains = Domains::new(&settings.domains);
-    let forms = Forms::new(gateway.clone(), Keys::of(settings), Unsigned::of(settings));
+    let scheme = match settings.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let keys = Keys::of(settings);
+    let forms = Forms::new(gateway.clone(), keys, Unsigned::of(settings), scheme);
     let mut builder = S3ServiceBuilder::new(gateway);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(Keys::of(settings));
