@@ -75,8 +75,13 @@ impl Gateway {
 
     /// One that serves signed requests only.
     pub fn with_key(node: &Node) -> Gateway {
+        Gateway::with_key_and(node, "")
+    }
+
+    /// The same with further lines of `[s3]`.
+    pub fn with_key_and(node: &Node, settings: &str) -> Gateway {
         let keys = format!("access_key = \"{ACCESS_KEY}\"\nsecret_key = \"{SECRET_KEY}\"");
-        Gateway::start(node, &keys)
+        Gateway::start(node, &format!("{keys}\n{settings}"))
     }
 
     /// Where it answers.

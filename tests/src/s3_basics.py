@@ -609,5 +609,62 @@ def access():
     fails("404", lambda: S3.head_object(Bucket="bucket", Key="e"))
 
 
+def virtual_hosts():
+    """Signed for a host name, sent to the address that it stands for."""
+    from http.client import HTTPConnection
+    from urllib.parse import urlsplit
+
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    address = urlsplit(ENDPOINT).netloc
+    port = address.rsplit(":", 1)[1]
+    keys = Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
+
+    def ask(method, host, path, body=b"", headers=None, sign=True):
+        request = AWSRequest(method=method, url=f"http://{host}{path}", data=body, headers=headers or {})
+        if sign:
+            S3SigV4Auth(keys, "s3", "us-east-1").add_auth(request)
+        link = HTTPConnection(address, timeout=60)
+        link.request(method, path, body, dict(request.headers) | {"Host": host})
+        answer = link.getresponse()
+        return answer.status, answer.read(), answer.headers
+
+    for name in ("bucket", "my.own.bucket"):
+        for domain in ("s3.example.com", f"s3.local:{port}"):
+            host = f"{name}.{domain}"
+            assert ask("PUT", host, "/")[0] == 200, host
+            assert os.listdir(os.path.join(MOUNT, name)) == []
+            assert ask("PUT", host, "/a/b%20c", b"content")[0] == 200
+            with open(os.path.join(MOUNT, name, "a/b c"), "rb") as file:
+                assert file.read() == b"content"
+            assert ask("GET", host, "/a/b%20c")[1] == b"content"
+            assert b"<Key>a/b c</Key>" in ask("GET", host, "/?list-type=2&prefix=a%2F")[1]
+            # By path: on the domain itself, and on any other host.
+            for other in (domain, address, "other.example"):
+                assert ask("GET", other, f"/{name}/a/b%20c")[1] == b"content", other
+                assert f"<Name>{name}</Name>".encode() in ask("GET", other, "/")[1], other
+            # A signature for one bucket is good for no other.
+            assert ask("GET", host, "/a/b%20c", sign=False)[0] == 403
+            assert ask("DELETE", host, "/a/b%20c")[0] == 204
+            assert ask("DELETE", host, "/")[0] == 204
+    status, said, _ = ask("GET", "Under_Score.s3.local", "/")
+    assert status == 400 and b"<Code>InvalidBucketName</Code>" in said, said
+    # What comes by a form goes to the bucket of the host, too.
+    S3.create_bucket(Bucket="forms")
+    signer = client(signature_version="s3v4")
+    fields = signer.generate_presigned_post("forms", "key")["fields"]
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    parts.append('--b\r\nContent-Disposition: form-data; name="file"\r\n\r\ncontent\r\n--b--\r\n')
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    form = "".join(parts).encode()
+    assert ask("POST", "other.s3.local", "/", form, kind, sign=False)[0] == 403
+    status, said, headers = ask("POST", "forms.s3.local", "/", form, kind, sign=False)
+    assert status == 204 and headers["Location"] == "http://forms.s3.local/key", (status, said)
+    with open(os.path.join(MOUNT, "forms/key"), "rb") as file:
+        assert file.read() == b"content"
+
+
 globals()[SECTION]()
 print(f"{SECTION}: good")

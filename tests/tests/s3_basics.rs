@@ -75,6 +75,15 @@ fn parts_become_one_object() {
 }
 
 #[test]
+fn below_a_domain_each_bucket_has_a_host_of_its_own() {
+    let node = Node::start();
+    let gateway = Gateway::with_key_and(&node, "domains = [\"s3.example.com\", \"s3.local\"]");
+    gateway.must_pass("virtual_hosts");
+    gateway.stop();
+    node.must_be_whole();
+}
+
+#[test]
 fn nobody_gets_in_without_the_key() {
     section("access");
 }
@@ -155,6 +164,61 @@ fn without_a_key_this_machine_is_served_under_a_local_name_only() {
         gateway.log().contains("there is no access key"),
         "{}",
         gateway.log()
+    );
+    gateway.stop();
+}
+
+/// The value of a line of `/metrics`.
+fn number(numbers: &str, name: &str) -> f64 {
+    let line = numbers.lines().find_map(|line| line.strip_prefix(name));
+    let value = line.unwrap_or_else(|| panic!("{name} is missing\n{numbers}"));
+    value.trim().parse().expect("a number")
+}
+
+#[test]
+fn what_is_counted_can_be_read_and_names_nobody() {
+    let node = Node::start();
+    let gateway = Gateway::with_key(&node);
+    let address = gateway.address();
+    let numbers = || curl(&[&format!("{}/metrics", gateway.admin())]);
+    gateway.must_pass("objects");
+    let before = numbers();
+    for _ in 0..3 {
+        assert!(curl(&[&format!("{address}/secret-bucket/secret-key")]).ends_with(" 403"));
+    }
+    let after = numbers();
+    for line in after.trim_end_matches(" 200").lines() {
+        let value = line.rsplit_once(' ').map(|(_, value)| value.parse::<f64>());
+        let is_number = value.is_some_and(|value| value.is_ok());
+        assert!(line.starts_with("# ") || is_number, "{line}");
+    }
+    assert!(after.ends_with("# EOF\n 200"), "{after}");
+    let put = "wolfdisk_s3_requests_total{operation=\"put_object\",status=\"2xx\"}";
+    assert!(number(&after, put) > 0.0);
+    let refused = "wolfdisk_s3_requests_total{operation=\"none\",status=\"4xx\"}";
+    let of = |numbers: &str| match numbers.contains(refused) {
+        true => number(numbers, refused),
+        false => 0.0,
+    };
+    assert!((of(&after) - of(&before) - 3.0).abs() < 0.1, "{after}");
+    let puts = "wolfdisk_s3_request_duration_seconds_count{operation=\"put_object\"}";
+    assert!(number(&after, puts) > 0.0);
+    for name in [
+        "wolfdisk_s3_received_bytes_total",
+        "wolfdisk_s3_sent_bytes_total",
+        "wolfdisk_s3_connections_total",
+        "wolfdisk_volume_events_total{event=\"meta_mutate\"}",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(number(&after, name) > 0.0, "{name}");
+    }
+    assert!(number(&after, "wolfdisk_s3_requests_in_flight").abs() < 0.1);
+    assert!(!after.contains("secret-") && !after.contains("test-access-key"));
+    assert_eq!(
+        curl(&[&format!("{address}/metrics")])
+            .matches("wolfdisk_s3")
+            .count(),
+        0
     );
     gateway.stop();
 }

@@ -8,6 +8,7 @@ use wolfdisk_common::object_key::KeyError;
 
 use crate::configuration::unset::Unset;
 use crate::digest::Ending;
+use crate::form::error::FormError;
 use crate::stored::{TooLarge, Unreadable};
 use crate::tags::TagError;
 
@@ -139,6 +140,9 @@ pub enum Failure {
     /// A class of storage that there is not.
     #[error("there is one class of storage: STANDARD")]
     StorageClass,
+    /// A form that is no good.
+    #[error("{0}")]
+    Form(#[from] FormError),
     /// What is kept of the object cannot be read.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
@@ -202,6 +206,7 @@ impl Failure {
             Failure::NoAcl => S3ErrorCode::MissingSecurityHeader,
             Failure::NotImplemented(_) => S3ErrorCode::NotImplemented,
             Failure::StorageClass => S3ErrorCode::InvalidStorageClass,
+            Failure::Form(error) => error.code(),
             Failure::Unreadable(_) => S3ErrorCode::InternalError,
             Failure::Ending(_) | Failure::Overdue => S3ErrorCode::ServiceUnavailable,
         }

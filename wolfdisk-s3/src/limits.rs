@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Connections that are served at once; more wait in the kernel's queue. Each costs a task, its buffers and a
 /// descriptor.
 pub const CONNECTIONS_MAX: usize = 4096;
+/// Of these, those of one address (a network, with IPv6): nobody may have all. Behind a proxy all have one address.
+pub const CONNECTIONS_OF_ONE_MAX: usize = CONNECTIONS_MAX / 2;
 /// Descriptors that this takes, with those of the volume.
 pub const DESCRIPTORS_WANTED: u64 = 8192;
 /// How long the head of a request may take, and how long a connection may rest between two.
@@ -22,6 +24,10 @@ pub const PACE_MIN_BYTES: u64 = 16 * 1024;
 pub const REST_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// How long that may take.
 pub const REST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long client and gateway may take to agree on a secret stream, with HTTPS.
+pub const TLS_HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the certificate of HTTPS was renewed.
+pub const TLS_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Pause after a connection could not be accepted, for lack of descriptors mostly.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// How long requests under way may take at a stop.
@@ -137,3 +143,20 @@ pub const LIFECYCLE_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Longest life of a signed link, as in S3: whoever has one needs no key.
 pub const LINK_MAX_S: u32 = 7 * 24 * 60 * 60;
+
+/// Fields of a form before its file, names and values together, as in S3.
+pub const FORM_FIELDS_MAX_BYTES: usize = 20 * 1024;
+/// The same with all that is around them: names of their parts, boundaries, further headers.
+pub const FORM_HEAD_MAX_BYTES: usize = 64 * 1024;
+/// Fields of a form before its file. Ten tags and all headers that are kept are far less.
+pub const FORM_FIELDS_MAX: usize = 100;
+/// The name of a field. `x-amz-meta-` and what the user's metadata may hold.
+pub const FORM_NAME_MAX_BYTES: usize = 2 * 1024;
+/// What separates the parts of a form, as RFC 2046 has it.
+pub const FORM_BOUNDARY_MAX_BYTES: usize = 70;
+/// What the parser of a form gets at once before the file, so that the file is not gathered with the fields.
+pub const FORM_PIECE_BYTES: usize = 4 * 1024;
+/// How far the clock of whoever signs a form may be ahead, as in S3.
+pub const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// How old the signature of a form may be, as in S3: its policy may say less.
+pub const FORM_SIGNATURE_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);

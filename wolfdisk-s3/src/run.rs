@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use tokio::task::JoinSet;
 use wolfdisk_client::{Volume, VolumeConfig};
 use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::access_key::record::Seal;
@@ -16,7 +17,9 @@ use crate::access::Access;
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
-use crate::server;
+use crate::server::metrics::{Connections, Metrics};
+use crate::server::tls::Tls;
+use crate::server::{self, Line};
 use crate::store::{Store, tag};
 
 /// What s3s logs of a request includes signatures that would have been right.
@@ -32,11 +35,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     memory::hold_little();
     // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
     telemetry::log_panics();
-    if config.s3.tls.is_some() {
-        bail!(
-            "s3.tls_cert is set, but HTTPS is not built in; leave it out and put a reverse proxy before the address"
-        );
-    }
+    let files = config.s3.tls.as_ref();
+    let tls = files.map(|(certificate, key)| Tls::load(certificate, key));
+    let tls = tls.transpose()?;
     raise_descriptor_limit();
     let seal = Seal::new(&ClusterKey::load(&config.paths())?);
     let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
@@ -47,7 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .build()?;
-    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seal, &shutdown));
+    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seal, tls, &shutdown));
     notify::stopping();
     // What still reads or writes ends before the session does.
     runtime.shutdown_timeout(limits::STOP_DEADLINE);
@@ -74,6 +75,7 @@ async fn serve(
     config: &Config,
     volume: Arc<Volume>,
     seal: Seal,
+    tls: Option<Tls>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
     let owner = config.s3.owner.unwrap_or_else(|| {
@@ -93,23 +95,35 @@ async fn serve(
     let watched = watched.with_context(|| {
         format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
     })?;
-    let learning = tokio::spawn(tag::learn(store.clone()));
-    let sweeping = tokio::spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
-    let expiring = tokio::spawn(ops::expire(gateway.clone(), config.s3.lifecycle_interval));
-    let service = server::service(gateway, access.clone());
+    let mut beside = JoinSet::new();
+    beside.spawn(tag::learn(store.clone()));
+    beside.spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
+    beside.spawn(ops::expire(gateway.clone(), config.s3.lifecycle_interval));
+    if let Some(tls) = tls.clone() {
+        beside.spawn(tls.keep_fresh());
+    }
+    let metrics = Metrics::new(store.clone());
+    let line = Line {
+        service: server::service(gateway, &config.s3, access.clone(), metrics.clone()),
+        counts: metrics.connections().clone(),
+        tls: tls.clone(),
+    };
+    let watch = Line {
+        service: server::admin::service(store, metrics),
+        counts: Connections::default(),
+        tls: None,
+    };
     notify::ready();
     if let Some(warning) = access.warning().await? {
         tracing::warn!("{warning}");
     }
     tracing::info!(address = %bind, %admin, "wolfdisk-s3 is ready");
     tokio::join!(
-        server::serve(listener, service, shutdown),
-        server::serve(watched, server::admin::service(store), shutdown),
+        server::serve(listener, line, shutdown),
+        server::serve(watched, watch, shutdown),
     );
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
-    sweeping.abort();
-    learning.abort();
-    expiring.abort();
+    beside.abort_all();
     Ok(())
 }
 

@@ -20,6 +20,42 @@ const BANNED: &[&str] = &[
     "zstd-sys",
 ];
 
+/// HTTPS compiles C, so it is in no default build and in no other check.
+const HTTPS: [(&str, &[&str]); 2] = [
+    (
+        "lints of HTTPS",
+        &[
+            "clippy",
+            "--locked",
+            "--profile",
+            "checked",
+            "--package",
+            "wolfdisk-s3",
+            "--features",
+            "tls",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+    (
+        "tests of HTTPS",
+        &[
+            "test",
+            "--locked",
+            "--profile",
+            "checked",
+            "--package",
+            "wolfdisk-s3",
+            "--features",
+            "tls",
+            "--lib",
+            "tls",
+        ],
+    ),
+];
+
 /// Runs them all.
 pub fn run(tally: &mut Tally) -> Result<(), Failure> {
     let formatted = succeeds(&mut cargo(&["fmt", "--all", "--check"]))?;
@@ -36,6 +72,9 @@ pub fn run(tally: &mut Tally) -> Result<(), Failure> {
         "warnings",
     ];
     tally.check("lints", succeeds(&mut cargo(&clippy))?);
+    for (name, arguments) in HTTPS {
+        tally.check(name, succeeds(&mut cargo(arguments))?);
+    }
     let found = banned()?;
     if !found.is_empty() {
         println!(

@@ -32,6 +32,7 @@ const NEEDS: &[Need] = &[
     need("valgrind", "valgrind", "valgrind"),
     need("sqlite3", "sqlite3", "sqlite"),
     need("git", "git", "git"),
+    need("openssl", "openssl", "openssl"),
     need("python3", "python3", "python3"),
     need("setpriv", "util-linux", "util-linux"),
     need("qemu-img", "qemu-utils", "qemu-img"),

@@ -161,6 +161,9 @@ fields! {
     /// What requests without a signature may do, by whoever reaches the address. "off": nothing, but without an access key
     /// programs of this machine may do everything.
     S3_ANONYMOUS: "s3" "anonymous" = Preset::Is("\"off\""), "\"off\", \"read-only\" or \"read-write\"";
+    /// Domains under which each bucket has a host of its own, `bucket.s3.example.com`, beside the path style, which is
+    /// understood under every host. Their names and those below them must lead here.
+    S3_DOMAINS: "s3" "domains" = Preset::Is("[]"), "a list of domains, as [\"s3.example.com\"]";
     /// User and group that own what S3 clients write.
     S3_OWNER: "s3" "owner" = Preset::Depends("\"0:0\"", "who runs the node"), "numbers of a user and a group, as \"1000:1000\"";
     /// An upload in parts is aborted when nobody has put a part to it for so long.
@@ -168,9 +171,10 @@ fields! {
     /// How often it is looked for objects and uploads whose life is over by the lifecycle rules of their buckets. A day
     /// of S3 ends at midnight UTC, so oftener than hourly is for tests.
     S3_LIFECYCLE_INTERVAL_S: "s3" "lifecycle_interval_s" = Preset::Is("3600"), "a whole number from 1 to 86400";
-    /// Certificate chain (PEM) for HTTPS.
+    /// Certificate chain (PEM) for HTTPS, if wolfdisk-s3 was built with it; the usual one is not, and stands behind a
+    /// reverse proxy. It is read anew when it is renewed.
     S3_TLS_CERT: "s3" "tls_cert" = Preset::Depends("\"/etc/wolfdisk/s3.crt\"", "none"), PATH;
-    /// Its private key (PEM).
+    /// Its private key (PEM), which its owner alone may read.
     S3_TLS_KEY: "s3" "tls_key" = Preset::Depends("\"/etc/wolfdisk/s3.key\"", "none"), PATH;
 
     /// Where wolfdisk-meta answers; wolfdisk-chunkd does one port above, wolfdisk-s3 three.

@@ -124,6 +124,8 @@ pub struct S3 {
     pub keys: Option<(String, Secret)>,
     /// What unsigned requests may do.
     pub anonymous: Anonymous,
+    /// Domains whose subdomains are buckets, in lower case.
+    pub domains: Vec<String>,
     /// User and group of what is written.
     pub owner: Option<(u32, u32)>,
     /// How long an upload in parts may rest.
@@ -336,6 +338,7 @@ fn s3(file: &File) -> Result<S3, ConfigError> {
         bind,
         keys,
         anonymous,
+        domains: file.required(&schema::S3_DOMAINS, values::domains)?,
         owner: file.optional(&schema::S3_OWNER, values::owner)?,
         abandoned_upload: file.required(
             &schema::S3_ABANDONED_UPLOAD_S,

@@ -155,6 +155,11 @@ fn an_impossible_value_is_refused_with_field_value_and_what_is_allowed() {
         ("s3", "anonymous = true"),
         ("s3", "abandoned_upload_after_s = 0"),
         ("s3", "lifecycle_interval_s = 0"),
+        ("s3", "domains = \"s3.example.com\""),
+        ("s3", "domains = [\"s3.example.com:9878\"]"),
+        ("s3", "domains = [\"127.0.0.1\"]"),
+        ("s3", "domains = [\"-a.example\"]"),
+        ("s3", "domains = [\".example.com\"]"),
         ("admin", "bind = \"127.0.0.1:65533\""),
         ("log", "level = \"loud\""),
     ] {
@@ -196,6 +201,13 @@ fn an_address_is_open_to_others_only_with_a_key_or_on_purpose() {
     ] {
         assert!(parse(&format!("{open}{reason}")).is_ok(), "{reason}");
     }
+}
+
+#[test]
+fn domains_are_the_same_in_any_case() {
+    let config = parse("[s3]\ndomains = [\"S3.Example.com\", \"localhost\"]");
+    let domains = config.expect("settings").s3.domains;
+    assert_eq!(domains, ["s3.example.com", "localhost"]);
 }
 
 #[test]

@@ -210,6 +210,30 @@ pub(super) fn path(value: &Value) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
+/// Names of hosts, which no port follows, in lower case.
+pub(super) fn domains(value: &Value) -> Option<Vec<String>> {
+    let domain = |value: &Value| {
+        let name = value.as_str()?.to_ascii_lowercase();
+        let is_label = |label: &str| {
+            let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            (1..=63).contains(&label.len())
+                && label.bytes().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        // The last part of a name is no number, else it would be an address.
+        let good = name.len() <= 253
+            && name.split('.').all(is_label)
+            && !name
+                .split('.')
+                .next_back()?
+                .bytes()
+                .all(|byte| byte.is_ascii_digit());
+        good.then_some(name)
+    };
+    value.as_array()?.iter().map(domain).collect()
+}
+
 /// `user:group` as numbers.
 pub(super) fn owner(value: &Value) -> Option<(u32, u32)> {
     let (user, group) = value.as_str()?.split_once(':')?;

@@ -12,6 +12,7 @@ pub mod unsigned;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::{CopyObjectInput, UploadPartCopyInput};
@@ -62,20 +63,36 @@ impl Access {
     }
 
     /// What a request may do that is signed with a key, or with none.
-    async fn grant(&self, key: Option<&str>, context: &S3AccessContext<'_>) -> Result<Grant> {
+    async fn grant(&self, key: Option<&str>, effect: Effect, headers: &HeaderMap) -> Result<Grant> {
         if let Some(id) = key {
             // It may have been deleted since its secret was asked for.
             let found = self.keys.find(id).await?.ok_or(Failure::NoSuchAccessKey)?;
             return Ok(Grant::new(found.rights));
         }
-        let effect = Effect::of(context.s3_op().name());
-        let rights = self.unsigned.rights(effect, context.headers());
+        let rights = self.unsigned.rights(effect, headers);
         let rights = rights.ok_or(Failure::Unsigned)?;
         // A key that was made meanwhile ends what goes without one.
         match self.unsigned == Unsigned::Local && self.has_key().await? {
             true => Err(Failure::Unsigned),
             false => Ok(Grant::new(Arc::new(rights))),
         }
+    }
+
+    /// Judges a request for an operation that is signed with a key, whose signature has been checked, or with none.
+    ///
+    /// # Errors
+    /// It may not do that, there.
+    pub async fn judge(
+        &self,
+        key: Option<&str>,
+        operation: &str,
+        bucket: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Grant> {
+        let effect = Effect::of(operation);
+        let grant = self.grant(key, effect, headers).await?;
+        grant.check(effect, bucket)?;
+        Ok(grant)
     }
 }
 
@@ -92,11 +109,10 @@ impl S3Auth for Access {
 impl S3Access for Access {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let key = context.credentials().map(|known| known.access_key.clone());
-        let grant = self.grant(key.as_deref(), context).await;
-        let grant = grant.map_err(S3Error::from)?;
         let bucket = context.s3_path().get_bucket_name();
-        let effect = Effect::of(context.s3_op().name());
-        grant.check(effect, bucket).map_err(S3Error::from)?;
+        let (operation, headers) = (context.s3_op().name(), context.headers());
+        let grant = self.judge(key.as_deref(), operation, bucket, headers).await;
+        let grant = grant.map_err(S3Error::from)?;
         context.extensions_mut().insert(grant);
         Ok(())
     }

@@ -24,6 +24,7 @@ use wolfdisk_client::ObjectKey;
 
 use crate::error::{Failure, Result};
 use crate::etag::ETag as Tag;
+use crate::server::metrics;
 use crate::store::Store;
 
 pub use lifecycle::expire;
@@ -58,6 +59,7 @@ macro_rules! table {
         #[async_trait]
         impl S3 for Gateway {
             $(async fn $name(&self, request: S3Request<$input>) -> S3Result<S3Response<$output>> {
+                metrics::name(&request.extensions, stringify!($name));
                 let output = self.$method(request).await.map_err(S3Error::from)?;
                 Ok(S3Response::new(output))
             })*
@@ -66,7 +68,7 @@ macro_rules! table {
                 &self,
                 _: S3Request<PostObjectInput>,
             ) -> S3Result<S3Response<PostObjectOutput>> {
-                Err(S3Error::with_message(S3ErrorCode::NotImplemented, "forms are not implemented"))
+                Err(S3Error::with_message(S3ErrorCode::NotImplemented, "forms do not get here"))
             }
         }
     };

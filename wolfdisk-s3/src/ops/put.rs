@@ -17,7 +17,7 @@ use crate::store::upload::{Received, check_length};
 use crate::stored::Stored;
 
 impl Gateway {
-    pub(super) async fn put(&self, request: S3Request<PutObjectInput>) -> Result<PutObjectOutput> {
+    pub(crate) async fn put(&self, request: S3Request<PutObjectInput>) -> Result<PutObjectOutput> {
         let S3Request {
             input,
             headers,

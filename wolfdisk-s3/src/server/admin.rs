@@ -1,19 +1,34 @@
-//! Health for programs, on the admin address.
+//! Health and numbers for programs, on the admin address.
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use super::metrics::{self, Metrics};
 use crate::limits::READY_DEADLINE;
 use crate::store::Store;
 
-/// `/healthz`: the process answers. `/readyz`: the volume does.
-pub fn service(store: Store) -> Router {
+/// `/healthz`: the process answers. `/readyz`: the volume does. `/metrics`: what was counted.
+pub fn service(store: Store, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(store)
+        .route("/metrics", get(numbers))
+        .with_state(metrics)
+}
+
+async fn numbers(State(metrics): State<Metrics>) -> Response {
+    match metrics.write() {
+        Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the numbers cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 async fn ready(State(store): State<Store>) -> (StatusCode, &'static str) {

@@ -14,6 +14,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
+use super::metrics::Connections;
 use super::pace::Watch;
 use crate::limits;
 
@@ -22,6 +23,7 @@ use crate::limits;
 pub struct PacedBody {
     inner: axum::body::Body,
     watch: Watch,
+    counts: Connections,
     /// Its client sends it unasked.
     unasked: bool,
     wanted: Arc<AtomicBool>,
@@ -54,10 +56,11 @@ pub enum BodyError {
 
 impl PacedBody {
     /// Watches the body of a request with these headers.
-    pub fn new(headers: &HeaderMap, inner: axum::body::Body) -> PacedBody {
+    pub fn new(headers: &HeaderMap, inner: axum::body::Body, counts: Connections) -> PacedBody {
         PacedBody {
             inner,
             watch: Watch::default(),
+            counts,
             unasked: !headers.contains_key(http::header::EXPECT),
             wanted: Arc::default(),
         }
@@ -111,10 +114,10 @@ impl Body for PacedBody {
                 self.watch.progress(bytes);
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
-            Poll::Pending => self
-                .watch
-                .wait(context)
-                .map(|()| Some(Err(BodyError::Slow))),
+            Poll::Pending => self.watch.wait(context).map(|()| {
+                self.counts.cut_for_body();
+                Some(Err(BodyError::Slow))
+            }),
         }
     }
 

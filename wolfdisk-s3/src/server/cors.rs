@@ -17,8 +17,8 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use percent_encoding::percent_decode_str;
 
+use super::address::Domains;
 use super::{error_response, named};
 use crate::bucket::BucketName;
 use crate::configuration::cors::{Asked, Fit, Rules};
@@ -36,14 +36,16 @@ type Known = Option<Arc<Rules>>;
 #[derive(Clone, Debug)]
 pub struct Cors {
     store: Store,
+    domains: Domains,
     cached: Arc<Mutex<Cache>>,
 }
 
 impl Cors {
     /// Of the buckets of a store.
-    pub fn new(store: Store) -> Cors {
+    pub fn new(store: Store, domains: Domains) -> Cors {
         Cors {
             store,
+            domains,
             cached: Arc::default(),
         }
     }
@@ -67,6 +69,12 @@ impl Cors {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The bucket that a request names.
+    fn bucket(&self, headers: &HeaderMap, uri: &Uri) -> Option<BucketName> {
+        let target = self.domains.target(headers, uri).ok()?;
+        BucketName::parse(target.get_bucket_name()?)
+    }
+
     /// The answer to a question before a request.
     async fn preflight(&self, uri: &Uri, headers: &HeaderMap) -> Result<Response> {
         let asked = Asked {
@@ -78,7 +86,7 @@ impl Cors {
             ))?,
             headers: text(headers, &ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default(),
         };
-        let rules = match bucket_of(uri) {
+        let rules = match self.bucket(headers, uri) {
             Some(bucket) => self.rules(&bucket).await?,
             None => None,
         };
@@ -103,7 +111,7 @@ pub async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> R
     let Some(origin) = text(request.headers(), &ORIGIN).map(str::to_owned) else {
         return next.run(request).await;
     };
-    let rules = match bucket_of(request.uri()) {
+    let rules = match cors.bucket(request.headers(), request.uri()) {
         Some(bucket) => cors.rules(&bucket).await,
         None => Ok(None),
     };
@@ -126,12 +134,6 @@ pub async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> R
         Err(error) => tracing::debug!(%error, "a page is told nothing: its rules cannot be read"),
     }
     response
-}
-
-/// The bucket that a request names.
-fn bucket_of(uri: &Uri) -> Option<BucketName> {
-    let first = uri.path().strip_prefix('/')?.split('/').next()?;
-    BucketName::parse(&percent_decode_str(first).decode_utf8().ok()?)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
@@ -247,20 +249,6 @@ mod tests {
                 .iter()
                 .any(|(name, _)| name == "access-control-allow-credentials")
         );
-    }
-
-    #[test]
-    fn the_bucket_is_the_first_part_of_the_path() {
-        let of = |uri: &str| {
-            let uri: Uri = uri.parse().expect("a URI");
-            bucket_of(&uri).map(|bucket| bucket.to_string())
-        };
-        assert_eq!(of("/bucket/a/b?x=y"), Some("bucket".to_owned()));
-        assert_eq!(of("/bucket"), Some("bucket".to_owned()));
-        assert_eq!(of("/b%75cket/"), Some("bucket".to_owned()));
-        for none in ["/", "//bucket", "/Bad_Name/x", "/%ff%fe/x", "/..%2fbucket"] {
-            assert_eq!(of(none), None, "{none}");
-        }
     }
 
     #[test]

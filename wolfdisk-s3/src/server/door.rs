@@ -1,4 +1,4 @@
-//! What is refused before s3s looks at a request: forms of signature and of upload that it would let in.
+//! What is refused before s3s looks at a request: forms of signature and requests that it would let in.
 
 use http::{HeaderMap, Method, Uri};
 use s3s::{S3Error, S3ErrorCode};
@@ -37,16 +37,9 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
             "X-Amz-Expires must be a number of seconds, at most a week",
         );
     }
-    let form = b"multipart/form-data";
-    let is_form = |value: &[u8]| {
-        value
-            .get(..form.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(form))
-    };
-    if method == Method::POST && text("content-type").is_some_and(is_form) {
-        return error(S3ErrorCode::NotImplemented, "forms are not implemented");
-    }
-    if is_xml(method, &asks) && length(headers).is_some_and(|length| length > XML_MAX_BYTES as u64)
+    if !is_form(method, headers)
+        && is_xml(method, &asks)
+        && length(headers).is_some_and(|length| length > XML_MAX_BYTES as u64)
     {
         return error(
             S3ErrorCode::MaxMessageLengthExceeded,
@@ -79,6 +72,14 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
         }
     }
     None
+}
+
+/// A web page sends it: s3s would take its file into memory, so it goes another way.
+pub fn is_form(method: &Method, headers: &HeaderMap) -> bool {
+    let form = b"multipart/form-data";
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    let start = kind.and_then(|kind| kind.as_bytes().get(..form.len()));
+    method == Method::POST && start.is_some_and(|start| start.eq_ignore_ascii_case(form))
 }
 
 /// A signed link has a life, and not too long a one.
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn old_signatures_and_forms_do_not_get_in() {
+    fn old_signatures_do_not_get_in() {
         let refused = |code: &str| Some(code.to_owned());
         let old = Some(("authorization", "AWS key:signature"));
         assert_eq!(code(Method::GET, "/b/k", old), refused("InvalidRequest"));
@@ -160,9 +161,24 @@ mod tests {
         );
         let new = Some(("authorization", "AWS4-HMAC-SHA256 Credential=x"));
         assert_eq!(code(Method::GET, "/b/k?X-Amz-Signature=a", new), None);
-        let form = Some(("content-type", "Multipart/Form-Data; boundary=x"));
-        assert_eq!(code(Method::POST, "/b", form), refused("NotImplemented"));
-        assert_eq!(code(Method::PUT, "/b/k", form), None);
+    }
+
+    #[test]
+    fn a_form_goes_another_way_and_may_be_long() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", http::HeaderValue::from_static("9000000"));
+        for (kind, is) in [
+            ("Multipart/Form-Data; boundary=x", true),
+            ("multipart/form-data", true),
+            ("multipart/mixed", false),
+            ("text/xml", false),
+        ] {
+            headers.insert("content-type", http::HeaderValue::from_static(kind));
+            assert_eq!(is_form(&Method::POST, &headers), is, "{kind}");
+            assert!(!is_form(&Method::PUT, &headers));
+            let refused = refusal(&Method::POST, &Uri::from_static("/b"), &headers);
+            assert_eq!(refused.is_none(), is, "{kind}");
+        }
     }
 
     #[test]

@@ -1,89 +1,98 @@
 //! HTTP around the operations: connections with limits and deadlines, what is refused before s3s sees it, and the
 //! addresses for programs that watch.
 
+pub mod address;
 pub mod admin;
 pub mod body;
+mod connections;
 mod cors;
+mod crowd;
 mod door;
+pub mod metrics;
 mod pace;
 mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub mod tls;
 mod xml;
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use http::request::Parts;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::validation::NameValidation;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use wolfdisk_common::shutdown::Shutdown;
+use s3s::{S3Error, S3ErrorCode, S3Result};
+use wolfdisk_common::config::S3 as Settings;
 
 use crate::access::Access;
-use crate::bucket::BucketName;
+use crate::form::Forms;
 use crate::limits;
 use crate::ops::Gateway;
+use address::{Domains, Names};
 use body::PacedBody;
-use stream::PacedStream;
+use metrics::Metrics;
 
-/// The names that s3s lets through.
-struct Names;
+pub use connections::{Line, listen, serve};
 
-impl NameValidation for Names {
-    fn validate_bucket_name(&self, name: &str) -> bool {
-        BucketName::parse(name).is_some()
-    }
+/// Who answers: s3s, and for what it should not see others.
+struct Front {
+    s3: S3Service,
+    forms: Forms,
+    domains: Domains,
+    metrics: Metrics,
 }
 
 /// Everything that answers S3, as one service.
-pub fn service(gateway: Gateway, access: Access) -> Router {
-    let cors = cors::Cors::new(gateway.store().clone());
+pub fn service(gateway: Gateway, settings: &Settings, access: Access, metrics: Metrics) -> Router {
     let mut config = S3Config::default();
     config.xml_max_body_size = limits::XML_MAX_BYTES;
-    // Forms are refused at the door; s3s would take their files into memory.
+    // Forms do not get to s3s, which would take their files into memory.
     config.post_object_max_file_size = 0;
+    let domains = Domains::new(&settings.domains);
+    let scheme = match settings.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    let cors = cors::Cors::new(gateway.store().clone(), domains.clone());
+    let forms = Forms::new(gateway.clone(), access.clone(), scheme);
     let mut builder = S3ServiceBuilder::new(gateway);
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(access.clone());
     builder.set_access(access);
     builder.set_validation(Names);
+    builder.set_host(domains.clone());
+    let front = Front {
+        s3: builder.build(),
+        forms,
+        domains,
+        metrics,
+    };
     Router::new()
         .fallback(answer)
-        .with_state(builder.build())
+        .with_state(Arc::new(front))
         .layer(axum::middleware::from_fn(xml::check))
         .layer(axum::middleware::from_fn_with_state(cors, cors::answer))
 }
 
-async fn answer(State(mut service): State<S3Service>, request: Request) -> Response {
+async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
     let refused = door::refusal(request.method(), request.uri(), request.headers());
-    let (head, body) = request.into_parts();
-    let body = PacedBody::new(&head.headers, body);
+    let (mut head, body) = request.into_parts();
+    let running = front.metrics.begin(&mut head.extensions);
+    let body = PacedBody::new(&head.headers, body, front.metrics.connections().clone());
     let left_out = body.left_out();
     let answered = match refused {
-        Some(error) => error
-            .to_http_response()
-            .map(|response| response.map(Body::new)),
-        None => {
-            let request = Request::from_parts(head, body);
-            match tower::Service::call(&mut service, request).await {
-                Ok(response) => Ok(response.map(Body::new)),
-                Err(error) => {
-                    tracing::error!(?error, "a request could not be answered");
-                    Err(s3s::S3Error::new(s3s::S3ErrorCode::InternalError))
-                }
-            }
-        }
+        Some(error) => Err(error),
+        None if door::is_form(&head.method, &head.headers) => front.form(head, body).await,
+        None => front.other(head, body).await,
     };
-    let mut response = answered.unwrap_or_else(|_| failed());
+    let mut response = answered.unwrap_or_else(told);
+    running.answered(response.status());
     if left_out.is_left_out() {
         let close = http::HeaderValue::from_static("close");
         response
@@ -93,17 +102,39 @@ async fn answer(State(mut service): State<S3Service>, request: Request) -> Respo
     named(response)
 }
 
-/// What a layer answers itself.
-fn error_response(failure: crate::error::Failure) -> Response {
-    let answered = s3s::S3Error::from(failure).to_http_response();
-    named(answered.map_or_else(|_| failed(), |response| response.map(Body::new)))
+impl Front {
+    async fn form(&self, head: Parts, body: PacedBody) -> S3Result<Response> {
+        let target = self.domains.target(&head.headers, &head.uri)?;
+        self.forms.answer(&target, head, body).await
+    }
+
+    async fn other(&self, head: Parts, body: PacedBody) -> S3Result<Response> {
+        let request = Request::from_parts(head, body);
+        match tower::Service::call(&mut self.s3.clone(), request).await {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(error) => {
+                tracing::error!(?error, "a request could not be answered");
+                Err(S3Error::new(S3ErrorCode::InternalError))
+            }
+        }
+    }
 }
 
-/// Nothing more can be said.
-fn failed() -> Response {
-    let mut response = Response::default();
-    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-    response
+/// What a layer answers itself.
+fn error_response(failure: crate::error::Failure) -> Response {
+    named(told(S3Error::from(failure)))
+}
+
+/// What a client is told of an error.
+fn told(error: S3Error) -> Response {
+    match error.to_http_response() {
+        Ok(response) => response.map(Body::new),
+        Err(_) => {
+            let mut response = Response::default();
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
 }
 
 /// Gives an answer the name by which its client can ask about it.
@@ -113,67 +144,4 @@ fn named(mut response: Response) -> Response {
         response.headers_mut().insert("x-amz-request-id", id);
     }
     response
-}
-
-/// Listens at an address.
-///
-/// # Errors
-/// What the system says.
-pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
-}
-
-/// Serves until it is time to stop, then lets requests that are under way end.
-pub async fn serve(listener: TcpListener, service: Router, shutdown: &Shutdown) {
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accept = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            accepted = accept => accepted,
-            _ = shutdown.requested() => break,
-        };
-        match accepted {
-            Ok((connection, _)) => {
-                let served = graceful.watch(serve_connection(connection, service.clone()));
-                tokio::spawn(async move {
-                    if let Err(error) = served.await {
-                        tracing::debug!(%error, "a connection ended");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(limits::ACCEPT_RETRY).await;
-            }
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(limits::STOP_DEADLINE, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("requests that take too long are cut off");
-    }
-}
-
-type Connection = http1::Connection<TokioIo<PacedStream>, TowerToHyperService<Router>>;
-
-fn serve_connection(connection: TcpStream, service: Router) -> Connection {
-    if let Err(error) = connection.set_nodelay(true) {
-        tracing::debug!(%error, "small answers may wait");
-    }
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_DEADLINE)
-        .max_buf_size(limits::HEADER_MAX_BYTES)
-        .max_headers(limits::HEADERS_MAX)
-        .serve_connection(
-            TokioIo::new(PacedStream::new(connection)),
-            TowerToHyperService::new(service),
-        )
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::metrics::Connections;
 use super::pace::Watch;
 
 /// See the module. What is read is watched above, where it is known whether anything is to come.
@@ -14,14 +15,16 @@ use super::pace::Watch;
 pub struct PacedStream {
     inner: TcpStream,
     watch: Watch,
+    counts: Connections,
 }
 
 impl PacedStream {
     /// Watches `inner`.
-    pub fn new(inner: TcpStream) -> PacedStream {
+    pub fn new(inner: TcpStream, counts: Connections) -> PacedStream {
         PacedStream {
             inner,
             watch: Watch::default(),
+            counts,
         }
     }
 
@@ -34,12 +37,13 @@ impl PacedStream {
             Poll::Ready(result) => {
                 let bytes = result.as_ref().map_or(0, |bytes| *bytes as u64);
                 self.watch.progress(bytes);
+                self.counts.sent.inc_by(bytes);
                 Poll::Ready(result)
             }
-            Poll::Pending => self
-                .watch
-                .wait(context)
-                .map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => self.watch.wait(context).map(|()| {
+                self.counts.cut_for_answer();
+                Err(io::ErrorKind::TimedOut.into())
+            }),
         }
     }
 }
@@ -50,7 +54,11 @@ impl AsyncRead for PacedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        let bytes = buffer.filled().len().saturating_sub(before);
+        self.counts.received.inc_by(bytes as u64);
+        read
     }
 }
 

@@ -10,6 +10,7 @@ pub mod tag;
 pub mod upload;
 pub mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -134,6 +135,11 @@ impl Store {
     /// MD5s that are wanted.
     fn to_learn(&self) -> &ToLearn {
         &self.to_learn
+    }
+
+    /// What the volume has counted, by name.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        self.volume.counters()
     }
 
     /// Threads for hashing.

@@ -14,6 +14,7 @@ use super::{OpenFile, Store};
 use crate::checksum::Algorithm;
 use crate::digest::{Digests, Summary};
 use crate::error::{Failure, Result};
+use crate::form::file::FileError;
 use crate::limits::UPLOAD_PIECE_BYTES;
 use crate::server::body::BodyError;
 
@@ -138,6 +139,9 @@ fn broken(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Failure {
     while let Some(error) = cause {
         if let Some(BodyError::Slow) = error.downcast_ref::<BodyError>() {
             return Failure::SlowBody;
+        }
+        if let Some(error) = error.downcast_ref::<FileError>() {
+            return error.failure();
         }
         cause = error.source();
     }

@@ -86,7 +86,7 @@ fn key_to_show(
 fn ready(config: &Config, s3: Option<SocketAddr>, key: Option<&AccessKey>) -> String {
     let mut text = format!("ready mount={}", config.mount.path.display());
     if let Some(address) = s3 {
-        text += &format!(" s3=http://{address}");
+        text += &format!(" s3={}", url(config, address));
     }
     text.push('\n');
     if let Some(key) = key {
@@ -96,9 +96,18 @@ fn ready(config: &Config, s3: Option<SocketAddr>, key: Option<&AccessKey>) -> St
     text
 }
 
+/// Where S3 is answered.
+fn url(config: &Config, address: SocketAddr) -> String {
+    let scheme = match config.s3.tls {
+        Some(_) => "https",
+        None => "http",
+    };
+    format!("{scheme}://{address}")
+}
+
 fn explanation(config: &Config, s3: Option<SocketAddr>) -> String {
     let (mount, data) = (config.mount.path.display(), config.node.data_dir.display());
-    let s3 = s3.map_or("off".to_owned(), |address| format!("http://{address}"));
+    let s3 = s3.map_or("off".to_owned(), |address| url(config, address));
     format!(
         "  files   {mount}\n  \
            s3      {s3}\n  \

@@ -167,12 +167,7 @@ impl Gateway {
     }
 
     /// Removes an object if it is still in this state; says whether it did.
-    async fn remove_exactly(
-        &self,
-        root: Ino,
-        key: ObjectKey,
-        state: Expected,
-    ) -> Result<bool> {
+    async fn remove_exactly(&self, root: Ino, key: ObjectKey, state: Expected) -> Result<bool> {
         let removed = self
             .store
             .run(move |volume| Ok(volume.remove_object(root, &key, state)?))
