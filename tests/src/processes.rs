@@ -113,8 +113,6 @@ pub enum Memory {
     Resident,
     /// The most that ever was.
     Peak,
-    /// What is resident now and belongs to no file.
-    Own,
 }
 
 /// Memory of a process.
@@ -122,7 +120,6 @@ pub fn memory_bytes(pid: u32, what: Memory) -> u64 {
     let name = match what {
         Memory::Resident => "VmRSS:",
         Memory::Peak => "VmHWM:",
-        Memory::Own => "RssAnon:",
     };
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status

@@ -38,11 +38,9 @@ fn an_object_of_any_size_passes_through_a_bounded_memory() {
     let sum = script(&node, bytes, &["put"]);
     let most = memory_bytes(gateway, Memory::Peak);
     println!("{bytes} bytes came in through {most} bytes of memory");
-    assert!(most < MEMORY_MAX_BYTES, "it had {most} bytes in memory");
     script(&node, bytes, &["get", &sum]);
-    // What is read of mapped segments is the kernel's page cache: that it is mapped takes no memory from others.
-    let own = memory_bytes(gateway, Memory::Own);
-    println!("{bytes} bytes went out through {own} bytes of memory");
-    assert!(own < MEMORY_MAX_BYTES, "it has {own} bytes in memory");
+    let most = memory_bytes(gateway, Memory::Peak);
+    println!("and went out again: {most}");
+    assert!(most < MEMORY_MAX_BYTES, "it had {most} bytes in memory");
     node.must_be_whole();
 }

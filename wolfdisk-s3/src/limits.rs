@@ -47,6 +47,9 @@ pub const CALLS_OF_A_REQUEST: usize = 16;
 /// Bytes of all uploads that are on their way to the chunk store; uploads wait above it. A gateway that takes in objects
 /// of any size is to stay within 200 MB.
 pub const DIRTY_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are read of mapped chunks before their pages are let go: what the kernel caches of a large object is not to
+/// be taken for memory of the gateway.
+pub const MAPPED_MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of an upload that are gathered before they are written and hashed: one such piece is being gathered and
 /// one worked on, so an upload takes twice this.
 pub const UPLOAD_PIECE_BYTES: usize = 512 * 1024;

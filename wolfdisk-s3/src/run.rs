@@ -145,6 +145,7 @@ fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Vo
     let place = config.s3.bind.to_string();
     let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "s3", &place);
     wanted.dirty_max_bytes = limits::DIRTY_MAX_BYTES;
+    wanted.mapped_max_bytes = limits::MAPPED_MAX_BYTES;
     if let Some(bytes) = config.cache.size_bytes {
         wanted.data_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }

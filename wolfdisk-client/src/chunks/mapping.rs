@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use memmap2::{Mmap, MmapMut, MmapOptions};
+use memmap2::{Mmap, MmapMut, MmapOptions, UncheckedAdvice};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -77,6 +77,16 @@ impl Mapping {
         SLOTS
             .get(self.slot)
             .is_some_and(|slot| slot.damaged.load(Ordering::Acquire))
+    }
+
+    /// Has the kernel count none of it as memory of this process until it is touched again. What it holds in its
+    /// page cache stays there.
+    pub(crate) fn let_go(&self) {
+        // SAFETY: the mapping is read-only, so nothing is lost: a page that is touched again shows the same bytes of
+        // the file, one that the SIGBUS handler put there zeroes, as before.
+        let done = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // A failed hint changes nothing.
+        drop(done);
     }
 
     /// Asks the kernel to read a range soon.
@@ -225,6 +235,23 @@ mod tests {
             .sum();
         assert_eq!(sum, 0);
         assert!(mapping.is_damaged());
+    }
+
+    #[test]
+    fn what_was_let_go_is_read_again() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&[7; 64 * 1024]).expect("written");
+        let mapping = Mapping::new(&file, 1 << 20).expect("mapped");
+        assert_eq!(mapping.bytes()[..64 * 1024], [7; 64 * 1024]);
+        mapping.let_go();
+        assert_eq!(mapping.bytes()[..64 * 1024], [7; 64 * 1024]);
+        assert!(!mapping.is_damaged());
+        file.set_len(0).expect("cut");
+        for _ in 0..2 {
+            assert_eq!(mapping.bytes()[40_000], 0);
+            assert!(mapping.is_damaged());
+            mapping.let_go();
+        }
     }
 
     #[test]

@@ -66,16 +66,23 @@ pub(crate) struct ChunkReader {
     counters: Arc<Counters>,
     locations: Locations,
     segments: Segments,
+    /// See [`crate::VolumeConfig::mapped_max_bytes`].
+    mapped_max: usize,
 }
 
 impl ChunkReader {
     /// A reader that asks `calls`.
-    pub(crate) fn new(calls: ChunkCalls, counters: Arc<Counters>) -> ChunkReader {
+    pub(crate) fn new(
+        calls: ChunkCalls,
+        counters: Arc<Counters>,
+        mapped_max: usize,
+    ) -> ChunkReader {
         ChunkReader {
             calls,
             counters,
             locations: Locations::default(),
             segments: Segments::default(),
+            mapped_max,
         }
     }
 
@@ -161,6 +168,7 @@ impl ChunkReader {
             return Ok(None);
         };
         let start = verify(&mapping, &place, &id, offset, length)?;
+        self.segments.has_read(length, self.mapped_max);
         Ok(Some(ChunkBytes::Mapped {
             mapping,
             offset: start,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use wolfdisk_common::ids::SegmentId;
@@ -15,9 +16,24 @@ use crate::error::{Error, Result};
 #[derive(Debug, Default)]
 pub(crate) struct Segments {
     mapped: RwLock<HashMap<SegmentId, Arc<Mapping>>>,
+    /// Bytes that were read since all mappings were let go.
+    read: AtomicUsize,
 }
 
 impl Segments {
+    /// So much was read of mappings. After `max` bytes the kernel is told that none are in use any more: whoever
+    /// still reads touches them again.
+    pub(crate) fn has_read(&self, length: usize, max: usize) {
+        let before = self.read.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) < max || before >= max {
+            return;
+        }
+        // One of those who read meanwhile gets here.
+        self.read.store(0, Ordering::Relaxed);
+        let mapped: Vec<_> = self.mapped.read().values().cloned().collect();
+        mapped.iter().for_each(|mapping| mapping.let_go());
+    }
+
     /// A mapped segment. Its bytes stay as they are while the result is held, even when the store has
     /// replaced the segment.
     pub(crate) fn get(&self, segment: SegmentId) -> Option<Arc<Mapping>> {

@@ -76,6 +76,9 @@ pub struct VolumeConfig {
     pub dirty_max_bytes: usize,
     /// Bytes of small files kept in memory.
     pub data_cache_bytes: usize,
+    /// Bytes of chunks that are read before the pages they were read from no longer count as memory of the process.
+    /// They are the kernel's, but who watches the process is shown them.
+    pub mapped_max_bytes: usize,
     /// Inodes whose attributes are kept.
     pub inode_cache_max: usize,
     /// Where a successor finds what is open, if there may be one.
@@ -97,6 +100,7 @@ impl VolumeConfig {
             exclusive: false,
             dirty_max_bytes: 256 * 1024 * 1024,
             data_cache_bytes: 24 * 1024 * 1024,
+            mapped_max_bytes: usize::MAX,
             inode_cache_max: 256 * 1024,
             ledger: None,
             estate: None,
@@ -178,7 +182,11 @@ impl Volume {
             handles: Handles::new(config.ledger.clone()),
             budget: Budget::new(config.dirty_max_bytes),
             writer: ChunkWriter::new(transport.clone(), counters.clone(), chunk_size),
-            chunks: ChunkReader::new(ChunkClient(transport.chunk()), counters.clone()),
+            chunks: ChunkReader::new(
+                ChunkClient(transport.chunk()),
+                counters.clone(),
+                config.mapped_max_bytes,
+            ),
             counters,
             notices: Arc::default(),
             listener: RwLock::new(None),
