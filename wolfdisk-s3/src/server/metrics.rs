@@ -80,9 +80,9 @@ impl Connections {
         self.end("too_many");
     }
 
-    /// The head of a request did not come in time.
+    /// The head of a request did not come in time, be it the first or a further one.
     pub fn cut_for_head(&self) {
-        self.end("slow_head");
+        self.end("no_head");
     }
 
     /// The body of a request came too slowly.
