@@ -5,8 +5,10 @@ Every answer is the exact error, nothing is stored, and the gateway goes on."""
 
 import json
 import os
+import resource
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
@@ -287,6 +289,33 @@ def wire():
         request += f"Content-Length: {size}\r\n\r\n".encode() + body[: size // 2]
         answer = raw(request, half=True)
         assert answer == b"" or b" 400 " in answer, answer
+    unharmed()
+
+
+def crowded():
+    """An address that opens connection after connection gets half of them, and others are served."""
+    prepare()
+    most, address = 2048, HOST.rsplit(":", 1)
+    address = (address[0], int(address[1]))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * most), hard))
+
+    def asked_from(source):
+        with socket.create_connection(address, timeout=30, source_address=(source, 0)) as connection:
+            try:
+                connection.sendall(b"GET /bucket/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return connection.recv(4096).split(b"\r\n")[0]
+            except (ConnectionResetError, BrokenPipeError):
+                return b""
+
+    held = [socket.create_connection(address, timeout=30, source_address=("127.0.0.1", 0)) for _ in range(most)]
+    assert asked_from("127.0.0.1") == b""
+    assert b" 403 " in asked_from("127.0.0.2")
+    for connection in held:
+        connection.close()
+    deadline = time.monotonic() + 30
+    while b" 403 " not in asked_from("127.0.0.1"):
+        assert time.monotonic() < deadline, "places come back"
     unharmed()
 
 

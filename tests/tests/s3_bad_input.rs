@@ -66,6 +66,11 @@ fn bytes_that_are_no_request_do_no_harm() {
 }
 
 #[test]
+fn no_address_has_all_connections() {
+    section("crowded");
+}
+
+#[test]
 fn an_interrupted_upload_leaves_nothing() {
     let node = Node::start();
     let gateway = Gateway::with_key(&node);
