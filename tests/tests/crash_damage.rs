@@ -4,49 +4,21 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use wolfdisk_tests::{Node, Plan, Random, SmallDisk, program, python, wait_until};
+use wolfdisk_tests::{
+    Node, Plan, Random, SmallDisk, damage_chunk, place_in_segments, program, python, wait_until,
+    write_durably,
+};
 
 const BLOCK: usize = 4096;
 const FILE_BYTES: usize = 1 << 20;
 
-/// Where a block of content lies in the segments of a node.
-fn place_of(node: &Node, block: &[u8]) -> (PathBuf, u64) {
-    let folder = node.data().join("chunks");
-    for entry in fs::read_dir(&folder).expect("the chunks") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|end| end == "seg") {
-            let bytes = fs::read(&path).expect("a segment");
-            let found = bytes
-                .windows(block.len())
-                .position(|window| window == block);
-            if let Some(at) = found {
-                return (path, at as u64);
-            }
-        }
-    }
-    panic!("the content is in no segment");
-}
-
-fn flip(path: &Path, at: u64) {
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("a segment");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).expect("read");
-    file.write_all_at(&[byte[0] ^ 16], at).expect("written");
-    file.sync_all().expect("synced");
-}
-
 /// Damages these blocks of a file's content.
 fn damage(node: &Node, content: &[u8], blocks: &[usize]) {
     for block in blocks {
-        let (path, at) = place_of(node, &content[block * BLOCK..(block + 1) * BLOCK]);
-        flip(&path, at + 99);
+        damage_chunk(node, &content[block * BLOCK..(block + 1) * BLOCK]);
     }
 }
 
@@ -54,15 +26,9 @@ fn damage(node: &Node, content: &[u8], blocks: &[usize]) {
 fn with_file(plan: Plan) -> (Node, Vec<u8>) {
     let mut node = Node::start_as(plan);
     let content = Random::new().bytes(FILE_BYTES);
-    write(&node.path("file"), &content);
+    write_durably(&node.path("file"), &content);
     node.restart();
     (node, content)
-}
-
-fn write(path: &Path, content: &[u8]) {
-    fs::write(path, content).expect("written");
-    let file = fs::File::open(path).expect("opened");
-    file.sync_all().expect("synced");
 }
 
 /// Reads a file block by block: which are refused, all with `EIO`. The others are right.
@@ -109,7 +75,7 @@ fn exactly_the_damaged_blocks_are_refused_and_writing_the_content_again_heals() 
     assert_eq!(status(&node).1["chunks"]["damaged"], 1);
     assert_eq!(refused(&path, &content), bad);
 
-    write(&node.path("again"), &content);
+    write_durably(&node.path("again"), &content);
     node.restart();
     assert_eq!(refused(&path, &content), [0; 0]);
     assert_eq!(refused(&node.path("again"), &content), [0; 0]);
@@ -160,7 +126,8 @@ fn sectors_that_cannot_be_read_cost_what_lies_on_them() {
         ..Plan::default()
     });
     let path = node.path("file");
-    let (segment, at) = place_of(&node, &content[FIRST_BAD * BLOCK..(FIRST_BAD + 1) * BLOCK]);
+    let (segment, at) =
+        place_in_segments(&node, &content[FIRST_BAD * BLOCK..(FIRST_BAD + 1) * BLOCK]);
     // The sectors hold whole blocks of the disk: this one ends on the first that is lost, or begins there.
     disk.lose_from(disk.place_of(&segment, at.next_multiple_of(BLOCK as u64)));
     forget(&segment);
@@ -181,7 +148,7 @@ fn sectors_that_cannot_be_read_cost_what_lies_on_them() {
 
     disk.give_back();
     forget(&segment);
-    write(&node.path("again"), &content);
+    write_durably(&node.path("again"), &content);
     node.restart();
     assert_eq!(refused(&path, &content), [0; 0]);
     assert_eq!(refused(&node.path("again"), &content), [0; 0]);

@@ -31,7 +31,7 @@ pub use ledger::{Estate, FRONT_END_BYTES, Ledger};
 pub use listener::CacheListener;
 pub use lock::{LockKind, LockRequest, LockWait};
 pub use object::{Content, Expected, KeyEntry, KeyPage, ListKeys, NewObject, Object};
-pub use read_data::ReadData;
+pub use read_data::{Piece, ReadData};
 pub use types::{
     Attr, DirItem, Entry, FileKind, FileSystemStats, HandleId, Listing, Lookup, NewNode, OpenFlags,
     Opened, RenameFlags, SetAttr, SetTime, XattrMode,

@@ -8,6 +8,9 @@ use wolfdisk_common::limits;
 pub const CALL_DEADLINE: Duration = Duration::from_millis(limits::RECONNECT_DEADLINE_MS);
 /// How long [`crate::Volume::connect`] waits for the daemons: a person is watching.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// What a read of a mapping costs of it at least: the kernel maps the pages around one that is touched, of the record's
+/// header and of the block.
+pub const FAULT_AROUND_BYTES: usize = 128 * 1024;
 /// Taken off every lifetime given to the kernel, which starts counting later than we do.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(50);
 /// After the kernel was given attributes anew it has taken them over: a program was woken up for that.

@@ -48,6 +48,65 @@ pub struct ReadData {
     reading: Option<Reading>,
 }
 
+/// Bytes of a file: of a mapping that it holds, of a cache, or zeroes. They stay as they are while it lives.
+#[derive(Debug)]
+pub struct Piece(Part);
+
+impl Piece {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Part::Bytes(bytes) => bytes.len(),
+            Part::Chunk(bytes) => bytes.len(),
+            Part::Zero(count) => *count,
+        }
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Keeps the first `at` bytes, gives the others.
+    ///
+    /// # Panics
+    /// There are fewer.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Piece {
+        assert!(at <= self.len(), "{at} of {} bytes", self.len());
+        Piece(match &mut self.0 {
+            Part::Bytes(bytes) => Part::Bytes(bytes.split_off(at)),
+            Part::Chunk(bytes) => Part::Chunk(bytes.split_off(at)),
+            Part::Zero(count) => {
+                let rest = *count - at;
+                *count = at;
+                Part::Zero(rest)
+            }
+        })
+    }
+
+    /// A page of the mapping that it lies in turned out to be unreadable: what was used of it may be wrong.
+    pub fn is_damaged(&self) -> bool {
+        matches!(&self.0, Part::Chunk(bytes) if bytes.is_damaged())
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Piece {
+        Piece(Part::Bytes(bytes))
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        match &self.0 {
+            Part::Bytes(bytes) => bytes,
+            Part::Chunk(bytes) => bytes.as_slice(),
+            Part::Zero(count) => ZEROES.get(..*count).unwrap_or_default(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Bytes(Bytes),
@@ -155,6 +214,24 @@ impl ReadData {
         Ok(())
     }
 
+    /// The parts in order, to be handed on without a copy. Look at [`Piece::is_damaged`] after the bytes of one were
+    /// used. The kernel's cache of the file must not be told of them: the read no longer counts as under way.
+    pub fn into_pieces(self) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(self.parts.len());
+        for part in self.parts {
+            let Part::Zero(mut count) = part else {
+                pieces.push(Piece(part));
+                continue;
+            };
+            while count > 0 {
+                let now = count.min(ZEROES.len());
+                pieces.push(Piece(Part::Zero(now)));
+                count -= now;
+            }
+        }
+        pieces
+    }
+
     /// All bytes as one slice: without a copy if there is one part, else copied to `scratch`.
     ///
     /// # Errors
@@ -175,5 +252,32 @@ impl ReadData {
                 Ok(scratch)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_what_was_read_and_can_be_split() {
+        let mut data = ReadData::default();
+        data.push_bytes(Bytes::from_static(b"begin"));
+        data.push_zeroes(ZEROES.len() + 3);
+        data.push_chunk(ChunkBytes::Owned(Bytes::from_static(b"chunk")));
+        let length = data.len();
+        let mut pieces = data.into_pieces();
+        let lengths: Vec<usize> = pieces.iter().map(Piece::len).collect();
+        assert_eq!(lengths, [5, ZEROES.len(), 3, 5]);
+        assert_eq!(lengths.iter().sum::<usize>(), length);
+        for (place, (kept, rest)) in [(0, ("be", "gin")), (3, ("ch", "unk"))] {
+            let cut = pieces[place].split_off(2);
+            assert_eq!(pieces[place].as_ref(), kept.as_bytes());
+            assert_eq!(cut.as_ref(), rest.as_bytes());
+        }
+        let zeroes = pieces[1].split_off(ZEROES.len() - 1);
+        assert_eq!(zeroes.as_ref(), [0]);
+        assert_eq!(pieces[1].len(), ZEROES.len() - 1);
+        assert!(pieces.iter().all(|piece| !piece.is_damaged()));
     }
 }

@@ -55,6 +55,9 @@ pub const MAPPED_MAX_BYTES: usize = 64 * 1024 * 1024;
 pub const UPLOAD_PIECE_BYTES: usize = 512 * 1024;
 /// Bytes of an object that are read at once.
 pub const READ_PIECE_BYTES: usize = 1024 * 1024;
+/// Bytes of an object that are copied: objects up to it as a whole, of larger ones the last bytes, which go out only
+/// after all others were taken.
+pub const COPIED_MAX_BYTES: usize = 16 * 1024;
 /// Reads ahead of what the client has taken.
 pub const READS_AHEAD: usize = 2;
 /// Content without a known MD5 up to so much is hashed by the request that shows its tag: one read, and two
@@ -127,6 +130,8 @@ pub const BUCKET_TAGS_MAX: usize = 50;
 pub const CORS_RULES_MAX: usize = 100;
 /// Origins, methods or headers of such a rule: all are compared with each request of a page.
 pub const CORS_NAMES_MAX: usize = 1000;
+/// An origin or the name of a header in such a rule.
+pub const CORS_TEXT_MAX_BYTES: usize = 1024;
 /// Buckets whose rules for web pages are remembered; with more they are asked for again.
 pub const CORS_CACHED_MAX: usize = 1024;
 /// How long rules for web pages are remembered: changed ones hold everywhere after that.
@@ -137,6 +142,8 @@ pub const LIFECYCLE_RULES_MAX: usize = 1000;
 pub const RULE_ID_MAX_CHARS: usize = 255;
 /// When objects whose life is over are first looked for: a start has better things to do.
 pub const LIFECYCLE_FIRST: Duration = Duration::from_secs(5 * 60);
+/// A clock that was set forward by more since the last look ends nothing this time.
+pub const LIFECYCLE_CLOCK_STEP_MAX: Duration = Duration::from_secs(60 * 60);
 /// Keys of a bucket that are judged at once.
 pub const LIFECYCLE_PAGE: u32 = 256;
 /// Objects whose life is over that are removed at once: few, so that clients come first.

@@ -15,6 +15,7 @@ use super::mapping::Mapping;
 use super::segments::Segments;
 use crate::counters::{Counter, Counters};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::transport::{ChunkCalls, call};
 
 /// A verified range: of a mapping that it keeps alive, or bytes of its own.
@@ -47,6 +48,26 @@ impl ChunkBytes {
                 .get(*offset..offset + length)
                 .unwrap_or_default(),
             ChunkBytes::Owned(bytes) => bytes,
+        }
+    }
+
+    /// Keeps the first `at` bytes, of which there must be so many, and gives the others.
+    pub(crate) fn split_off(&mut self, at: usize) -> ChunkBytes {
+        match self {
+            ChunkBytes::Mapped {
+                mapping,
+                offset,
+                length,
+            } => {
+                let rest = ChunkBytes::Mapped {
+                    mapping: Arc::clone(mapping),
+                    offset: *offset + at,
+                    length: *length - at,
+                };
+                *length = at;
+                rest
+            }
+            ChunkBytes::Owned(bytes) => ChunkBytes::Owned(bytes.split_off(at)),
         }
     }
 
@@ -168,7 +189,8 @@ impl ChunkReader {
             return Ok(None);
         };
         let start = verify(&mapping, &place, &id, offset, length)?;
-        self.segments.has_read(length, self.mapped_max);
+        let mapped = length.max(limits::FAULT_AROUND_BYTES);
+        self.segments.has_read(mapped, self.mapped_max);
         Ok(Some(ChunkBytes::Mapped {
             mapping,
             offset: start,

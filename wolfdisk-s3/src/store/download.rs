@@ -1,25 +1,16 @@
-//! The content of an object on its way to a client: a few reads ahead of what the client has taken, never more.
-//!
-//! The file is open until the last byte, so a reader keeps the version that it began with.
-
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! Opening an object and reading it, for who gets it, copies it or wants to know its digest.
 
 use bytes::Bytes;
-use futures_util::Stream;
-use s3s::StdError;
 use s3s::dto::StreamingBlob;
-use s3s::stream::{ByteStream, RemainingLength};
-use tokio::task::JoinHandle;
-use wolfdisk_client::{FileKind, HandleId, Object, ObjectKey, Volume};
+use wolfdisk_client::{FileKind, HandleId, Object, ObjectKey, Piece, Volume};
 use wolfdisk_common::ids::Ino;
 
+use super::sending::Sending;
 use super::{OpenFile, Store};
 use crate::digest::Digests;
 use crate::error::{Failure, Result};
 use crate::learn::Lack;
-use crate::limits::{READ_PIECE_BYTES, READS_AHEAD};
+use crate::limits::{COPIED_MAX_BYTES, READ_PIECE_BYTES};
 use crate::range::Span;
 
 /// An object and the bytes of it that were asked for.
@@ -52,12 +43,18 @@ impl Store {
             if Lack::of(&object).is_some() {
                 return Ok(Opened::Untagged(Box::new(object), file, decide));
             }
-            // With the same thread that opened it.
             let (decided, begin) = begin(volume, &object, file, decide)?;
             Ok(Opened::Begun(decided, begin))
         });
         let (decided, begin) = match opened.await? {
             Opened::Begun(decided, begin) => (decided, begin),
+            Opened::Untagged(object, file, decide) if Lack::of(&object) == Some(Lack::Small) => {
+                // The bytes that are hashed are those that are sent: a mount may be writing to the file.
+                let whole = self.read(&file, Span::whole(object.attr.size)).await?;
+                let object = self.hashed(root, &place, *object, whole.clone()).await;
+                let (span, decided) = decide(&object)?;
+                (decided, Begin::All(part(&whole, span)?))
+            }
             Opened::Untagged(object, file, decide) => {
                 let object = self.tagged(root, &place, *object, Some(&file)).await;
                 self.run(move |volume| begin(volume, &object, file, decide))
@@ -66,7 +63,9 @@ impl Store {
         };
         let body = match begin {
             Begin::All(bytes) => StreamingBlob::from(s3s::Body::from(bytes)),
-            Begin::Stream(file, span) => StreamingBlob::new(Reading::new(self, file, span)),
+            Begin::Stream(file, span, first) => {
+                StreamingBlob::new(Sending::new(self, file, span, first))
+            }
         };
         Ok(Download { decided, body })
     }
@@ -96,6 +95,16 @@ impl Store {
     pub async fn read(&self, file: &OpenFile, span: Span) -> Result<Bytes> {
         let file = file.clone();
         self.run(move |volume| read(volume, file.handle(), span.start, span.length))
+            .await
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    /// What reading gave.
+    pub(super) async fn pieces(&self, file: &OpenFile, span: Span) -> Result<Vec<Piece>> {
+        let file = file.clone();
+        self.run(move |volume| pieces(volume, file.handle(), span.start, span.length))
             .await
     }
 
@@ -140,21 +149,43 @@ enum Opened<T, F> {
 enum Begin {
     /// These bytes, which are all.
     All(Bytes),
-    /// This part of a file, piece by piece.
-    Stream(OpenFile, Span),
+    /// This part of a file, of which these are the first bytes.
+    Stream(OpenFile, Span, Vec<Piece>),
 }
 
-/// Has `decide` say what is sent of an open file, and reads it if it is little.
+/// Has `decide` say what is sent of an open file, and reads the beginning, by the same thread that opened it.
 fn begin<T, F>(volume: &Volume, object: &Object, file: OpenFile, decide: F) -> Result<(T, Begin)>
 where
     F: FnOnce(&Object) -> Result<(Span, T)>,
 {
     let (span, decided) = decide(object)?;
-    if span.length > READ_PIECE_BYTES as u64 {
-        return Ok((decided, Begin::Stream(file, span)));
+    if span.length > COPIED_MAX_BYTES as u64 {
+        let length = span.length.min(READ_PIECE_BYTES as u64);
+        let first = pieces(volume, file.handle(), span.start, length)?;
+        return Ok((decided, Begin::Stream(file, span, first)));
     }
     let bytes = read(volume, file.handle(), span.start, span.length)?;
     Ok((decided, Begin::All(bytes)))
+}
+
+/// A part of what was read.
+fn part(whole: &Bytes, span: Span) -> Result<Bytes> {
+    let start = usize::try_from(span.start).ok();
+    let end = start.and_then(|start| start.checked_add(usize::try_from(span.length).ok()?));
+    match (start, end) {
+        (Some(start), Some(end)) if end <= whole.len() => Ok(whole.slice(start..end)),
+        _ => Err(Failure::IncompleteBody),
+    }
+}
+
+/// Exactly these bytes, as they lie.
+fn pieces(volume: &Volume, handle: HandleId, start: u64, length: u64) -> Result<Vec<Piece>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let data = volume.read(handle, start, length)?;
+    match data.len() == length {
+        true => Ok(data.into_pieces()),
+        false => Err(Failure::IncompleteBody),
+    }
 }
 
 /// Exactly these bytes.
@@ -168,76 +199,5 @@ fn read(volume: &Volume, handle: HandleId, start: u64, length: u64) -> Result<By
         true => Ok(bytes.into()),
         // A mount has cut the file meanwhile: the client must not take what there is for the whole.
         false => Err(Failure::IncompleteBody),
-    }
-}
-
-/// The stream.
-struct Reading {
-    store: Store,
-    file: OpenFile,
-    /// Not asked for yet.
-    rest: Span,
-    /// Not given yet.
-    left: u64,
-    ahead: VecDeque<JoinHandle<Result<Bytes>>>,
-}
-
-impl Reading {
-    fn new(store: &Store, file: OpenFile, span: Span) -> Reading {
-        let (store, left, ahead) = (store.clone(), span.length, VecDeque::new());
-        Reading {
-            store,
-            file,
-            rest: span,
-            left,
-            ahead,
-        }
-    }
-
-    fn ask(&mut self) {
-        while self.ahead.len() < READS_AHEAD && self.rest.length > 0 {
-            let length = self.rest.length.min(READ_PIECE_BYTES as u64);
-            let start = self.rest.start;
-            self.rest = Span {
-                start: start + length,
-                length: self.rest.length - length,
-            };
-            let (store, file) = (self.store.clone(), self.file.clone());
-            let reading = async move { store.read(&file, Span { start, length }).await };
-            self.ahead.push_back(tokio::spawn(reading));
-        }
-    }
-}
-
-impl Stream for Reading {
-    type Item = std::result::Result<Bytes, StdError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.ask();
-        let Some(first) = self.ahead.front_mut() else {
-            return Poll::Ready(None);
-        };
-        let done = std::task::ready!(Pin::new(first).poll(context));
-        self.ahead.pop_front();
-        let bytes = match done {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(failure)) => {
-                tracing::warn!(error = %failure, "an object cannot be read to its end");
-                self.rest.length = 0;
-                self.ahead.clear();
-                return Poll::Ready(Some(Err(Box::new(failure))));
-            }
-            Err(ended) => return Poll::Ready(Some(Err(Box::new(ended)))),
-        };
-        self.left = self.left.saturating_sub(bytes.len() as u64);
-        // The next is read while this one is sent.
-        self.ask();
-        Poll::Ready(Some(Ok(bytes)))
-    }
-}
-
-impl ByteStream for Reading {
-    fn remaining_length(&self) -> RemainingLength {
-        RemainingLength::new_exact(usize::try_from(self.left).unwrap_or(usize::MAX))
     }
 }

@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod copy;
 pub mod download;
 pub mod publish;
+mod sending;
 pub mod tag;
 pub mod upload;
 pub mod view;

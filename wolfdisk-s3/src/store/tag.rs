@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use wolfdisk_client::{Error as VolumeError, Object, ObjectKey};
@@ -77,20 +78,36 @@ impl Store {
                 object
             }
             (Some(Lack::Small), Some(file)) => {
-                let learned = async {
-                    let whole = Span::whole(object.attr.size);
-                    let digests = self.digest(file, whole, Digests::new([])).await?;
-                    let md5 = digests.finish().md5;
-                    self.remember(root, key, &object, md5).await
-                };
-                match learned.await {
-                    Ok(Some(tagged)) => tagged,
-                    Ok(None) => object,
+                match self.read(file, Span::whole(object.attr.size)).await {
+                    Ok(whole) => self.hashed(root, key, object, whole).await,
                     Err(error) => {
-                        tracing::debug!(ino = ino.0, %error, "the MD5 of a file cannot be kept");
+                        tracing::debug!(ino = ino.0, %error, "a file cannot be read for its MD5");
                         object
                     }
                 }
+            }
+        }
+    }
+
+    /// The object with the MD5 of these bytes, all of its content, unless it has another by now.
+    pub(super) async fn hashed(
+        &self,
+        root: Ino,
+        key: &ObjectKey,
+        object: Object,
+        whole: Bytes,
+    ) -> Object {
+        let learned = async {
+            let digests = self.hashing().update(Digests::new([]), whole).await?;
+            let md5 = digests.finish().md5;
+            self.remember(root, key, &object, md5).await
+        };
+        match learned.await {
+            Ok(Some(tagged)) => tagged,
+            Ok(None) => object,
+            Err(error) => {
+                tracing::debug!(ino = object.attr.ino.0, %error, "the MD5 of a file cannot be kept");
+                object
             }
         }
     }
