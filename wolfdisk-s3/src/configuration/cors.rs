@@ -2,7 +2,7 @@
 
 use super::codec::{Reader, Writer};
 use super::{Configuration, Invalid, Kind};
-use crate::limits::{CORS_NAMES_MAX, CORS_RULES_MAX, RULE_ID_MAX_CHARS};
+use crate::limits::{CORS_NAMES_MAX, CORS_RULES_MAX, CORS_TEXT_MAX_BYTES, RULE_ID_MAX_CHARS};
 use crate::stored::Unreadable;
 
 /// Methods that a rule can allow, by their numbers in a record.
@@ -89,6 +89,12 @@ impl Rule {
         if lists.iter().any(|list| list.len() > CORS_NAMES_MAX) {
             return Err(Invalid::Request(
                 "a CORS rule has at most 1000 items of a kind",
+            ));
+        }
+        let mut texts = lists.into_iter().flatten();
+        if texts.any(|text| text.len() > CORS_TEXT_MAX_BYTES) {
+            return Err(Invalid::Request(
+                "an origin or a header in a CORS rule has at most 1024 bytes",
             ));
         }
         let id = self.id.as_deref().unwrap_or_default();
@@ -290,6 +296,8 @@ mod tests {
         assert!(refused(rule(&["*"], &["PATCH"], &[])));
         assert!(refused(rule(&["*"], &["get"], &[])));
         assert!(refused(rule(&["a*b*"], &["GET"], &[])));
+        assert!(!refused(rule(&[&"a".repeat(1024)], &["GET"], &[])));
+        assert!(refused(rule(&[&"a".repeat(1025)], &["GET"], &[])));
         assert!(refused(rule(&["a\r\nb: c"], &["GET"], &[])));
         assert!(refused(rule(&["*"], &["GET"], &["x*y*"])));
         for exposed in ["*", "", "a b", "a\r\nSet-Cookie: b", "a:b", "\u{e4}"] {

@@ -159,8 +159,17 @@ impl Gateway {
             }
             Err(other) => return Err(other),
         }
-        self.abort_all(bucket).await;
-        self.unconfigure_all(bucket).await;
+        // A mount may have given the name to another directory in between, and that is the one that went.
+        match self.store.is_there(bucket).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.abort_all(bucket).await;
+                self.unconfigure_all(bucket).await;
+            }
+            Err(error) => {
+                tracing::warn!(bucket = bucket.0, %error, "what was kept of a bucket is swept later");
+            }
+        }
         Ok(DeleteBucketOutput::default())
     }
 

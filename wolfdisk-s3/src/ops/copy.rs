@@ -3,6 +3,7 @@
 use s3s::S3Request;
 use s3s::dto::*;
 use wolfdisk_client::ObjectKey;
+use wolfdisk_common::ids::Ino;
 
 use super::headers::{given_metadata, given_tags, kept_headers};
 use super::refuse::wishes;
@@ -40,6 +41,8 @@ pub(super) use source_conditions;
 /// An object that is copied from.
 #[derive(Debug)]
 pub(super) struct Source {
+    bucket: Ino,
+    key: ObjectKey,
     pub(super) view: View,
     /// None of a directory.
     pub(super) file: Option<OpenFile>,
@@ -62,11 +65,17 @@ impl Gateway {
         };
         only_version(version_id.as_deref().map(str::to_owned).as_ref())?;
         let bucket = self.store.bucket(bucket).await?;
-        let opened = self.store.open(bucket, key_to_read(key)?).await;
+        let key = key_to_read(key)?;
+        let opened = self.store.open(bucket, key.clone()).await;
         let (object, file) = opened.map_err(Failure::missing_if_impossible)?;
         let view = View::of(&object)?;
         match conditions.evaluate(Some(&view.current()), Purpose::Source) {
-            Verdict::Proceed => Ok(Source { view, file }),
+            Verdict::Proceed => Ok(Source {
+                bucket,
+                key,
+                view,
+                file,
+            }),
             Verdict::NotModified | Verdict::Failed | Verdict::Missing => {
                 Err(Failure::PreconditionFailed)
             }
@@ -122,6 +131,11 @@ impl Gateway {
         };
         let bucket = self.store.bucket(&input.bucket).await?;
         let content = self.content_for(&target, &source, bucket).await?;
+        let stored = match self.is_unchanged(&source).await? {
+            true => stored,
+            // What was copied may be what a mount wrote meanwhile.
+            false => stored.without_content(),
+        };
         let conditions = Conditions::default();
         let done = self
             .store
@@ -142,12 +156,21 @@ impl Gateway {
         })
     }
 
+    /// The content of a source is still the one that its view is of.
+    async fn is_unchanged(&self, source: &Source) -> Result<bool> {
+        let now = self.store.find(source.bucket, source.key.clone()).await?;
+        let seen = source.view.attr();
+        Ok(now.is_some_and(|now| {
+            (now.attr.ino, now.attr.content_version) == (seen.ino, seen.content_version)
+        }))
+    }
+
     /// What is to be at the target.
     async fn content_for(
         &self,
         target: &ObjectKey,
         source: &Source,
-        bucket: wolfdisk_common::ids::Ino,
+        bucket: Ino,
     ) -> Result<Received> {
         let span = Span::whole(source.view.size());
         match (target.is_marker(), &source.file) {

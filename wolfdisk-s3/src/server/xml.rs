@@ -40,6 +40,23 @@ const NUMBERS: [&[u8]; 7] = [
     b"ObjectSizeLessThan",
 ];
 
+/// Elements that hold elements: text between these is passed over by s3s.
+const HOLDERS: [&[u8]; 13] = [
+    b"AbortIncompleteMultipartUpload",
+    b"And",
+    b"CORSConfiguration",
+    b"CORSRule",
+    b"Expiration",
+    b"Filter",
+    b"LifecycleConfiguration",
+    b"NoncurrentVersionExpiration",
+    b"NoncurrentVersionTransition",
+    b"Rule",
+    b"Tag",
+    b"TagSet",
+    b"Tagging",
+];
+
 /// The layer.
 pub async fn check(request: Request, next: Next) -> Response {
     let Some(watch) = Watch::of(request.method(), request.uri(), request.headers()) else {
@@ -123,25 +140,56 @@ impl Watch {
         match self.text.is_none_or(|text| is_plain(&text)) {
             true => Ok(()),
             false => Err(Failure::Xml(
-                "CDATA is not understood here, and numbers are written in digits alone",
+                "CDATA is not understood here, numbers are written in digits alone, and there is no text between elements",
             )),
         }
     }
 }
 
+/// What an element holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Elements,
+    Number,
+    Text,
+}
+
+impl Holds {
+    fn of(name: &[u8]) -> Holds {
+        if HOLDERS.contains(&name) {
+            Holds::Elements
+        } else if NUMBERS.contains(&name) {
+            Holds::Number
+        } else {
+            Holds::Text
+        }
+    }
+}
+
+/// Digits, and what makes a number negative.
+fn is_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    digits.iter().all(u8::is_ascii_digit)
+}
+
 /// s3s reads all of it: text as text, and numbers to their end. What is no XML at all it refuses itself.
 fn is_plain(xml: &[u8]) -> bool {
     let mut reader = Reader::from_reader(xml);
-    let mut in_number = false;
+    // The element that is open, and those around it.
+    let mut open: Vec<Holds> = Vec::new();
     loop {
         match reader.read_event() {
-            Ok(Event::Start(tag)) => in_number = NUMBERS.contains(&tag.name().as_ref()),
-            Ok(Event::End(_)) => in_number = false,
+            Ok(Event::Start(tag)) => open.push(Holds::of(tag.name().as_ref())),
+            Ok(Event::End(_)) => _ = open.pop(),
             Ok(Event::CData(_)) => return false,
-            Ok(Event::GeneralRef(_)) if in_number => return false,
-            Ok(Event::Text(text)) if in_number => {
-                let mut bytes = text.iter();
-                if !bytes.all(|byte| byte.is_ascii_digit() || *byte == b'-') {
+            Ok(Event::GeneralRef(_)) if open.last() != Some(&Holds::Text) => return false,
+            Ok(Event::Text(text)) => {
+                let fits = match open.last() {
+                    Some(Holds::Text) | None => true,
+                    Some(Holds::Number) => is_number(&text),
+                    Some(Holds::Elements) => text.iter().all(u8::is_ascii_whitespace),
+                };
+                if !fits {
                     return false;
                 }
             }
@@ -286,7 +334,7 @@ mod tests {
         let refused = Some("MalformedXML".to_owned());
         let lifecycle = |body| verdict(Method::PUT, "lifecycle", &[], body);
         assert_eq!(
-            lifecycle(b"<Rule><Prefix>a</Prefix><Days>30</Days></Rule>"),
+            lifecycle(b"<Rule>\n  <Prefix>a&amp;b</Prefix>\n  <Days>30</Days>\n</Rule>\n"),
             None
         );
         assert_eq!(
@@ -300,6 +348,10 @@ mod tests {
             b"<Days>3&#48;</Days>",
             b"<ObjectSizeGreaterThan>1e9</ObjectSizeGreaterThan>",
             b"<NoncurrentDays>0x10</NoncurrentDays>",
+            b"<Days>3-0</Days>",
+            b"<Rule><Filter>logs/</Filter></Rule>",
+            b"<Filter><And>logs/<Tag><Key>a</Key></Tag></And></Filter>",
+            b"<Rule><Filter><Prefix>a</Prefix>&amp;</Filter></Rule>",
         ] {
             assert_eq!(lifecycle(number), refused);
         }

@@ -6,6 +6,7 @@ use wolfdisk_common::limits::LOG_DATA_MAX_BYTES;
 
 use super::upload::Received;
 use super::{OpenFile, Store};
+use crate::digest::Digests;
 use crate::error::{Failure, Result};
 use crate::range::Span;
 
@@ -22,6 +23,23 @@ impl Store {
         let target = self.stage(root).await?;
         self.append(source, span, &target, 0).await?;
         Ok(Received::Large(target))
+    }
+
+    /// Has `digests` take all of a copy, which has this length.
+    ///
+    /// # Errors
+    /// What reading gave.
+    pub async fn digest_copy(
+        &self,
+        copy: &Received,
+        length: u64,
+        digests: Digests,
+    ) -> Result<Digests> {
+        match copy {
+            Received::Nothing => Ok(digests),
+            Received::Small(bytes) => Ok(self.hashing().update(digests, bytes.clone()).await?),
+            Received::Large(file) => self.digest(file, Span::whole(length), digests).await,
+        }
     }
 
     /// Copies bytes of an open file to a place in a staged one.

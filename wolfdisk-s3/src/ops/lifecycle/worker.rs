@@ -9,32 +9,61 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use wolfdisk_client::{
-    Error as VolumeError, Expected, KeyEntry, KeyPage, ListKeys, Object, ObjectKey,
+    Error as VolumeError, Expected, FileKind, KeyEntry, KeyPage, ListKeys, Object, ObjectKey,
 };
 use wolfdisk_common::ids::Ino;
 use wolfdisk_common::time::Timestamp;
 
 use super::Gateway;
+use crate::bucket::BucketName;
 use crate::configuration::lifecycle::{Known, Rules};
 use crate::configuration::{Kind, PLACE};
 use crate::error::{Failure, Result};
 use crate::limits::{
-    LIFECYCLE_FIRST, LIFECYCLE_PAGE, LIFECYCLE_PAUSE_MAX, LIFECYCLE_REMOVALS, SWEEP_PAUSE,
+    LIFECYCLE_CLOCK_STEP_MAX, LIFECYCLE_FIRST, LIFECYCLE_PAGE, LIFECYCLE_PAUSE_MAX,
+    LIFECYCLE_REMOVALS, SWEEP_PAUSE,
 };
 use crate::store::view::View;
 
 /// Does what rules say every so often, for ever.
 pub async fn expire(gateway: Gateway, interval: Duration) {
+    let mut clock = Clock::now();
     tokio::time::sleep(interval.min(LIFECYCLE_FIRST)).await;
     loop {
-        match gateway.expire_all().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "removed objects and uploads whose life is over"),
-            Err(error) => {
-                tracing::warn!(%error, "cannot look for objects whose life is over; it is tried again");
-            }
+        let now = Clock::now();
+        match now.is_ahead_of(&clock) {
+            true => tracing::warn!(
+                "the clock was set forward by more than an hour: nothing ends by lifecycle rules this time; set it \
+                 right before the next, in {} s",
+                interval.as_secs()
+            ),
+            false => gateway.look().await,
         }
+        clock = now;
         tokio::time::sleep(interval).await;
+    }
+}
+
+/// What time it is, by the clock that can be set and by the one that cannot.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    wall: SystemTime,
+    steady: Instant,
+}
+
+impl Clock {
+    fn now() -> Clock {
+        Clock {
+            wall: SystemTime::now(),
+            steady: Instant::now(),
+        }
+    }
+
+    /// It was set forward in between.
+    fn is_ahead_of(&self, before: &Clock) -> bool {
+        let passed = self.steady.saturating_duration_since(before.steady);
+        let shown = self.wall.duration_since(before.wall).unwrap_or_default();
+        shown > passed + LIFECYCLE_CLOCK_STEP_MAX
     }
 }
 
@@ -58,6 +87,16 @@ fn now() -> i64 {
 }
 
 impl Gateway {
+    async fn look(&self) {
+        match self.expire_all().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed objects and uploads whose life is over"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for objects whose life is over; it is tried again");
+            }
+        }
+    }
+
     /// Says how many objects and uploads ended.
     async fn expire_all(&self) -> Result<usize> {
         let with_rules = self.sweep_records().await?;
@@ -72,7 +111,7 @@ impl Gateway {
                 Ok(_) | Err(Failure::NoSuchBucket) => continue,
                 Err(other) => return Err(other),
             };
-            match self.expire_in(bucket).await {
+            match self.expire_in(&name, bucket).await {
                 Ok(count) => ended += count,
                 Err(error) => {
                     tracing::warn!(bucket = %name, %error, "lifecycle rules cannot be followed")
@@ -105,7 +144,11 @@ impl Gateway {
                 match there {
                     true if kind == Kind::Lifecycle => _ = with_rules.insert(bucket),
                     true => {}
-                    false => self.store.unconfigure(bucket, kind).await?,
+                    false => {
+                        if let Err(error) = self.store.unconfigure(bucket, kind).await {
+                            tracing::warn!(bucket = bucket.0, %error, "what was kept of a bucket stays for now");
+                        }
+                    }
                 }
             }
             if !page.more {
@@ -124,26 +167,45 @@ impl Gateway {
         }
     }
 
-    async fn expire_in(&self, bucket: Ino) -> Result<usize> {
+    async fn expire_in(&self, name: &BucketName, bucket: Ino) -> Result<usize> {
         let Some(rules) = self.store.configuration::<Rules>(bucket).await? else {
             return Ok(0);
         };
         let mut ended = 0;
         for place in rules.places() {
-            ended += self.expire_below(bucket, &rules, place).await?;
+            ended += self.expire_below(name, bucket, &rules, place).await?;
         }
-        if rules.abort_uploads() {
+        if rules.abort_uploads() && self.still_holds(name, bucket, &rules).await? {
             let judge = |record: &Object| upload_to_end(record, &rules, now());
             ended += self.end_uploads(bucket, SWEEP_PAUSE, judge).await?;
         }
         Ok(ended)
     }
 
-    async fn expire_below(&self, bucket: Ino, rules: &Rules, place: &str) -> Result<usize> {
+    /// The directory is still the bucket, and these are still its rules: looking through a large one takes hours.
+    async fn still_holds(&self, name: &BucketName, bucket: Ino, rules: &Rules) -> Result<bool> {
+        match self.store.bucket(name.as_str()).await {
+            Ok(same) if same == bucket => {}
+            Ok(_) | Err(Failure::NoSuchBucket) => return Ok(false),
+            Err(other) => return Err(other),
+        }
+        Ok(self.store.configuration::<Rules>(bucket).await?.as_ref() == Some(rules))
+    }
+
+    async fn expire_below(
+        &self,
+        name: &BucketName,
+        bucket: Ino,
+        rules: &Rules,
+        place: &str,
+    ) -> Result<usize> {
         let (mut ended, mut after) = (0, Bytes::new());
         loop {
             let begun = Instant::now();
             let page = self.store.list(bucket, keys(place, after)).await?;
+            if !self.still_holds(name, bucket, rules).await? {
+                return Ok(ended);
+            }
             let time = now();
             let over = page.entries.iter().filter_map(|entry| match entry {
                 KeyEntry::Object { key, object } => is_over(rules, key, object, time),
@@ -156,7 +218,12 @@ impl Gateway {
             let mut removals =
                 futures_util::stream::iter(removals).buffer_unordered(LIFECYCLE_REMOVALS);
             while let Some(removed) = removals.next().await {
-                ended += usize::from(removed?);
+                match removed {
+                    Ok(removed) => ended += usize::from(removed),
+                    Err(error) => {
+                        tracing::warn!(bucket = %name, %error, "an object whose life is over stays for now");
+                    }
+                }
             }
             if !page.more {
                 return Ok(ended);
@@ -189,9 +256,13 @@ fn keys(prefix: &str, after: Bytes) -> ListKeys {
 }
 
 /// The key of an object whose life is over, and the state in which it is. What cannot be read or has a key that S3
-/// does not show stays.
+/// does not show stays, and so does a directory that a mount made: it may be full, and has an owner and a mode that
+/// nobody would give the next one.
 fn is_over(rules: &Rules, key: &Bytes, object: &Object, now: i64) -> Option<(ObjectKey, Expected)> {
     let text = std::str::from_utf8(key).ok()?;
+    if object.attr.kind == FileKind::Directory && object.s3.is_none() {
+        return None;
+    }
     let view = match View::of(object) {
         Ok(view) => view,
         Err(error) => {
@@ -209,4 +280,50 @@ fn is_over(rules: &Rules, key: &Bytes, object: &Object, now: i64) -> Option<(Obj
     is_over
         .then(|| Some((ObjectKey::parse(key).ok()?, view.expected())))
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::lifecycle::{Expiration, Filter, Form, Rule};
+    use crate::stored::Stored;
+
+    #[test]
+    fn a_clock_that_was_set_forward_is_noticed() {
+        let before = Clock::now();
+        let after = |wall: u64, steady: u64| Clock {
+            wall: before.wall + Duration::from_secs(wall),
+            steady: before.steady + Duration::from_secs(steady),
+        };
+        assert!(!after(3600, 3600).is_ahead_of(&before));
+        assert!(!after(7200, 3600).is_ahead_of(&before));
+        assert!(after(7202, 3600).is_ahead_of(&before));
+        assert!(!after(0, 3600).is_ahead_of(&before));
+    }
+
+    #[test]
+    fn directories_of_mounts_stay() {
+        let rule = Rule {
+            id: "all".to_owned(),
+            enabled: true,
+            form: Form::Filter,
+            filter: Filter::default(),
+            expiration: Some(Expiration::Days(1)),
+            abort_after_days: None,
+            noncurrent: None,
+        };
+        let rules = Rules::new(vec![rule]).expect("a rule");
+        let mut object = crate::store::view::tests::object(0);
+        object.attr.mtime.seconds = 0;
+        object.s3 = Some(Stored::default().encode().expect("small").into());
+        let over = |key: &'static str, object: &Object| {
+            is_over(&rules, &Bytes::from(key), object, 9 * 24 * 60 * 60).is_some()
+        };
+        object.attr.kind = FileKind::Directory;
+        assert!(over("spool/", &object));
+        object.s3 = None;
+        assert!(!over("spool/", &object));
+        object.attr.kind = FileKind::File;
+        assert!(over("spool", &object));
+    }
 }

@@ -127,12 +127,14 @@ impl Gateway {
         let (content, summary) = match &source.file {
             None => (Received::Small(bytes::Bytes::new()), digests.finish()),
             Some(file) => {
-                // No data is moved, but its MD5 belongs to the tag of the whole.
-                let (content, digests) = tokio::join!(
-                    self.store.copied(upload.system, file, span),
-                    self.store.digest(file, span, digests),
-                );
-                (content?, digests?.finish())
+                // No data is moved, but its MD5 belongs to the tag of the whole: that of the copy, since a mount may be
+                // writing to the source.
+                let content = self.store.copied(upload.system, file, span).await?;
+                let digests = self
+                    .store
+                    .digest_copy(&content, span.length, digests)
+                    .await?;
+                (content, digests.finish())
             }
         };
         let value = summary
