@@ -59,6 +59,34 @@ class BadInput(Gateway):
         self.assertEqual(self.keys(), [])
         self.assertEqual(list(self.path().iterdir()), [])
 
+    def test_a_signed_link_is_for_what_it_was_signed_for(self):
+        self.put("secret", b"secret")
+        signer = gateway.client(config={"signature_version": "s3v4"})
+        url = signer.generate_presigned_url("put_object", Params=dict(Bucket=self.bucket, Key="target"))
+        path = url[len(gateway.URL):]
+        source = f"/{self.bucket}/secret"
+        for headers in ({"x-amz-copy-source": source}, {"x-amz-tagging": "a=b"}, {"X-Amz-Meta-A": "b"},
+                        {"x-amz-website-redirect-location": "/x"}):
+            with self.subTest(headers):
+                self.refused_raw(403, "AccessDenied", "PUT", path, headers=headers, signed=False)
+        for change in ("x-amz-expires=1", "X-Amz-Expire%73=4294967295", "taggin%67", "AWSAccess%4BeyId=a"):
+            with self.subTest(change):
+                status, _, said = send("PUT", f"{path}&{change}", signed=False)
+                self.assertIn(status, (400, 403), said)
+        self.assertEqual(self.keys(), ["secret"])
+        self.assertEqual(send("PUT", path, b"good", signed=False)[0], 200)
+
+    def test_a_subresource_that_cannot_be_changed_is_not_the_thing_itself(self):
+        self.put("there")
+        for method, query in (("DELETE", "acl"), ("DELETE", "lifecycle"), ("DELETE", "versions"), ("PUT", "cors"), ("PUT", "policy")):
+            with self.subTest(method=method, query=query):
+                self.refused_raw(405, "MethodNotAllowed", method, f"/{self.bucket}/there?{query}")
+        self.s3.delete_object(Bucket=self.bucket, Key="there")
+        for query in ("acl", "versioning", "logging", "object-lock"):
+            with self.subTest(query):
+                self.refused_raw(405, "MethodNotAllowed", "DELETE", f"/{self.bucket}?{query}")
+        self.nothing_is_stored()
+
     def test_every_method_with_a_wrong_signature_is_refused(self):
         self.put("there")
         for method, path in (("GET", "/"), ("GET", f"/{self.bucket}"), ("PUT", f"/{self.bucket}-new"), ("DELETE", f"/{self.bucket}"),

@@ -36,10 +36,13 @@ class Cors(Gateway):
         self.refused("NoSuchCORSConfiguration", 404, self.s3.get_bucket_cors, Bucket=self.bucket)
 
     def test_a_large_configuration_is_kept(self):
-        rules = [{"ID": "i" * 255, "AllowedOrigins": [f"https://{'o' * 900}{n}"], "AllowedMethods": ["GET"]}
-                 for n in range(100)]
-        self.put_rules(rules)
-        self.assertEqual(self.s3.get_bucket_cors(Bucket=self.bucket)["CORSRules"], rules)
+        def rules(length):
+            return [{"ID": "i" * 255, "AllowedOrigins": [f"https://{'o' * length}{n}"], "AllowedMethods": ["GET"]}
+                    for n in range(100)]
+
+        self.put_rules(rules(550))
+        self.refused("InvalidRequest", 400, self.put_rules, rules(700))
+        self.assertEqual(self.s3.get_bucket_cors(Bucket=self.bucket)["CORSRules"], rules(550))
 
     def test_the_rules_of_rules_are_kept(self):
         def rule(**more):

@@ -19,6 +19,7 @@ fn got(node: &Node) -> (Vec<u8>, bool) {
         .args(["--silent", "--fail", "--max-time", "60"])
         .args(["--aws-sigv4", "aws:amz:us-east-1:s3", "--user"])
         .arg(format!("{}:{}", s3.access_key, s3.secret_key))
+        .args(["--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD"])
         .arg("--output")
         .arg(&out)
         .arg(format!("{}/bucket/file", s3.url))

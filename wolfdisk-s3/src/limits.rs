@@ -130,6 +130,11 @@ pub const BUCKET_TAGS_MAX: usize = 50;
 pub const CORS_RULES_MAX: usize = 100;
 /// Origins, methods or headers of such a rule: all are compared with each request of a page.
 pub const CORS_NAMES_MAX: usize = 1000;
+/// All texts of such rules, with what each takes beside its bytes, as in S3: all are compared with each request of a
+/// page, and strangers send those.
+pub const CORS_MAX_BYTES: usize = 64 * 1024;
+/// Headers that a page can ask for at once.
+pub const CORS_ASKED_MAX: usize = 100;
 /// An origin or the name of a header in such a rule.
 pub const CORS_TEXT_MAX_BYTES: usize = 1024;
 /// Buckets whose rules for web pages are remembered; with more they are asked for again.

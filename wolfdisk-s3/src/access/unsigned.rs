@@ -60,13 +60,19 @@ impl Unsigned {
             Unsigned::Nothing => None,
             Unsigned::Local => {
                 // A browser says on whose behalf it asks.
-                let is_ours = is_local(headers) && !headers.contains_key(http::header::ORIGIN);
+                let is_ours = is_local(headers) && !is_of_page(headers);
                 is_ours.then_some(Rights::FULL)
             }
             Unsigned::Read => (effect == Effect::Read).then_some(Rights::READING),
             Unsigned::Everything => Some(Rights::FULL),
         }
     }
+}
+
+/// A page makes a browser ask, and not who typed the address.
+fn is_of_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    headers.contains_key(http::header::ORIGIN) || site.is_some_and(|site| site != "none")
 }
 
 /// The host that is asked is `localhost` or a number.

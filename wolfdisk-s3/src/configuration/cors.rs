@@ -2,7 +2,9 @@
 
 use super::codec::{Reader, Writer};
 use super::{Configuration, Invalid, Kind};
-use crate::limits::{CORS_NAMES_MAX, CORS_RULES_MAX, CORS_TEXT_MAX_BYTES, RULE_ID_MAX_CHARS};
+use crate::limits::{
+    CORS_MAX_BYTES, CORS_NAMES_MAX, CORS_RULES_MAX, CORS_TEXT_MAX_BYTES, RULE_ID_MAX_CHARS,
+};
 use crate::stored::Unreadable;
 
 /// Methods that a rule can allow, by their numbers in a record.
@@ -64,6 +66,9 @@ impl Rules {
             ));
         }
         rules.iter().try_for_each(Rule::check)?;
+        if rules.iter().map(Rule::weight).sum::<usize>() > CORS_MAX_BYTES {
+            return Err(Invalid::Request("a CORS configuration has at most 64 KB"));
+        }
         Ok(Rules(rules))
     }
 
@@ -79,6 +84,13 @@ impl Rules {
 }
 
 impl Rule {
+    /// What it takes in memory, about.
+    fn weight(&self) -> usize {
+        let lists = [&self.origins, &self.methods, &self.headers, &self.exposed];
+        let texts = lists.into_iter().flatten();
+        texts.map(|text| text.len() + size_of::<String>()).sum()
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         if self.origins.is_empty() || self.methods.is_empty() {
             return Err(Invalid::Xml(

@@ -17,13 +17,14 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use tokio::sync::Semaphore;
 
 use super::address::Domains;
 use super::{error_response, named};
 use crate::bucket::BucketName;
 use crate::configuration::cors::{Asked, Fit, Rules};
 use crate::error::{Failure, Result};
-use crate::limits::{CORS_CACHED_FOR, CORS_CACHED_MAX};
+use crate::limits::{CORS_ASKED_MAX, CORS_CACHED_FOR, CORS_CACHED_MAX, LOOKUPS_AT_ONCE};
 use crate::store::Store;
 
 /// What an answer depends on, for caches on the way.
@@ -37,6 +38,7 @@ type Known = Option<Arc<Rules>>;
 pub struct Cors {
     store: Store,
     domains: Domains,
+    lookups: Arc<Semaphore>,
     cached: Arc<Mutex<Cache>>,
 }
 
@@ -46,6 +48,7 @@ impl Cors {
         Cors {
             store,
             domains,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
             cached: Arc::default(),
         }
     }
@@ -55,6 +58,8 @@ impl Cors {
         if let Some(known) = found {
             return Ok(known);
         }
+        // Strangers ask for names that they make up: most of the threads are left to others.
+        let _permit = self.lookups.acquire().await;
         let asked = Instant::now();
         let rules = match self.store.bucket(bucket.as_str()).await {
             Ok(directory) => self.store.configuration(directory).await?.map(Arc::new),
@@ -86,6 +91,11 @@ impl Cors {
             ))?,
             headers: text(headers, &ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default(),
         };
+        if asked.headers.split(',').count() > CORS_ASKED_MAX {
+            return Err(Failure::Preflight(
+                "Access-Control-Request-Headers names more than 100 headers",
+            ));
+        }
         let rules = match self.bucket(headers, uri) {
             Some(bucket) => self.rules(&bucket).await?,
             None => None,
@@ -111,12 +121,13 @@ pub async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> R
     let Some(origin) = text(request.headers(), &ORIGIN).map(str::to_owned) else {
         return next.run(request).await;
     };
-    let rules = match cors.bucket(request.headers(), request.uri()) {
+    let bucket = cors.bucket(request.headers(), request.uri());
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    let rules = match bucket {
         Some(bucket) => cors.rules(&bucket).await,
         None => Ok(None),
     };
-    let method = request.method().clone();
-    let mut response = next.run(request).await;
     match rules {
         Ok(None) => {}
         Ok(Some(rules)) => {
@@ -178,10 +189,8 @@ impl Cache {
     }
 
     fn put(&mut self, bucket: BucketName, asked: Instant, known: Known) {
-        if self.0.len() >= CORS_CACHED_MAX {
-            self.0
-                .retain(|_, (when, _)| asked.saturating_duration_since(*when) < CORS_CACHED_FOR);
-        }
+        self.0
+            .retain(|_, (when, _)| asked.saturating_duration_since(*when) < CORS_CACHED_FOR);
         if self.0.len() >= CORS_CACHED_MAX {
             self.0.clear();
         }

@@ -1,6 +1,8 @@
 //! What is refused before s3s looks at a request: forms of signature and requests that it would let in.
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderName, Method, Uri};
+use percent_encoding::percent_decode_str;
+use s3s::path::S3Path;
 use s3s::{S3Error, S3ErrorCode};
 
 use super::xml::CONFIGURATIONS;
@@ -11,8 +13,77 @@ use crate::ops::OWNER;
 const UNKNOWN_SUBRESOURCES: [&str; 5] =
     ["encryption", "renameObject", "restore", "select", "torrent"];
 
-/// Why a request is not let in, if it is not.
-pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Error> {
+/// What a query can name of a bucket or an object.
+const SUBRESOURCES: [&str; 28] = [
+    "accelerate",
+    "acl",
+    "analytics",
+    "attributes",
+    "cors",
+    "delete",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "retention",
+    "tagging",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+/// Those of an object that can be put.
+const PUT_OF_OBJECTS: [&str; 4] = ["acl", "legal-hold", "retention", "tagging"];
+/// Those of an object that can be deleted.
+const DELETED_OF_OBJECTS: [&str; 1] = ["tagging"];
+/// Those of a bucket that cannot be put.
+const NOT_PUT_OF_BUCKETS: [&str; 9] = [
+    "attributes",
+    "delete",
+    "legal-hold",
+    "location",
+    "metadataTable",
+    "policyStatus",
+    "retention",
+    "uploads",
+    "versions",
+];
+/// Those of a bucket that can be deleted.
+const DELETED_OF_BUCKETS: [&str; 13] = [
+    "analytics",
+    "cors",
+    "intelligent-tiering",
+    "inventory",
+    "lifecycle",
+    "metadataTable",
+    "metrics",
+    "ownershipControls",
+    "policy",
+    "publicAccessBlock",
+    "replication",
+    "tagging",
+    "website",
+];
+
+/// Why a request to `target` is not let in, if it is not.
+pub fn refusal(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    target: Option<&S3Path>,
+) -> Option<S3Error> {
     let text = |name: &str| headers.get(name).map(|value| value.as_bytes());
     let queries = || {
         uri.query()
@@ -22,6 +93,19 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
     };
     let asks = |name: &str| queries().any(|query| query == name);
     let error = |code, message: &'static str| Some(S3Error::with_message(code, message));
+    // s3s decodes names: what is looked for here and on the way must be what it finds.
+    if queries().any(|name| name.contains(['%', '+'])) {
+        return error(
+            S3ErrorCode::InvalidURI,
+            "names in the query must not be encoded",
+        );
+    }
+    if text("authorization").is_some() && asks("X-Amz-Signature") {
+        return error(
+            S3ErrorCode::InvalidRequest,
+            "a request is signed in its headers or in its query, not in both",
+        );
+    }
     if text("authorization").is_some_and(|value| value.starts_with(b"AWS "))
         || asks("Signature")
         || asks("AWSAccessKeyId")
@@ -29,6 +113,14 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
         return error(
             S3ErrorCode::InvalidRequest,
             "the authorization mechanism you have provided is not supported; please use AWS4-HMAC-SHA256",
+        );
+    }
+    if let Some(signed) = signed_headers(uri, headers)
+        && !covers(&signed, headers)
+    {
+        return error(
+            S3ErrorCode::AccessDenied,
+            "there were headers present in the request which were not signed",
         );
     }
     if !is_short_lived(uri) {
@@ -51,6 +143,12 @@ pub fn refusal(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<S3Erro
             return error(
                 S3ErrorCode::NotImplemented,
                 "the subresource is not implemented",
+            );
+        }
+        if target.is_some_and(|target| is_misplaced(method, target, &asks)) {
+            return error(
+                S3ErrorCode::MethodNotAllowed,
+                "the method is not allowed against this resource",
             );
         }
         if method == Method::PUT && asks("partNumber") != asks("uploadId") {
@@ -82,14 +180,53 @@ pub fn is_form(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::POST && start.is_some_and(|start| start.eq_ignore_ascii_case(form))
 }
 
+/// s3s would take it for a plain Put or Delete of the bucket or the object.
+fn is_misplaced(method: &Method, target: &S3Path, asks: &dyn Fn(&str) -> bool) -> bool {
+    let fits = |name: &str| match (target, method == Method::PUT) {
+        (S3Path::Root, _) => false,
+        (S3Path::Bucket { .. }, true) => !NOT_PUT_OF_BUCKETS.contains(&name),
+        (S3Path::Bucket { .. }, false) => DELETED_OF_BUCKETS.contains(&name),
+        (S3Path::Object { .. }, true) => PUT_OF_OBJECTS.contains(&name),
+        (S3Path::Object { .. }, false) => DELETED_OF_OBJECTS.contains(&name),
+    };
+    SUBRESOURCES.iter().any(|name| asks(name) && !fits(name))
+}
+
+/// Names of the headers that a signature says it is of, if there is one.
+fn signed_headers(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let authorization = headers.get(http::header::AUTHORIZATION);
+    if let Some(value) = authorization.and_then(|value| value.to_str().ok()) {
+        let (_, rest) = value.split_once("SignedHeaders=")?;
+        let end = rest.find([',', ' ']).unwrap_or(rest.len());
+        return rest.get(..end).map(str::to_owned);
+    }
+    let mut items = uri.query().unwrap_or_default().split('&');
+    let named = items.find_map(|item| item.strip_prefix("X-Amz-SignedHeaders="))?;
+    Some(percent_decode_str(named).decode_utf8_lossy().into_owned())
+}
+
+/// A signature is of the host and of all that says what is to be done, or whoever has a signed link can make another
+/// request of it: a copy of what its owner may read, say.
+fn covers(signed: &str, headers: &HeaderMap) -> bool {
+    let is_signed = |name: &str| {
+        signed
+            .split(';')
+            .any(|signed| signed.eq_ignore_ascii_case(name))
+    };
+    // That hash is part of what is signed, or stands for an unsigned body.
+    let needs_none = |name: &str| !name.starts_with("x-amz-") || name == "x-amz-content-sha256";
+    let mut names = headers.keys().map(HeaderName::as_str);
+    is_signed("host") && names.all(|name| needs_none(name) || is_signed(name))
+}
+
 /// A signed link has a life, and not too long a one.
 fn is_short_lived(uri: &Uri) -> bool {
-    let mut items = uri.query().unwrap_or_default().split('&');
-    let lifetime = items.find_map(|item| {
+    let items = uri.query().unwrap_or_default().split('&');
+    let mut lifetimes = items.filter_map(|item| {
         let (name, value) = item.split_once('=')?;
         name.eq_ignore_ascii_case("X-Amz-Expires").then_some(value)
     });
-    lifetime.is_none_or(|value| {
+    lifetimes.all(|value| {
         let seconds = value.parse::<u32>();
         seconds.is_ok_and(|seconds| seconds <= LINK_MAX_S)
     })
@@ -113,6 +250,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::address::Domains;
 
     fn code(
         method: Method,
@@ -124,7 +262,9 @@ mod tests {
             headers.insert(name, http::HeaderValue::from_static(value));
         }
         let uri = uri.parse().expect("a URI");
-        refusal(&method, &uri, &headers).map(|error| error.code().as_str().to_owned())
+        let target = Domains::new(&[]).target(&headers, &uri).ok();
+        let refused = refusal(&method, &uri, &headers, target.as_ref());
+        refused.map(|error| error.code().as_str().to_owned())
     }
 
     #[test]
@@ -160,7 +300,49 @@ mod tests {
             refused("InvalidRequest")
         );
         let new = Some(("authorization", "AWS4-HMAC-SHA256 Credential=x"));
-        assert_eq!(code(Method::GET, "/b/k?X-Amz-Signature=a", new), None);
+        assert_eq!(code(Method::GET, "/b/k", new), None);
+        let both = code(Method::GET, "/b/k?X-Amz-Signature=a", new);
+        assert_eq!(both, refused("InvalidRequest"));
+        for encoded in [
+            "/b/k?AWSAccess%4BeyId=a&Expires=1&%53ignature=b",
+            "/b/k?X-Amz-Expire%73=4294967295",
+            "/b?lifecycl%65",
+            "/b/k?a+b",
+        ] {
+            assert_eq!(code(Method::PUT, encoded, None), refused("InvalidURI"));
+        }
+        let twice = "/b/k?x-amz-expires=1&X-Amz-Expires=4294967295";
+        let refusal = refused("AuthorizationQueryParametersError");
+        assert_eq!(code(Method::GET, twice, None), refusal);
+    }
+
+    #[test]
+    fn a_signature_is_of_all_that_says_what_is_to_be_done() {
+        let denied = Some("AccessDenied".to_owned());
+        let link = |names: &str| format!("/b/k?X-Amz-SignedHeaders={names}&X-Amz-Signature=a");
+        let copy = Some(("x-amz-copy-source", "private/secret"));
+        assert_eq!(code(Method::PUT, &link("host"), None), None);
+        assert_eq!(code(Method::PUT, &link("host"), copy), denied);
+        assert_eq!(
+            code(Method::PUT, &link("host%3Bx-amz-copy-source"), copy),
+            None
+        );
+        assert_eq!(code(Method::PUT, &link("x-amz-copy-source"), copy), denied);
+        assert_eq!(code(Method::PUT, &link(""), None), denied);
+        let hash = Some(("x-amz-content-sha256", "UNSIGNED-PAYLOAD"));
+        assert_eq!(code(Method::PUT, &link("host"), hash), None);
+        assert_eq!(
+            code(Method::PUT, &link("host"), Some(("range", "bytes=0-1"))),
+            None
+        );
+        let mut headers = HeaderMap::new();
+        let signed = "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;x-amz-date, Signature=c";
+        headers.insert("authorization", http::HeaderValue::from_static(signed));
+        headers.insert("x-amz-date", http::HeaderValue::from_static("now"));
+        let uri = Uri::from_static("/b/k");
+        assert!(refusal(&Method::GET, &uri, &headers, None).is_none());
+        headers.insert("x-amz-acl", http::HeaderValue::from_static("private"));
+        assert!(refusal(&Method::GET, &uri, &headers, None).is_some());
     }
 
     #[test]
@@ -176,7 +358,7 @@ mod tests {
             headers.insert("content-type", http::HeaderValue::from_static(kind));
             assert_eq!(is_form(&Method::POST, &headers), is, "{kind}");
             assert!(!is_form(&Method::PUT, &headers));
-            let refused = refusal(&Method::POST, &Uri::from_static("/b"), &headers);
+            let refused = refusal(&Method::POST, &Uri::from_static("/b"), &headers, None);
             assert_eq!(refused.is_none(), is, "{kind}");
         }
     }
@@ -219,6 +401,29 @@ mod tests {
             None
         );
         assert_eq!(code(Method::DELETE, "/b/k?uploadId=1", None), None);
+        for (method, misplaced) in [
+            (Method::DELETE, "/bucket?acl"),
+            (Method::DELETE, "/bucket?versioning"),
+            (Method::DELETE, "/bucket/k?lifecycle"),
+            (Method::DELETE, "/bucket/k?acl="),
+            (Method::PUT, "/bucket/k?cors"),
+            (Method::PUT, "/bucket?retention"),
+        ] {
+            assert_eq!(
+                code(method, misplaced, None),
+                refused("MethodNotAllowed"),
+                "{misplaced}"
+            );
+        }
+        for (method, good) in [
+            (Method::DELETE, "/bucket?cors"),
+            (Method::DELETE, "/bucket/k?tagging&versionId=null"),
+            (Method::PUT, "/bucket/k?acl"),
+            (Method::PUT, "/bucket?lifecycle"),
+            (Method::GET, "/bucket/k?attributes"),
+        ] {
+            assert_eq!(code(method, good, None), None, "{good}");
+        }
         let owner = Some(("x-amz-expected-bucket-owner", "123456789012"));
         assert_eq!(code(Method::GET, "/b/k", owner), refused("AccessDenied"));
     }

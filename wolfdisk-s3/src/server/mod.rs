@@ -81,8 +81,9 @@ pub fn service(gateway: Gateway, settings: &Settings, access: Access, metrics: M
 }
 
 async fn answer(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let refused = door::refusal(request.method(), request.uri(), request.headers());
     let (mut head, body) = request.into_parts();
+    let target = front.domains.target(&head.headers, &head.uri).ok();
+    let refused = door::refusal(&head.method, &head.uri, &head.headers, target.as_ref());
     let running = front.metrics.begin(&mut head.extensions);
     let body = PacedBody::new(&head.headers, body, front.metrics.connections().clone());
     let left_out = body.left_out();

@@ -13,7 +13,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body::{Frame, SizeHint};
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -70,9 +70,11 @@ pub async fn check(request: Request, next: Next) -> Response {
         })
     });
     let answered = next.run(request).await;
+    // The body may have ended after the answer, while it was dropped.
+    let is_stranger = answered.status() == StatusCode::FORBIDDEN;
     match Arc::into_inner(verdict).and_then(OnceLock::into_inner) {
-        Some(failure) => error_response(failure),
-        None => answered,
+        Some(failure) if !is_stranger => error_response(failure),
+        Some(_) | None => answered,
     }
 }
 
@@ -215,6 +217,11 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, axum::Error>>> {
+        // It was answered, and nobody waits for a verdict: what is still sent is dropped.
+        let is_answered = |watch: &Watch| Arc::strong_count(&watch.verdict) == 1;
+        if self.watch.as_ref().is_some_and(is_answered) {
+            self.watch = None;
+        }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         let ended = match &frame {
             Some(Ok(frame)) => {
