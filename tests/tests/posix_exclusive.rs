@@ -112,8 +112,12 @@ fn an_unmount_writes_back() {
 fn random_calls_give_what_they_give_on_ext4() {
     let node = exclusive();
     let mounts = vec![node.mount().to_owned()];
-    Exerciser::new(mounts.clone(), &[Role::ROOT, Role::ANN]).in_turn(|_| ());
-    Exerciser::new(mounts, &[Role::ROOT, Role::ROOT, Role::ANN]).at_once(|_| ());
+    Exerciser::new(mounts.clone(), &[Role::ROOT, Role::ANN])
+        .on_exclusive()
+        .in_turn(|_| ());
+    Exerciser::new(mounts, &[Role::ROOT, Role::ROOT, Role::ANN])
+        .on_exclusive()
+        .at_once(|_| ());
 }
 
 #[test]
@@ -122,6 +126,8 @@ fn random_calls_while_stores_are_killed() {
     let kill = |random: &mut Random| {
         node.kill([Daemon::Meta, Daemon::Chunkd][random.below(2) as usize]);
     };
-    Exerciser::new(vec![node.mount().to_owned()], &[Role::ROOT]).in_turn(kill);
+    Exerciser::new(vec![node.mount().to_owned()], &[Role::ROOT])
+        .on_exclusive()
+        .in_turn(kill);
     node.must_be_whole();
 }
