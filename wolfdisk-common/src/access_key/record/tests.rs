@@ -1,3 +1,5 @@
+//! Records of access keys come back, and no bit of one can be another.
+
 use super::*;
 use crate::identity::Identity;
 use crate::node_id::NodeId;

@@ -1,3 +1,5 @@
+//! Lifecycle rules against a plain reference, and their bytes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Lifecycle rules as S3 writes them, and back.
+
 use s3s::S3Error;
 
 use super::*;

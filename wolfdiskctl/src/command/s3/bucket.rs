@@ -77,17 +77,8 @@ fn map(config: &Config, as_json: bool, name: &BucketName, path: &Path) -> anyhow
 }
 
 fn unmap(config: &Config, as_json: bool, name: &BucketName) -> anyhow::Result<()> {
-    let missing = || CtlError::BucketNotMapped(name.clone());
-    super::with_volume(config, |volume| {
-        let place = bucket_map::place(name)?;
-        match volume.remove_object(Ino::SYSTEM_ROOT, &place, Expected::Anything) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(missing().into()),
-            // Nothing was ever kept.
-            Err(Error::Refused(libc::ENOENT)) => Err(missing().into()),
-            Err(error) => Err(CtlError::Volume(error).into()),
-        }
-    })?;
+    let missing = CtlError::BucketNotMapped(name.clone());
+    super::remove(config, &bucket_map::place(name)?, missing)?;
     match as_json {
         true => print(&json(&serde_json::json!({ "unmapped": name.as_str() }))?),
         false => say(&format!(

@@ -4,14 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use serde::Serialize;
-use wolfdisk_client::{Content, Error, Expected, Volume};
+use wolfdisk_client::{Content, Expected, Volume};
 use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::access_key::record::{self, KeyName, KeyRecord, Seal};
 use wolfdisk_common::access_key::rights::Rights;
 use wolfdisk_common::bucket::BucketName;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
-use wolfdisk_common::ids::Ino;
 
 use crate::cli::s3::{CreateKey, Key};
 use crate::command::status::when;
@@ -119,15 +118,7 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<()> {
 fn delete(config: &Config, as_json: bool, id: &str) -> anyhow::Result<()> {
     let missing = || CtlError::NoKey(id.to_owned());
     let place = record::place(id).ok_or_else(missing)?;
-    super::with_volume(config, |volume| {
-        match volume.remove_object(Ino::SYSTEM_ROOT, &place, Expected::Anything) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(missing().into()),
-            // Nothing was ever kept.
-            Err(Error::Refused(libc::ENOENT)) => Err(missing().into()),
-            Err(error) => Err(CtlError::Volume(error).into()),
-        }
-    })?;
+    super::remove(config, &place, missing())?;
     match as_json {
         true => print(&json(&Deleted { deleted: id })?),
         false => say(&format!("deleted {id}")),

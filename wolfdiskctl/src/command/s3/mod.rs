@@ -4,7 +4,9 @@ mod bucket;
 mod key;
 
 use bytes::Bytes;
-use wolfdisk_client::{KeyEntry, ListKeys, NewObject, Object, Volume, VolumeConfig};
+use wolfdisk_client::{
+    Error, Expected, KeyEntry, ListKeys, NewObject, Object, ObjectKey, Volume, VolumeConfig,
+};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::ids::Ino;
@@ -46,6 +48,21 @@ fn with_volume<T>(
         crate::output::say(&format!("the session was not closed in order: {error}"));
     }
     Ok(done)
+}
+
+/// Removes a record.
+///
+/// # Errors
+/// `missing`: there is none.
+fn remove(config: &Config, place: &ObjectKey, missing: CtlError) -> anyhow::Result<()> {
+    with_volume(config, |volume| {
+        match volume.remove_object(Ino::SYSTEM_ROOT, place, Expected::Anything) {
+            Ok(true) => Ok(()),
+            // Or nothing was ever kept.
+            Ok(false) | Err(Error::Refused(libc::ENOENT)) => Err(missing.into()),
+            Err(error) => Err(CtlError::Volume(error).into()),
+        }
+    })
 }
 
 /// An empty file that is there for what S3 keeps of it.
