@@ -1,9 +1,11 @@
 //! What surrounds a request: who asks, on which connection, which descriptors travel along.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use wolfdisk_common::member::Principal;
 
 use crate::failure::Failure;
 
@@ -25,6 +27,8 @@ pub struct Call {
     pub connection: u64,
     /// The asking process, where the transport tells.
     pub peer: Option<Peer>,
+    /// Who asks from another machine; none: somebody on this one.
+    pub principal: Option<Arc<Principal>>,
     /// Descriptors that came with the request.
     pub received: Vec<OwnedFd>,
     reply: Option<Vec<OwnedFd>>,
@@ -36,8 +40,20 @@ impl Call {
         Call {
             connection,
             peer: Some(peer),
+            principal: None,
             received,
             reply: Some(Vec::new()),
+        }
+    }
+
+    /// A call from another machine.
+    pub fn remote(connection: u64, principal: Arc<Principal>) -> Call {
+        Call {
+            connection,
+            peer: None,
+            principal: Some(principal),
+            received: Vec::new(),
+            reply: None,
         }
     }
 
@@ -54,6 +70,7 @@ impl Call {
         Call {
             connection: 0,
             peer,
+            principal: None,
             received: Vec::new(),
             reply: None,
         }

@@ -20,6 +20,7 @@ pub mod call;
 pub mod failure;
 pub mod framed;
 mod lookout;
+pub mod noise;
 pub mod server;
 
 pub use failure::Failure;

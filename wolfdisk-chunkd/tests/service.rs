@@ -196,6 +196,7 @@ fn chunks_go_in_both_ways_and_come_out_of_the_segment() {
             id: reply.id,
             offset: length as u32 / 3,
             length: length as u32 / 2,
+            ..v1::ReadRequest::default()
         };
         let got = client
             .read(&mut Options::default(), &read)
@@ -284,6 +285,7 @@ fn what_is_wrong_is_refused_with_its_code() {
         id: unknown,
         offset: 0,
         length: 1,
+        ..v1::ReadRequest::default()
     };
     assert_eq!(
         client.read(&mut options(), &read),
@@ -293,6 +295,7 @@ fn what_is_wrong_is_refused_with_its_code() {
         id: reply.id.clone(),
         offset: 3,
         length: 3,
+        ..v1::ReadRequest::default()
     };
     assert!(matches!(
         client.read(&mut options(), &beyond),

@@ -203,6 +203,7 @@ mod tests {
                 id: vec![7; 32].into(),
                 offset,
                 chunk_length: 4096,
+                ..v1::ChunkSpan::default()
             })
         };
         let hole = || v1::piece::Source::Hole(v1::Hole { allocated: false });

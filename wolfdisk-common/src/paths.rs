@@ -96,6 +96,21 @@ impl Paths {
         self.data_dir.join("cluster.key")
     }
 
+    /// The private static key of this machine, whatever it is in a cluster.
+    pub fn node_key(&self) -> PathBuf {
+        self.data_dir.join("node.key")
+    }
+
+    /// Who this machine is in a cluster that it joined and of which it holds no state.
+    pub fn member(&self) -> PathBuf {
+        self.data_dir.join("member.toml")
+    }
+
+    /// Where nodes were last seen.
+    pub fn seen_nodes(&self) -> PathBuf {
+        self.data_dir.join("nodes.seen")
+    }
+
     /// The S3 access key that the node made.
     pub fn access_key(&self) -> PathBuf {
         self.data_dir.join("s3.key")

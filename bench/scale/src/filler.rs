@@ -128,6 +128,7 @@ impl Filler {
                 node: put.node,
                 incarnation: put.incarnation,
                 epoch: put.epoch,
+                ..Receipt::default()
             }],
         };
         let write = Write {

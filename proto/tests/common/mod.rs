@@ -116,6 +116,7 @@ impl ChunkService for Toy {
         }
         Ok(v1::ReadReply {
             data: vec![7; request.length as usize].into(),
+            ..v1::ReadReply::default()
         })
     }
 
@@ -148,6 +149,10 @@ impl ChunkService for Toy {
         _: &mut Call,
         _: v1::DamagedRequest,
     ) -> Result<v1::DamagedReply, Failure> {
+        refused()
+    }
+
+    async fn admit(&self, _: &mut Call, _: v1::AdmitRequest) -> Result<v1::Empty, Failure> {
         refused()
     }
 

@@ -142,6 +142,20 @@ messages!(
     ChunkStatus,
     ScrubStatus,
     ByteRange,
+    AdmitRequest,
+    AdmittedMember,
+    Restrictions,
+    IssueTokenRequest,
+    IssueTokenReply,
+    JoinRequest,
+    JoinReply,
+    Member,
+    ListMembersReply,
+    ChangeMemberRequest,
+    ChangeMemberReply,
+    GatewayKeysReply,
+    ServersReply,
+    Server,
 );
 
 #[test]
@@ -500,6 +514,7 @@ fn contents() -> impl Iterator<Item = Op> {
             node: 1,
             incarnation: 2,
             epoch: 3,
+            ..v1::Receipt::default()
         }],
     };
     let piece = |offset, length, source| v1::WritePiece {

@@ -197,4 +197,12 @@ impl v1::ChunkService for ChunkServer {
     ) -> Result<v1::DamagedReply, Failure> {
         self.list_damaged(request)
     }
+
+    async fn admit(
+        &self,
+        _call: &mut Call,
+        _request: v1::AdmitRequest,
+    ) -> Result<v1::Empty, Failure> {
+        Err(Failure::Unsupported("not yet".to_owned()))
+    }
 }

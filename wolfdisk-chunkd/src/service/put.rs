@@ -118,6 +118,7 @@ impl ChunkServer {
             epoch: receipt.epoch,
             deduplicated: receipt.deduplicated,
             node: self.node.0,
+            ..v1::PutReply::default()
         }
     }
 

@@ -71,7 +71,9 @@ impl ChunkServer {
         &self,
         request: v1::ReadRequest,
     ) -> Result<v1::ReadReply, Failure> {
-        let v1::ReadRequest { id, offset, length } = request;
+        let v1::ReadRequest {
+            id, offset, length, ..
+        } = request;
         let id = parse_id(&id)?;
         if length as usize > CHUNK_SIZE_MAX_BYTES {
             return Err(Failure::Invalid(format!("a read of {length} bytes")));
@@ -82,7 +84,10 @@ impl ChunkServer {
         let data = self
             .blocking(move |store| store.read(&id, offset, length))
             .await?;
-        Ok(v1::ReadReply { data: data.into() })
+        Ok(v1::ReadReply {
+            data: data.into(),
+            ..v1::ReadReply::default()
+        })
     }
 }
 

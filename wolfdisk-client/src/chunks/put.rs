@@ -37,6 +37,7 @@ impl Stored {
             node: self.node,
             incarnation: self.incarnation,
             epoch: self.epoch,
+            ..Receipt::default()
         };
         ChunkPlace {
             id: id_bytes(&self.id),

@@ -128,6 +128,7 @@ impl ChunkReader {
             id: id_bytes(&id),
             offset: offset as u32,
             length: length as u32,
+            ..ReadRequest::default()
         };
         let reply =
             call(|options| self.calls.read(options, &request)).map_err(|error| match error {

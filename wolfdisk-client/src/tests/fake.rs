@@ -406,6 +406,7 @@ impl Fake {
                     epoch,
                     deduplicated: false,
                     node: 1,
+                    ..PutReply::default()
                 })
             }
             3 => framed::encode(&FlushReply {

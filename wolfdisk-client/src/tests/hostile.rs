@@ -126,6 +126,7 @@ impl Spoiler<'_> {
                 id: Bytes::from_static(&[7; 32]),
                 offset: self.number() as u32,
                 chunk_length: CHUNK as u32,
+                ..ChunkSpan::default()
             }),
         };
         let length = match self.0.random_range(0..3) {

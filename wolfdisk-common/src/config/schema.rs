@@ -95,8 +95,8 @@ fields! {
     /// Name of this node. The lowest name leads.
     NODE_ID: "node" "id" = Preset::Depends("\"alpha\"", "the host name"), crate::node_id::ALLOWED;
     /// "auto" and "leader" nodes vote and may lead, "leader" ones before all others; "follower" nodes
-    /// vote and never lead.
-    ROLE: "node" "role" = Preset::Is("\"auto\""), "\"auto\", \"leader\" or \"follower\"";
+    /// vote and never lead. A "client" holds nothing: it uses the nodes of a cluster that it joined.
+    ROLE: "node" "role" = Preset::Is("\"auto\""), "\"auto\", \"leader\", \"follower\" or \"client\"";
     /// Where other nodes reach wolfdisk-meta.
     BIND: "node" "bind" = Preset::Is("\"0.0.0.0:9500\""), PORT;
     /// Where other nodes reach wolfdisk-chunkd.

@@ -17,6 +17,8 @@ pub enum Role {
     Leader,
     /// Votes and never leads.
     Follower,
+    /// Holds nothing: mounts or answers S3 for nodes on other machines.
+    Client,
 }
 
 impl Role {
@@ -26,12 +28,13 @@ impl Role {
             Role::Auto => "auto",
             Role::Leader => "leader",
             Role::Follower => "follower",
+            Role::Client => "client",
         }
     }
 
     pub(super) fn parse(value: &Value) -> Option<Role> {
         let name = value.as_str()?;
-        [Role::Auto, Role::Leader, Role::Follower]
+        [Role::Auto, Role::Leader, Role::Follower, Role::Client]
             .into_iter()
             .find(|role| role.as_str() == name)
     }

@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod keyed;
 mod listen;
+mod members;
 mod mutate;
 mod objects;
 mod read;

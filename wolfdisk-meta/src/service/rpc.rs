@@ -245,4 +245,10 @@ answers! {
     check(CheckRequest) -> CheckReply inline;
     lookup_object(LookupObjectRequest) -> LookupObjectReply inline;
     list_keys(ListKeysRequest) -> ListKeysReply inline;
+    issue_token(IssueTokenRequest) -> IssueTokenReply waits;
+    join(JoinRequest) -> JoinReply waits;
+    list_members(Empty) -> ListMembersReply inline;
+    change_member(ChangeMemberRequest) -> ChangeMemberReply waits;
+    gateway_keys(Empty) -> GatewayKeysReply inline;
+    servers(Empty) -> ServersReply inline;
 }

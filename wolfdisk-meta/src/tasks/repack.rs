@@ -289,6 +289,7 @@ impl<'a> Repacker<'a> {
             id: Bytes::copy_from_slice(&range.chunk.0),
             offset: range.chunk_offset,
             length: range.length as u32,
+            ..v1::ReadRequest::default()
         };
         match self.chunkd.read(&mut chunkd::patient(), &request) {
             Ok(reply) if reply.data.len() as u64 == range.length => Ok(Some(reply.data)),

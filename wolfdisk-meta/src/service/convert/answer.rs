@@ -69,6 +69,7 @@ pub fn piece(piece: MapPiece) -> v1::Piece {
                 id,
                 offset,
                 chunk_length,
+                ..v1::ChunkSpan::default()
             })
         }
         MapSource::Inline(bytes) => Source::Data(bytes),

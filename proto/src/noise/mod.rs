@@ -1,0 +1,64 @@
+//! Encrypted connections between machines: Noise `XXpsk3` (`Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s`) over TCP, and in it the
+//! same two bindings as on the Unix sockets.
+//!
+//! Who asks names the key that it shares with the nodes in the first message ([`Who`]); both prove their static keys, so
+//! that each can be named and shut out alone.
+
+mod answering;
+mod asking;
+
+use std::net::SocketAddr;
+
+use wolfdisk_common::member::{PUBLIC_KEY_BYTES, Principal, Who};
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+pub use answering::{Guests, Setup, serve};
+pub use asking::{Connection, Pool, Targets};
+
+/// What a node says of itself in the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// The protocol that is spoken on this connection: the lower of both.
+    pub protocol: u32,
+    /// Bits of what both know.
+    pub features: u64,
+    /// The cluster's id.
+    pub cluster: [u8; 16],
+    /// The node's name.
+    pub node: String,
+    /// Its life.
+    pub incarnation: u64,
+    /// The cluster's generation.
+    pub generation: u64,
+    /// Where its wolfdisk-chunkd listens, at the same address.
+    pub chunk_port: u16,
+    /// Its release.
+    pub release: String,
+}
+
+/// Who is let in, and by which key. Asked on the thread of the reactor: it may not block.
+pub trait Door: Send + Sync + 'static {
+    /// The key that such a one proves itself with; none: no such is known.
+    fn shared_key(&self, who: Who) -> Option<Zeroizing<[u8; 32]>>;
+
+    /// Whether somebody who holds that key and has proven this static key may come in, and who that is.
+    ///
+    /// # Errors
+    /// Why not, for the other side to read.
+    fn admit(
+        &self,
+        who: Who,
+        public_key: &[u8; PUBLIC_KEY_BYTES],
+        address: SocketAddr,
+    ) -> Result<Principal, Failure>;
+
+    /// What this node says of itself.
+    fn welcome(&self) -> Welcome;
+}
+
+/// The public key of a private one.
+pub fn public_key(private: &[u8; 32]) -> [u8; PUBLIC_KEY_BYTES] {
+    *private
+}
