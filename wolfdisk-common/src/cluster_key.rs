@@ -2,12 +2,13 @@
 //! them tells anything of another.
 
 use std::fmt;
+use std::path::Path;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::identity::{IdentityError, KEY_BYTES, read_key};
+use crate::identity::{IdentityError, KEY_BYTES, read_key, write};
 use crate::paths::Paths;
 
 /// Bytes of a key that is made.
@@ -41,6 +42,26 @@ impl ClusterKey {
         Ok(ClusterKey(key))
     }
 
+    /// Keeps the key of a cluster that this machine joins, durably and for its owner alone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn keep(key: &[u8; KEY_BYTES], paths: &Paths) -> Result<(), IdentityError> {
+        let digits: Zeroizing<String> =
+            Zeroizing::new(key.iter().map(|byte| format!("{byte:02x}")).collect());
+        let text = Zeroizing::new(format!("{}\n", *digits));
+        write(&paths.cluster_key(), &text, 0o600)
+    }
+
+    /// Keeps a copy of the key in `file`, as [`ClusterKey::keep`].
+    ///
+    /// # Errors
+    /// It holds no key, others can read it, or the system refuses.
+    pub fn copy(file: &Path, paths: &Paths) -> Result<(), IdentityError> {
+        let text = Zeroizing::new(read_key(file)?);
+        write(&paths.cluster_key(), &text, 0o600)
+    }
+
     /// The key for a purpose: HKDF-SHA256 (RFC 5869) without salt. The purpose names a version.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; DERIVED_BYTES]> {
         let mut derived = Zeroizing::new([0; DERIVED_BYTES]);
@@ -70,6 +91,24 @@ mod tests {
         let other = ClusterKey(Zeroizing::new([8; KEY_BYTES]));
         assert_ne!(key.derive("a v1"), other.derive("a v1"));
         assert_eq!(format!("{key:?}"), "ClusterKey(..)");
+    }
+
+    #[test]
+    fn a_kept_key_and_its_copy_are_the_same() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir(&path).expect("a directory");
+            Paths::new(path)
+        };
+        let (kept, copied) = (at("a"), at("b"));
+        ClusterKey::keep(&[7; KEY_BYTES], &kept).expect("kept");
+        ClusterKey::copy(&kept.cluster_key(), &copied).expect("copied");
+        let loaded = ClusterKey::load(&copied).expect("a key");
+        let same = ClusterKey(Zeroizing::new([7; KEY_BYTES]));
+        assert_eq!(loaded.derive("a v1"), same.derive("a v1"));
+        std::fs::write(directory.path().join("none"), "abc").expect("written");
+        assert!(ClusterKey::copy(&directory.path().join("none"), &copied).is_err());
     }
 
     #[test]

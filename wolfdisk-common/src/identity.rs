@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::credentials::Credentials;
 use crate::ids::NodeNumber;
 use crate::lock::{Lock, LockError};
 use crate::node_id::NodeId;
@@ -62,6 +63,26 @@ pub enum IdentityError {
     NotInitialised {
         /// The data directory.
         dir: PathBuf,
+    },
+    /// It is to be that of a client, and has not joined.
+    #[error(
+        "{0} has joined no cluster; get a token on a node (wolfdiskctl join-token) and run here: wolfdiskctl init --join TOKEN -d {0}",
+        dir.display()
+    )]
+    NotJoined {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// It belongs to a member of a cluster.
+    #[error(
+        "{0} has joined a cluster already, as {name}; mount it: wolfdiskctl up -d {0}, or choose another directory",
+        dir.display()
+    )]
+    AlreadyJoined {
+        /// The data directory.
+        dir: PathBuf,
+        /// Whose it is.
+        name: String,
     },
     /// It already holds a node.
     #[error("{} is already initialised, as node {node}", dir.display())]
@@ -136,6 +157,8 @@ impl IdentityError {
     pub fn is_usage(&self) -> bool {
         match self {
             IdentityError::NotInitialised { .. }
+            | IdentityError::NotJoined { .. }
+            | IdentityError::AlreadyJoined { .. }
             | IdentityError::AlreadyInitialised { .. }
             | IdentityError::NotEmpty { .. }
             | IdentityError::OtherNode { .. }
@@ -155,16 +178,8 @@ impl Identity {
     /// # Errors
     /// A directory that is initialised or holds anything else is left alone.
     pub fn init(paths: &Paths, node: NodeId) -> Result<Identity, IdentityError> {
+        let _lock = occupy(paths)?;
         let dir = paths.data_dir();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|error| io_error("create", dir, error))?;
-        refuse_occupied(paths)?;
-        // Of two that come this far, one goes on and the other finds its lock or its work.
-        let _lock = Lock::acquire(&paths.supervisor_lock())?;
-        refuse_occupied(paths)?;
         let identity = Identity {
             node,
             number: NodeNumber(FIRST_NODE),
@@ -245,8 +260,33 @@ impl Identity {
     }
 }
 
+/// Makes the directory where there is none, for somebody who is to have it: locked, and with nothing in it but what an
+/// attempt left that was cut short.
+///
+/// # Errors
+/// A directory that is initialised, has joined or holds anything else is left alone.
+pub fn occupy(paths: &Paths) -> Result<Lock, IdentityError> {
+    let dir = paths.data_dir();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| io_error("create", dir, error))?;
+    refuse_occupied(paths)?;
+    // Of two that come this far, one goes on and the other finds its lock or its work.
+    let lock = Lock::acquire(&paths.supervisor_lock())?;
+    refuse_occupied(paths)?;
+    Ok(lock)
+}
+
 fn refuse_occupied(paths: &Paths) -> Result<(), IdentityError> {
     let dir = paths.data_dir();
+    if let Some(member) = Credentials::of_member(paths)? {
+        return Err(IdentityError::AlreadyJoined {
+            dir: dir.to_owned(),
+            name: member.name,
+        });
+    }
     match Identity::load(paths) {
         Ok(identity) => {
             let node = identity.node.to_string();
@@ -265,14 +305,18 @@ fn refuse_occupied(paths: &Paths) -> Result<(), IdentityError> {
         "identity.toml",
         "identity.toml.new",
         "format.new",
+        "member.toml.new",
     ];
-    let harmless = ["lock", "run", "lost+found"];
+    let harmless = ["lock", "run", "lost+found", "nodes.seen"];
+    // The static key and what becomes it.
+    const STATIC_KEY: &str = "node.key";
     for entry in std::fs::read_dir(dir).map_err(|error| io_error("read", dir, error))? {
         let name = entry
             .map_err(|error| io_error("read", dir, error))?
             .file_name();
-        if !ours.iter().chain(&harmless).any(|known| name == **known) {
-            let name = name.to_string_lossy().into_owned();
+        let name = name.to_string_lossy().into_owned();
+        let known = ours.iter().chain(&harmless).any(|known| name == *known);
+        if !known && !name.starts_with(STATIC_KEY) {
             return Err(IdentityError::NotEmpty {
                 dir: dir.to_owned(),
                 name,
@@ -456,6 +500,37 @@ mod tests {
             "{refused}"
         );
         assert!(!paths.cluster_key().exists());
+    }
+
+    #[test]
+    fn a_directory_that_joined_is_left_alone_and_one_that_tried_to_is_not() {
+        let (_keep, paths) = fresh();
+        drop(occupy(&paths).expect("free"));
+        let token = crate::join_token::JoinToken {
+            cluster: Uuid::from_bytes([7; 16]),
+            number: 12,
+            kind: crate::member::MemberKind::Client,
+            shared_key: zeroize::Zeroizing::new([9; KEY_BYTES]),
+            node_key: [3; KEY_BYTES],
+            addresses: vec!["10.0.0.1:9500".into()],
+        };
+        let joining = Credentials::joining(&paths, &token, "desk").expect("credentials");
+        std::fs::write(paths.data_dir().join("node.key.77"), "").expect("written");
+        std::fs::write(paths.data_dir().join("member.toml.new"), "").expect("written");
+        drop(occupy(&paths).expect("free"));
+        let member = Credentials {
+            who: crate::member::Who::Member(4),
+            ..joining
+        };
+        member.keep(&paths).expect("kept");
+        let refused = Identity::init(&paths, node("alpha")).expect_err("refused");
+        assert!(
+            refused
+                .to_string()
+                .contains("has joined a cluster already, as desk"),
+            "{refused}"
+        );
+        assert!(refused.is_usage() && !paths.cluster_key().exists());
     }
 
     #[test]

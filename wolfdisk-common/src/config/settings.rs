@@ -98,6 +98,8 @@ pub struct Cache {
 pub struct Mount {
     /// Absolute.
     pub path: PathBuf,
+    /// Somebody chose it; else it is where everybody mounts.
+    pub is_chosen: bool,
     /// Whether other users may enter.
     pub allow_other: bool,
 }
@@ -261,6 +263,7 @@ fn replication(file: &File) -> Result<Replication, ConfigError> {
 fn mount(file: &File, argument: Option<&Path>) -> Result<Mount, ConfigError> {
     let configured = file.optional(&schema::MOUNT_PATH, values::path)?;
     Ok(Mount {
+        is_chosen: argument.is_some() || configured.is_some(),
         path: match (argument, configured) {
             (Some(given), _) => paths::absolute(given),
             (None, Some(configured)) => configured,
