@@ -115,6 +115,12 @@ fn write_framed(service: &Service, number: u8, buf: &mut String) {
     );
     let _ = writeln!(
         buf,
+        "/// The number of [`{name}Service`] in frames and in handshakes.\n\
+         pub const {}_SERVICE: u8 = {number};",
+        name.to_uppercase()
+    );
+    let _ = writeln!(
+        buf,
         "/// The framed binding of [`{name}Service`]: the answering side.\n\
          pub struct {name}Framed<S>(pub std::sync::Arc<S>);\n\
          impl<S> Clone for {name}Framed<S> {{ fn clone(&self) -> Self {{ Self(self.0.clone()) }} }}\n\

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wolfdisk_client::{
-    Content, Error, Expected, HandleId, KeyEntry, ListKeys, NewObject, Object, ObjectKey, Volume,
-    VolumeConfig,
+    Content, Error, Expected, HandleId, KeyEntry, ListKeys, NewObject, Object, ObjectKey, Reach,
+    Volume, VolumeConfig,
 };
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_tests::{Daemon, Node, Random};
 
 const ROUNDS: u64 = 60;
@@ -38,9 +39,8 @@ fn key(text: &str) -> ObjectKey {
 impl Pair {
     fn start() -> Pair {
         let node = Node::start();
-        let run = node.data().join("run");
-        let (meta, chunkd) = (run.join("meta.sock"), run.join("chunkd.sock"));
-        let config = VolumeConfig::new(meta, chunkd, "s3", "test");
+        let reach = Reach::local(&Paths::new(node.data().to_owned()));
+        let config = VolumeConfig::new(reach, "s3", "test");
         let volume = Volume::connect(config).expect("connected");
         Pair { volume, node }
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wolfdisk_client::{KeyEntry, ListKeys, SetAttr, SetTime, Volume, VolumeConfig};
+use wolfdisk_client::{KeyEntry, ListKeys, Reach, SetAttr, SetTime, Volume, VolumeConfig};
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_tests::{Node, node_with_s3, wait_until, with_client};
 
@@ -29,9 +30,8 @@ const LEFT: &str =
     r"aws s3api list-multipart-uploads --bucket old-uploads --query Uploads[].Key --output text";
 
 fn system(node: &Node) -> Arc<Volume> {
-    let run = node.data().join("run");
-    let (meta, chunkd) = (run.join("meta.sock"), run.join("chunkd.sock"));
-    Volume::connect(VolumeConfig::new(meta, chunkd, "s3", "test")).expect("connected")
+    let reach = Reach::local(&Paths::new(node.data().to_owned()));
+    Volume::connect(VolumeConfig::new(reach, "s3", "test")).expect("connected")
 }
 
 /// Keys in the gateways' own tree, with their files.

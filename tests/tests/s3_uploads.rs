@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wolfdisk_client::{KeyEntry, ListKeys, Volume, VolumeConfig};
+use wolfdisk_client::{KeyEntry, ListKeys, Reach, Volume, VolumeConfig};
+use wolfdisk_common::paths::Paths;
 use wolfdisk_tests::{Gateway, Node, run, wait_until};
 
 /// How long uploads may rest, where they are to be aborted.
@@ -23,9 +24,8 @@ struct Kept {
 impl Kept {
     fn start() -> Kept {
         let node = Node::start();
-        let run = node.data().join("run");
-        let (meta, chunkd) = (run.join("meta.sock"), run.join("chunkd.sock"));
-        let config = VolumeConfig::new(meta, chunkd, "s3", "test");
+        let reach = Reach::local(&Paths::new(node.data().to_owned()));
+        let config = VolumeConfig::new(reach, "s3", "test");
         let volume = Volume::connect(config).expect("connected");
         Kept { volume, node }
     }

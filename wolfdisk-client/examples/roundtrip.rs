@@ -1,13 +1,15 @@
 //! Measures the small-file path on a running node: median microseconds of each step, and the round
 //! trips it took.
 //!
-//! `cargo run --profile checked -p wolfdisk-client --example roundtrip -- D/run/meta.sock D/run/chunkd.sock`
+//! `cargo run --profile checked -p wolfdisk-client --example roundtrip -- D`, with D its data directory; that of a machine
+//! that joined measures the network as well.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use bytes::Bytes;
-use wolfdisk_client::{FileKind, Lookup, NewNode, OpenFlags, Volume, VolumeConfig};
+use wolfdisk_client::{FileKind, Lookup, NewNode, OpenFlags, Reach, Volume, VolumeConfig};
+use wolfdisk_common::config::{Arguments, Config};
 
 const ROUNDS: usize = 2000;
 const LARGE_BYTES: usize = 256 * 1024 * 1024;
@@ -48,15 +50,15 @@ fn timed<T>(samples: &mut Vec<f64>, body: impl FnOnce() -> T) -> T {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let (Some(meta), Some(chunk)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: roundtrip META_SOCKET CHUNKD_SOCKET".into());
+    let Some(data_dir) = arguments.next() else {
+        return Err("usage: roundtrip DATA_DIRECTORY".into());
     };
-    let volume = Volume::connect(VolumeConfig::new(
-        meta.clone(),
-        chunk.clone(),
-        "ctl",
-        "roundtrip",
-    ))?;
+    let config = Config::load(&Arguments {
+        data_dir: Some(data_dir),
+        ..Arguments::default()
+    })?;
+    let reach = Reach::of(&config)?;
+    let volume = Volume::connect(VolumeConfig::new(reach.clone(), "ctl", "roundtrip"))?;
     let name = format!("roundtrip-{}", std::process::id());
     let directory = volume.create(volume.root(), name.as_bytes(), node(FileKind::Directory))?;
     let directory = directory.attr.ino;
@@ -64,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     large_file(&volume, directory)?;
     second_mount(
         &volume,
-        VolumeConfig::new(meta, chunk, "ctl", "second"),
+        VolumeConfig::new(reach, "ctl", "second"),
         directory,
     )?;
     for index in 0..ROUNDS {

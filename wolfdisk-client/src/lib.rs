@@ -18,6 +18,7 @@ mod limits;
 mod listener;
 mod lock;
 mod object;
+mod reach;
 mod read_data;
 mod session;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use ledger::{Estate, FRONT_END_BYTES, Ledger};
 pub use listener::CacheListener;
 pub use lock::{LockKind, LockRequest, LockWait};
 pub use object::{Content, Expected, KeyEntry, KeyPage, ListKeys, NewObject, Object};
+pub use reach::{KnownNodes, MetaLine, Reach, Remote};
 pub use read_data::{Piece, ReadData};
 pub use types::{
     Attr, DirItem, Entry, FileKind, FileSystemStats, HandleId, Listing, Lookup, NewNode, OpenFlags,

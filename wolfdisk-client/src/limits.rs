@@ -19,6 +19,14 @@ pub const KERNEL_SETTLES_WITHIN: Duration = Duration::from_millis(20);
 pub const FEED_SLACK: Duration = Duration::from_secs(2);
 /// Pauses between attempts to reach a daemon that went away: short, since a restart takes moments.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// The longest of such pauses where the daemon is on another machine: nobody there is kept busy with connections of one
+/// who is not let in, and one who is has the lease anew soon enough.
+pub const FAR_RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// One attempt at a mutation over the network: a link that was cut says nothing, and the mutation is sent again with its
+/// number. Longer than a daemon waits for other sessions.
+pub const FAR_ATTEMPT: Duration = Duration::from_secs(15);
+/// One attempt to connect to another machine: many times what a handshake takes over a slow link.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 /// A kernel notification that takes longer counts as unconfirmed: as long as the lease.
 pub const NOTIFY_DEADLINE: Duration = Duration::from_millis(limits::LEASE_MS);
 /// A lock waits so long until the kernel has dropped stale pages: several notifications may come before, of

@@ -2,20 +2,16 @@
 
 use std::time::UNIX_EPOCH;
 
-use fuser::{FileAttr, FileType, INodeNo};
+use fuser::{FileAttr, FileType};
 use wolfdisk_client::{Attr, FileKind};
 use wolfdisk_common::ids::Ino;
 
 use crate::limits::PREFERRED_BLOCK_BYTES;
+use crate::numbers::number;
 use crate::time::sent;
 
 /// The unit of `st_blocks`, by POSIX.
 const STAT_BLOCK_BYTES: u64 = 512;
-
-/// The inode number in our own type.
-pub fn ino(number: INodeNo) -> Ino {
-    Ino(number.0)
-}
 
 /// What kind of file the kernel shall see.
 pub fn file_type(kind: FileKind) -> FileType {
@@ -33,7 +29,7 @@ pub fn file_type(kind: FileKind) -> FileType {
 /// What `stat(2)` shows. Device numbers keep the encoding in which the kernel sent them.
 pub fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
-        ino: INodeNo(attr.ino.0),
+        ino: number(attr.ino),
         size: attr.size,
         blocks: attr.allocated.div_ceil(STAT_BLOCK_BYTES),
         atime: sent(attr.atime),
@@ -54,7 +50,7 @@ pub fn file_attr(attr: &Attr) -> FileAttr {
 /// Number and type alone, where nothing else is looked at.
 pub fn bare(ino: Ino, kind: FileType) -> FileAttr {
     FileAttr {
-        ino: INodeNo(ino.0),
+        ino: number(ino),
         size: 0,
         blocks: 0,
         atime: UNIX_EPOCH,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use wolfdisk_common::config::ConfigError;
 use wolfdisk_common::exit::{self, Exit};
+use wolfdisk_common::identity::IdentityError;
 
 use crate::options::OptionError;
 
@@ -14,6 +15,9 @@ pub enum FuseError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The data directory is that of no node and no member.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A mount option is wrong.
     #[error(transparent)]
     Option(#[from] OptionError),
@@ -100,6 +104,9 @@ pub enum FuseError {
         /// What the last try gave.
         source: wolfdisk_client::Error,
     },
+    /// The nodes on other machines do not answer.
+    #[error("no node of the cluster can be used; see what is known of them: wolfdiskctl status -d {}", .0.display())]
+    Unreachable(PathBuf, #[source] wolfdisk_client::Error),
     /// wolfdisk-meta gives no session: it says why.
     #[error("no mount: {0}")]
     Refused(wolfdisk_client::Error),
@@ -136,7 +143,8 @@ impl FuseError {
             | FuseError::NotADirectory(_)
             | FuseError::NotEmpty(_)
             | FuseError::HidesData { .. } => Exit::Usage,
-            FuseError::Connect { .. } => Exit::NotRunning,
+            FuseError::Identity(error) if error.is_usage() => Exit::Usage,
+            FuseError::Connect { .. } | FuseError::Unreachable(..) => Exit::NotRunning,
             other => exit::code_of(other),
         }
     }

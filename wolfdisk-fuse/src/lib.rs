@@ -23,6 +23,7 @@ pub mod locks;
 pub mod mount;
 pub mod mountpoint;
 pub mod notify;
+mod numbers;
 pub mod options;
 pub mod patience;
 pub mod readahead;

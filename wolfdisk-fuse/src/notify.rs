@@ -9,11 +9,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use fuser::{INodeNo, Notifier};
+use fuser::Notifier;
 use wolfdisk_client::CacheListener;
 use wolfdisk_common::ids::Ino;
 
 use crate::freshness::Freshness;
+use crate::numbers::number;
 
 /// From the start to the end of a file.
 const ALL_DATA: (i64, i64) = (0, 0);
@@ -42,7 +43,7 @@ impl CacheListener for KernelCache {
         self.freshness.advance();
         absent_is_fine(
             self.notifier
-                .inval_entry(INodeNo(parent.0), OsStr::from_bytes(name)),
+                .inval_entry(number(parent), OsStr::from_bytes(name)),
         )
     }
 
@@ -53,7 +54,7 @@ impl CacheListener for KernelCache {
     fn invalidate_inode(&self, ino: Ino, data: bool) -> io::Result<()> {
         self.freshness.advance();
         let (offset, length) = if data { ALL_DATA } else { NO_DATA };
-        absent_is_fine(self.notifier.inval_inode(INodeNo(ino.0), offset, length))
+        absent_is_fine(self.notifier.inval_inode(number(ino), offset, length))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wolfdisk_client::{Error, Volume, VolumeConfig};
+use wolfdisk_client::{Error, Reach, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::shutdown::{Cause, Shutdown, Turn};
@@ -16,6 +16,7 @@ use crate::error::FuseError;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_RETRY, STOP_DEADLINE};
 use crate::mount::Mount;
 use crate::mountpoint;
+use crate::numbers;
 use crate::options::{Access, Options};
 use crate::patience::within;
 use crate::succession::Succession;
@@ -146,9 +147,10 @@ fn connect(
     succession: Option<&Succession>,
     shutdown: &Shutdown,
 ) -> Result<Option<Arc<Volume>>, FuseError> {
-    let paths = config.paths();
+    let reach = Reach::of(config)?;
+    let is_remote = reach.as_remote().is_some();
     let place = config.mount.path.display().to_string();
-    let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "fuse", &place);
+    let mut wanted = VolumeConfig::new(reach, "fuse", &place);
     wanted.read_only = options.read_only;
     wanted.exclusive = options.is_exclusive();
     wanted.ledger = succession.map(|succession| Arc::clone(succession.ledger()));
@@ -159,7 +161,10 @@ fn connect(
     let start = Instant::now();
     loop {
         match Volume::connect(wanted.clone()) {
-            Ok(volume) => return Ok(Some(volume)),
+            Ok(volume) => {
+                numbers::set_root(volume.root());
+                return Ok(Some(volume));
+            }
             Err(_) if shutdown.cause().is_some() => return Ok(None),
             Err(error) if error.is_passing() && start.elapsed() < CONNECT_DEADLINE => {
                 tracing::debug!(%error, "the daemons do not answer yet");
@@ -170,7 +175,10 @@ fn connect(
             }
             Err(source) => {
                 let data = config.node.data_dir.clone();
-                return Err(FuseError::Connect { data, source });
+                return Err(match is_remote {
+                    true => FuseError::Unreachable(data, source),
+                    false => FuseError::Connect { data, source },
+                });
             }
         }
     }

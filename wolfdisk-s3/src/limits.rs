@@ -34,6 +34,10 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 pub const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// How long the daemons may take to answer at start: they may be replaying their log.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a node may take to answer that: a handshake and a round trip, over a slow link too.
+pub const SEAL_DEADLINE: Duration = Duration::from_secs(10);
+/// A node is asked for the seal of access keys at most so often: a record that was changed by hand opens under none.
+pub const SEAL_ASKED_EVERY: Duration = Duration::from_secs(5);
 /// Pause between two tries to reach them.
 pub const CONNECT_RETRY: Duration = Duration::from_millis(100);
 /// How long `/readyz` waits for the volume.

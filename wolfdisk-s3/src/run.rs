@@ -5,15 +5,19 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use tokio::task::JoinSet;
-use wolfdisk_client::{Volume, VolumeConfig};
+use wolfdisk_client::{MetaLine, Reach, Volume, VolumeConfig};
 use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::access_key::record::Seal;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Anonymous, Config, S3};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
+use wolfdisk_proto::Failure;
+use wolfdisk_proto::call::Options;
+use wolfdisk_proto::v1::{Empty, GatewayKeysReply};
 
 use crate::access::Access;
+use crate::access::seals::Seals;
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
@@ -30,7 +34,7 @@ const SILENT: &str = "s3s";
 /// # Errors
 /// Says in one line why it cannot serve.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = settings(arguments)?;
+    let mut config = settings(arguments)?;
     telemetry::init_without(config.log.level, SILENT);
     memory::hold_little();
     // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
@@ -39,16 +43,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let tls = files.map(|(certificate, key)| Tls::load(certificate, key));
     let tls = tls.transpose()?;
     raise_descriptor_limit();
-    let seal = Seal::new(&ClusterKey::load(&config.paths())?);
+    let reach = Reach::of(&config)?;
+    let seals = own_seal(&config, &reach)?;
+    if reach.as_remote().is_none() && config.s3.keys.is_none() {
+        let made = AccessKey::load(&config.paths())?;
+        config.s3.keys = made.map(|key| (key.id, key.secret));
+    }
     let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
-    let Some(volume) = connect(&config, &shutdown)? else {
+    let Some(volume) = connect(&config, &reach, &shutdown)? else {
         return Ok(());
+    };
+    let seals = match seals {
+        Some(own) => own,
+        None => Seals::lent(asking(reach.meta()))
+            .context("no node says what access keys are sealed with")?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .build()?;
-    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seal, tls, &shutdown));
+    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seals, tls, &shutdown));
     notify::stopping();
     // What still reads or writes ends before the session does.
     runtime.shutdown_timeout(limits::STOP_DEADLINE);
@@ -58,13 +72,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     served
 }
 
-/// The configuration, with what the command line says and the key that the node made where it names none.
+/// What access keys are sealed with, where the cluster's key is at hand; none: a node is to be asked.
+fn own_seal(config: &Config, reach: &Reach) -> anyhow::Result<Option<Seals>> {
+    let holds_key = match reach.as_remote() {
+        None => true,
+        Some(remote) => remote.credentials().kind.holds_cluster_key(),
+    };
+    if !holds_key {
+        return Ok(None);
+    }
+    let key = ClusterKey::load(&config.paths())?;
+    Ok(Some(Seals::Own(Arc::new(Seal::new(&key)))))
+}
+
+/// Asks a node for the seal.
+fn asking(meta: MetaLine) -> impl Fn() -> Result<GatewayKeysReply, Failure> + Send + Sync {
+    move || {
+        let mut options = Options::within(limits::SEAL_DEADLINE);
+        meta.gateway_keys(&mut options, &Empty {})
+    }
+}
+
+/// The configuration, with what the command line says.
 fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
     let mut config = Config::load(&arguments.for_config())?;
-    if config.s3.keys.is_none() {
-        let made = AccessKey::load(&config.paths())?;
-        config.s3.keys = made.map(|key| (key.id, key.secret));
-    }
     if let Some(bind) = arguments.bind {
         config.s3.bind = bind;
     }
@@ -74,7 +105,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
 async fn serve(
     config: &Config,
     volume: Arc<Volume>,
-    seal: Seal,
+    seals: Seals,
     tls: Option<Tls>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<()> {
@@ -84,7 +115,7 @@ async fn serve(
     });
     let store = Store::new(volume, owner);
     let gateway = Gateway::new(store.clone());
-    let access = Access::new(&config.s3, store.clone(), seal);
+    let access = Access::new(&config.s3, store.clone(), seals);
     refuse_open_without_key(&config.s3, &access).await?;
     let (bind, admin) = (config.s3.bind, config.admin.s3_bind);
     let listener = server::listen(bind).await;
@@ -140,10 +171,13 @@ async fn refuse_open_without_key(settings: &S3, access: &Access) -> anyhow::Resu
 }
 
 /// Connects to the daemons, which may be starting. `None`: told to stop meanwhile.
-fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Volume>>> {
-    let paths = config.paths();
+fn connect(
+    config: &Config,
+    reach: &Reach,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Arc<Volume>>> {
     let place = config.s3.bind.to_string();
-    let mut wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "s3", &place);
+    let mut wanted = VolumeConfig::new(reach.clone(), "s3", &place);
     wanted.dirty_max_bytes = limits::DIRTY_MAX_BYTES;
     wanted.mapped_max_bytes = limits::MAPPED_MAX_BYTES;
     if let Some(bytes) = config.cache.size_bytes {
@@ -160,9 +194,14 @@ fn connect(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<Arc<Vo
             }
             Err(error) => {
                 let data = config.node.data_dir.display();
-                return Err(error).context(format!(
-                    "the daemons of {data} do not answer; start them: wolfdiskctl up -d {data}"
-                ));
+                return Err(error).context(match reach.as_remote() {
+                    None => format!(
+                        "the daemons of {data} do not answer; start them: wolfdiskctl up -d {data}"
+                    ),
+                    Some(_) => format!(
+                        "no node of the cluster can be used; see what is known of them: wolfdiskctl status -d {data}"
+                    ),
+                });
             }
         }
     }

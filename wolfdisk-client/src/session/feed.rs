@@ -300,6 +300,7 @@ impl Notices {
 /// The feed thread's life.
 pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Follower) {
     let mut known = session.identity().session;
+    let mut pauses = session.pauses();
     while !session.is_stopped() {
         let identity = session.identity();
         if identity.session != known {
@@ -324,8 +325,11 @@ pub(crate) fn serve(session: &Session, notices: &Notices, follower: &dyn Followe
         let answered = exchange(session, notices, follower, &request);
         follower.returned(answered);
         if !answered {
-            std::thread::sleep(limits::RETRY_PAUSE);
-        } else if awaited {
+            std::thread::sleep(pauses.next());
+            continue;
+        }
+        pauses = session.pauses();
+        if awaited {
             notices.wait(Open::is_waited_for, limits::WRITE_BACK_POLL);
         }
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod feed;
 pub(crate) mod lease;
+pub(crate) mod pauses;
 pub(crate) mod sequence;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +28,7 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::transport::MetaCalls;
 use lease::Lease;
+use pauses::Pauses;
 use sequence::Sequences;
 
 /// Who the daemon takes us for.
@@ -70,6 +72,8 @@ pub(crate) struct Session {
     opening: OpenSessionRequest,
     /// Where a successor finds the number of the session.
     ledger: Option<Arc<Ledger>>,
+    /// The daemon is on another machine: a link may be lost without a word.
+    far: bool,
     current: RwLock<Current>,
     reopening: Mutex<()>,
     sequences: Mutex<(u64, Sequences)>,
@@ -100,6 +104,7 @@ impl Session {
         counters: Arc<Counters>,
         mut opening: OpenSessionRequest,
         ledger: Option<Arc<Ledger>>,
+        far: bool,
     ) -> Result<(Session, Inherited)> {
         let lease = Lease::default();
         let reply = ask_for_session(&meta, &counters, &opening, &lease, limits::CONNECT_DEADLINE)?;
@@ -117,6 +122,7 @@ impl Session {
             counters,
             opening,
             ledger,
+            far,
             current: RwLock::new(Current::from(&reply)),
             reopening: Mutex::new(()),
             sequences: Mutex::new((reply.session, Sequences::default())),
@@ -272,6 +278,7 @@ impl Session {
         until: Instant,
     ) -> std::result::Result<MutateReply, Refusal> {
         let mut may_be_done = false;
+        let mut pauses = self.pauses();
         loop {
             if self.is_stopped() {
                 let failure = Failure::Unavailable("the volume is shut down".to_owned());
@@ -281,7 +288,7 @@ impl Session {
                 });
             }
             self.counters.count(Counter::Mutate);
-            let mut options = Options::within(left(until));
+            let mut options = Options::within(self.attempt(until));
             options.retry = false;
             let failure = match self.meta.mutate(&mut options, request) {
                 Ok(reply) => return Ok(reply),
@@ -289,6 +296,8 @@ impl Session {
             };
             match &failure {
                 Failure::Disconnected(_) => may_be_done = true,
+                // It keeps its number: what took place is answered again.
+                Failure::Deadline(_) if self.far => may_be_done = true,
                 Failure::Unavailable(_) => {}
                 _ => {
                     return Err(Refusal {
@@ -297,13 +306,17 @@ impl Session {
                     });
                 }
             }
-            if Instant::now() + limits::RETRY_PAUSE >= until {
+            let pause = pauses.next();
+            if Instant::now() + pause >= until {
+                if self.far {
+                    tracing::warn!(%failure, "a change was given up: no node answers");
+                }
                 return Err(Refusal {
                     failure,
                     may_be_done,
                 });
             }
-            std::thread::sleep(limits::RETRY_PAUSE);
+            std::thread::sleep(pause);
         }
     }
 
@@ -343,6 +356,22 @@ impl Session {
         options.retry = false;
         self.meta.close_session(&mut options, &request)?;
         Ok(())
+    }
+
+    /// The pauses between attempts to reach the daemon.
+    pub(crate) fn pauses(&self) -> Pauses {
+        Pauses::new(match self.far {
+            true => limits::FAR_RETRY_PAUSE_MAX,
+            false => limits::RETRY_PAUSE,
+        })
+    }
+
+    /// How long one attempt at a mutation may take.
+    fn attempt(&self, until: Instant) -> Duration {
+        match self.far {
+            true => left(until).min(limits::FAR_ATTEMPT),
+            false => left(until),
+        }
     }
 
     fn check_running(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use prost::Message;
 use wolfdisk_common::ids::Ino;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::{Caller, Options};
 use wolfdisk_proto::framed;
@@ -19,7 +20,7 @@ use wolfdisk_proto::v1::*;
 use super::fake_objects::{self, Objects};
 use crate::transport::{Line, Transport};
 use crate::types::OpenFlags;
-use crate::{CacheListener, HandleId, Volume, VolumeConfig};
+use crate::{CacheListener, HandleId, Reach, Volume, VolumeConfig};
 
 pub const DEADLINE: Duration = Duration::from_secs(10);
 pub const CHUNK: usize = 64 * 1024;
@@ -123,7 +124,8 @@ impl Fake {
     }
 
     pub fn volume_that(&self, configure: impl FnOnce(&mut VolumeConfig)) -> Arc<Volume> {
-        let mut config = VolumeConfig::new("unused".into(), "unused".into(), "fuse", "test");
+        let mut config =
+            VolumeConfig::new(Reach::local(&Paths::new("unused".into())), "fuse", "test");
         configure(&mut config);
         Volume::connect_over(Arc::new(self.clone()), &config).expect("connected")
     }

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use wolfdisk_common::ids::Ino;
 use wolfdisk_common::object_key::ObjectKey;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::call::{Caller, Options};
 use wolfdisk_proto::v1::*;
 use wolfdisk_proto::{Failure, framed};
@@ -17,7 +18,7 @@ use wolfdisk_proto::{Failure, framed};
 use super::fake::{CHUNK, Fake};
 use crate::transport::{Line, Transport};
 use crate::types::{OpenFlags, SetAttr};
-use crate::{Content, Expected, HandleId, NewObject, Volume, VolumeConfig};
+use crate::{Content, Expected, HandleId, NewObject, Reach, Volume, VolumeConfig};
 
 const FILE: u64 = 5;
 const ROUNDS: usize = 2000;
@@ -283,7 +284,7 @@ fn no_answer_makes_it_panic_or_hang() {
             fake,
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(random.random()))),
         };
-        let config = VolumeConfig::new("unused".into(), "unused".into(), "fuse", "test");
+        let config = VolumeConfig::new(Reach::local(&Paths::new("unused".into())), "fuse", "test");
         let volume = Volume::connect_over(Arc::new(hostile), &config).expect("connected");
         let flags = OpenFlags {
             read: true,

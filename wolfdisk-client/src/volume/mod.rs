@@ -30,7 +30,6 @@ mod write;
 mod xattr;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -49,9 +48,10 @@ use crate::data::budget::Budget;
 use crate::error::Result;
 use crate::ledger::{Estate, Ledger};
 use crate::listener::CacheListener;
+use crate::reach::Reach;
 use crate::session::Session;
 use crate::session::feed::Notices;
-use crate::transport::{Transport, UnixSockets};
+use crate::transport::{self, Transport};
 use closing::Closing;
 use handles::Handles;
 use queues::{CommitQueue, WorkQueue};
@@ -59,10 +59,8 @@ use queues::{CommitQueue, WorkQueue};
 /// Where the daemons are and who asks.
 #[derive(Clone, Debug)]
 pub struct VolumeConfig {
-    /// Socket of wolfdisk-meta.
-    pub meta_socket: PathBuf,
-    /// Socket of wolfdisk-chunkd.
-    pub chunk_socket: PathBuf,
+    /// Where the daemons are.
+    pub reach: Reach,
     /// "fuse", "s3" or "ctl".
     pub frontend: String,
     /// Mount path or address, for people.
@@ -90,10 +88,9 @@ pub struct VolumeConfig {
 
 impl VolumeConfig {
     /// The defaults for a front-end.
-    pub fn new(meta_socket: PathBuf, chunk_socket: PathBuf, frontend: &str, place: &str) -> Self {
+    pub fn new(reach: Reach, frontend: &str, place: &str) -> Self {
         VolumeConfig {
-            meta_socket,
-            chunk_socket,
+            reach,
             frontend: frontend.to_owned(),
             place: place.to_owned(),
             read_only: false,
@@ -153,8 +150,7 @@ impl Volume {
     /// # Errors
     /// A daemon cannot be reached within a few seconds, or refuses.
     pub fn connect(config: VolumeConfig) -> Result<Arc<Volume>> {
-        let transport = UnixSockets::new(config.meta_socket.clone(), config.chunk_socket.clone());
-        Volume::connect_over(Arc::new(transport), &config)
+        Volume::connect_over(transport::to(&config.reach), &config)
     }
 
     /// Like [`Volume::connect`], over any transport.
@@ -172,9 +168,9 @@ impl Volume {
             take_over: config.estate.as_ref().map_or(0, |estate| estate.session),
             heritable: config.ledger.is_some(),
         };
-        let meta = MetaClient(transport.meta());
+        let (meta, far) = (MetaClient(transport.meta()), transport.is_remote());
         let (session, inherited) =
-            Session::open(meta, counters.clone(), opening, config.ledger.clone())?;
+            Session::open(meta, counters.clone(), opening, config.ledger.clone(), far)?;
         let chunk_size = session.chunk_size() as usize;
         let volume = Arc::new(Volume {
             session: Arc::new(session),

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fuser::{
-    FileAttr, FileHandle, FileType, FopenFlags, INodeNo, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyOpen, ReplyStatfs,
+    FileAttr, FileHandle, FileType, FopenFlags, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen,
+    ReplyStatfs,
 };
 use wolfdisk_client::{Entry, Error, Listing, Result};
 use wolfdisk_common::ids::Ino;
@@ -24,6 +24,7 @@ use crate::limits::{
     DIR_BUFFER_MAX_BYTES, DIR_BUFFER_MIN_BYTES, DIR_ENTRY_BYTES, DIR_ENTRY_PLUS_BYTES,
     DIR_NAME_GUESS_BYTES, STATFS_BLOCK_BYTES,
 };
+use crate::numbers::number;
 
 /// Position after ".".
 const AFTER_SELF: u64 = 1;
@@ -100,7 +101,7 @@ impl Adapter {
         });
         let mut used = 0;
         let full = dots.chain(entries).any(|(name, ino, kind, position)| {
-            let full = reply.add(INodeNo(ino.0), position, kind, name);
+            let full = reply.add(number(ino), position, kind, name);
             used += if full {
                 0
             } else {

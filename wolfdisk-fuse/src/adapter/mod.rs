@@ -32,12 +32,12 @@ pub use self::answer::Refuse;
 use self::directories::BufferGuess;
 use self::reading::Beyond;
 use crate::access_time::AccessTimes;
-use crate::attributes::ino;
 use crate::caller::Caller;
 use crate::capabilities::{Granted, negotiate, used};
 use crate::freshness::Freshness;
 use crate::gate::{Gate, Inside};
 use crate::locks::Waiters;
+use crate::numbers::ino;
 use crate::options::Options;
 use crate::succession::{Negotiated, Succession, was_sent_before};
 

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use s3s::auth::SecretKey;
 use wolfdisk_client::{KeyPage, ListKeys};
-use wolfdisk_common::access_key::record::{self, KeyRecord, Seal};
+use wolfdisk_common::access_key::record::{self, KeyRecord};
 use wolfdisk_common::access_key::rights::Rights;
 use wolfdisk_common::config::S3 as Settings;
 use wolfdisk_common::ids::Ino;
 
+use super::seals::Seals;
 use crate::error::{Failure, Result};
 use crate::limits::{KEY_LIFETIME, LIST_ROUNDS_MAX};
 use crate::recent::Recent;
@@ -32,7 +33,7 @@ pub struct Key {
 pub struct Keys {
     configured: Option<(String, Key)>,
     store: Store,
-    seal: Seal,
+    seals: Seals,
     known: Recent<Option<Key>>,
     any: Recent<bool>,
 }
@@ -53,7 +54,7 @@ impl fmt::Debug for Keys {
 
 impl Keys {
     /// The key of the settings, and those of the volume behind `store`.
-    pub fn new(settings: &Settings, store: Store, seal: Seal) -> Keys {
+    pub fn new(settings: &Settings, store: Store, seals: Seals) -> Keys {
         let configured = settings.keys.as_ref().map(|(id, secret)| {
             let key = Key {
                 secret: SecretKey::from(secret.reveal()),
@@ -64,7 +65,7 @@ impl Keys {
         Keys {
             configured,
             store,
-            seal,
+            seals,
             known: Recent::new(KEY_LIFETIME),
             any: Recent::new(KEY_LIFETIME),
         }
@@ -81,32 +82,20 @@ impl Keys {
             return Ok(Some(key.clone()));
         }
         // What was never made is not looked for.
-        let Some(place) = record::place(id) else {
+        let place = record::place(id).filter(|_| self.seals.open_any());
+        let Some(place) = place else {
             return Ok(None);
         };
         let ask = || async {
             let found = self.store.find(Ino::SYSTEM_ROOT, place).await?;
-            Ok(found.and_then(|object| self.opened(id, &object.s3.unwrap_or_default())))
+            let Some(object) = found else {
+                return Ok(None);
+            };
+            let (id, seals) = (id.to_owned(), self.seals.clone());
+            let open = move |_: &_| Ok(opened(&id, &object.s3.unwrap_or_default(), &seals));
+            self.store.run(open).await
         };
         self.known.get(id, ask).await
-    }
-
-    /// A record that does not open is no key.
-    fn opened(&self, id: &str, bytes: &[u8]) -> Option<Key> {
-        let opened = KeyRecord::decode(bytes).and_then(|record| {
-            let secret = record.open(id, &self.seal)?;
-            Ok(Key {
-                secret: SecretKey::from(secret.reveal()),
-                rights: Arc::new(record.rights),
-            })
-        });
-        match opened {
-            Ok(key) => Some(key),
-            Err(error) => {
-                tracing::warn!(id, %error, "an access key cannot be used; delete it and make another");
-                None
-            }
-        }
     }
 
     /// Whether there is any key: then nothing is done without one.
@@ -116,6 +105,7 @@ impl Keys {
     pub async fn any(&self) -> Result<bool> {
         match &self.configured {
             Some(_) => Ok(true),
+            None if !self.seals.open_any() => Ok(false),
             None => self.any.get("", || self.any_in_index()).await,
         }
     }
@@ -143,5 +133,23 @@ impl Keys {
         }
         // Something is there that is not shown.
         Ok(true)
+    }
+}
+
+/// A record that does not open is no key.
+fn opened(id: &str, bytes: &[u8], seals: &Seals) -> Option<Key> {
+    let opened = KeyRecord::decode(bytes).and_then(|record| {
+        let secret = seals.open(id, &record)?;
+        Ok(Key {
+            secret: SecretKey::from(secret.reveal()),
+            rights: Arc::new(record.rights),
+        })
+    });
+    match opened {
+        Ok(key) => Some(key),
+        Err(error) => {
+            tracing::warn!(id, %error, "an access key cannot be used; delete it and make another");
+            None
+        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod effect;
 pub mod grant;
 pub mod keys;
+pub mod seals;
 pub mod unsigned;
 
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::dto::{CopyObjectInput, UploadPartCopyInput};
 use s3s::{S3Error, S3Request, S3Result};
-use wolfdisk_common::access_key::record::Seal;
 use wolfdisk_common::config::S3 as Settings;
 
 use crate::error::{Failure, Result};
@@ -25,6 +25,7 @@ use crate::store::Store;
 use effect::Effect;
 use grant::Grant;
 use keys::Keys;
+use seals::Seals;
 use unsigned::Unsigned;
 
 /// See the module. Clones are the same.
@@ -36,9 +37,9 @@ pub struct Access {
 
 impl Access {
     /// By the settings and what is in the volume behind `store`.
-    pub fn new(settings: &Settings, store: Store, seal: Seal) -> Access {
+    pub fn new(settings: &Settings, store: Store, seals: Seals) -> Access {
         Access {
-            keys: Arc::new(Keys::new(settings, store, seal)),
+            keys: Arc::new(Keys::new(settings, store, seals)),
             unsigned: Unsigned::of(settings),
         }
     }

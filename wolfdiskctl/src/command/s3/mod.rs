@@ -5,7 +5,7 @@ mod key;
 
 use bytes::Bytes;
 use wolfdisk_client::{
-    Error, Expected, KeyEntry, ListKeys, NewObject, Object, ObjectKey, Volume, VolumeConfig,
+    Error, Expected, KeyEntry, ListKeys, NewObject, Object, ObjectKey, Reach, Volume, VolumeConfig,
 };
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
@@ -36,9 +36,8 @@ fn with_volume<T>(
 ) -> anyhow::Result<T> {
     // Who waits for a node that does not run waits long.
     ask(config)?.ok_or_else(|| CtlError::NotRunning(config.node.data_dir.clone()))?;
-    let paths = config.paths();
     let place = format!("wolfdiskctl {}", std::process::id());
-    let wanted = VolumeConfig::new(paths.meta_socket(), paths.chunkd_socket(), "ctl", &place);
+    let wanted = VolumeConfig::new(Reach::of(config)?, "ctl", &place);
     let volume = Volume::connect(wanted).map_err(CtlError::Volume)?;
     let done = work(&volume);
     let ended = volume.shutdown();
