@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod members;
 pub mod s3;
 
 use std::net::SocketAddr;
@@ -30,6 +31,9 @@ pub struct Global {
     /// Data directory of the node
     #[arg(short, long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Ask the node there instead of the one that is used anyway; for status, list, stats, node and join-token
+    #[arg(long, global = true, value_name = "HOST:PORT", value_parser = members::address)]
+    pub node: Option<String>,
     /// Answer in JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -41,8 +45,13 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make an empty directory the data directory of a node
+    /// Make an empty directory the data directory of a node, or join a cluster with it
     Init(Init),
+    /// Make a token that lets another machine join, once
+    JoinToken(members::JoinToken),
+    /// List, remove or rename the members of the cluster
+    #[command(subcommand)]
+    Node(members::Node),
     /// Mount the volume; starts the daemons that it needs and that do not run
     Mount(Mount),
     /// Take a mount of WolfDisk off
@@ -73,6 +82,12 @@ pub struct Init {
     /// Name of the node: 1 to 63 of a-z, 0-9 and - [default: node.id of the configuration, else the host name]
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
+    /// Join a cluster by this token, from `wolfdiskctl join-token`; `-` reads it from standard input
+    #[arg(long, value_name = "TOKEN", conflicts_with = "key_file")]
+    pub join: Option<String>,
+    /// Join a cluster as a node by a copy of its cluster.key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
 }
 
 /// `mount`.
@@ -183,6 +198,26 @@ impl Global {
             config: self.config.clone(),
             data_dir: self.data_dir.clone(),
             mount: mount.cloned(),
+        }
+    }
+}
+
+impl Command {
+    /// Whether it can ask another node than the one that is used anyway.
+    pub fn asks_any_node(&self) -> bool {
+        match self {
+            Command::Status
+            | Command::List(_)
+            | Command::Stats(_)
+            | Command::Node(_)
+            | Command::JoinToken(_) => true,
+            Command::Init(_)
+            | Command::Mount(_)
+            | Command::Unmount(_)
+            | Command::Check(_)
+            | Command::Up(_)
+            | Command::S3(_)
+            | Command::Config(_) => false,
         }
     }
 }

@@ -8,6 +8,7 @@ use wolfdisk_common::access_key::rights::BadRights;
 use wolfdisk_common::bucket::BucketName;
 use wolfdisk_common::bucket_map::{BadFolderPath, FolderPath};
 use wolfdisk_common::exit::{Exit, code_of, one_line};
+use wolfdisk_common::join_token::TokenError;
 use wolfdisk_common::node_id::BadNodeId;
 use wolfdisk_proto::Failure;
 
@@ -54,6 +55,33 @@ pub enum CtlError {
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
     NotRunning(PathBuf),
+    /// No node answers to a machine that uses others'.
+    #[error(
+        "no node of the cluster answers; is one running, and can this machine reach it? see: wolfdiskctl status -d {}",
+        .0.display()
+    )]
+    Unreachable(PathBuf),
+    /// What is to be done with data is asked of a machine that has none.
+    #[error("{} holds no data, it uses other nodes'; run this on one of them", .0.display())]
+    NoData(PathBuf),
+    /// A token that is none.
+    #[error(transparent)]
+    Token(TokenError),
+    /// The cluster did not take this machine in.
+    #[error("this machine could not join")]
+    Join(#[source] Failure),
+    /// A node said no.
+    #[error("it was not done")]
+    Refused(#[source] Failure),
+    /// There is none of that name or number.
+    #[error("there is no member {0}; see: wolfdiskctl node list")]
+    NoMember(String),
+    /// Another command.
+    #[error("--node is for status, list, stats, node and join-token")]
+    NodeOption,
+    /// Neither a mount nor an endpoint is wanted.
+    #[error("there is nothing to run: choose a mount point with -m, or leave S3 on")]
+    NothingToRun,
     /// No daemon answers, and its data is to be checked.
     #[error(
         "no node runs on {}, or not all of it; check its data as it is: wolfdiskctl check --offline -d {}",
@@ -155,9 +183,16 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     }
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
-        Some(CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_)) => Exit::NotRunning.into(),
+        Some(
+            CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_) | CtlError::Unreachable(_),
+        ) => Exit::NotRunning.into(),
         Some(
             CtlError::NotMounted(_)
+            | CtlError::NoData(_)
+            | CtlError::Token(_)
+            | CtlError::NoMember(_)
+            | CtlError::NodeOption
+            | CtlError::NothingToRun
             | CtlError::Rights(_)
             | CtlError::NoKey(_)
             | CtlError::FolderPath(_)
@@ -168,6 +203,8 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
         ) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }
+            | CtlError::Join(_)
+            | CtlError::Refused(_)
             | CtlError::Running(_)
             | CtlError::CheckBrokenOff
             | CtlError::CheckRuns

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
-use wolfdisk_common::identity::Identity;
 
+use super::standing::Standing;
 use crate::error::CtlError;
 use crate::output::{print, say};
 
@@ -18,7 +18,7 @@ const LOG_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(super) fn start(config: &Config, options: &[String]) -> anyhow::Result<Exit> {
     // Everything that can be said now is said here, not in the log.
-    Identity::load_for(config)?;
+    Standing::of(config)?;
     let log_path = config.node.data_dir.join("wolfdisk.log");
     let failed = |source| CtlError::Io {
         verb: "write",

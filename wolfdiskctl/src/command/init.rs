@@ -6,6 +6,7 @@ use wolfdisk_common::exit::Exit;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
 
+use super::join;
 use crate::cli::{self, Global};
 use crate::error::BadId;
 use crate::output::{json, print};
@@ -24,6 +25,12 @@ pub(super) fn run(global: &Global, options: &cli::Init) -> anyhow::Result<Exit> 
         Some(text) => NodeId::parse(text).map_err(BadId)?,
         None => node_id(&config),
     };
+    if let Some(token) = &options.join {
+        return join::by_token(global, &config, token, &id);
+    }
+    if let Some(file) = &options.key_file {
+        return join::by_key(global, &config, file, &id);
+    }
     let paths = config.paths();
     let identity = Identity::init(&paths, id)?;
     let answer = Answer {

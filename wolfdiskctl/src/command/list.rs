@@ -3,16 +3,17 @@
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 
-use super::status::{ask, servers};
+use super::reach::{must_run, whom};
+use super::status::servers;
 use crate::cli::{self, Global};
-use crate::error::CtlError;
 use crate::output::{json, print, table};
 
 pub(super) fn run(global: &Global, what: &cli::List) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
     let cli::List::Servers = what;
-    let answer = ask(&config)?.ok_or_else(|| CtlError::NotRunning(config.node.data_dir.clone()))?;
-    let servers = servers(&config, &answer);
+    let reach = whom(global, &config)?;
+    let answer = must_run(&reach, &config)?;
+    let servers = servers(&reach, &answer);
     if global.json {
         print(&json(&servers)?);
     } else {

@@ -4,10 +4,15 @@ mod background;
 mod check;
 mod config;
 mod init;
+mod join;
+mod join_token;
 mod list;
+mod members;
 mod mount;
 mod node;
+mod reach;
 mod s3;
+mod standing;
 mod stats;
 mod status;
 mod unmount;
@@ -16,6 +21,7 @@ mod up;
 use wolfdisk_common::exit::Exit;
 
 use crate::cli::{Cli, Command};
+use crate::error::CtlError;
 
 /// Runs one command.
 ///
@@ -23,8 +29,13 @@ use crate::cli::{Cli, Command};
 /// Why it failed; [`crate::error::finish`] turns it into a line and an exit code.
 pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
+    if global.node.is_some() && !cli.command.asks_any_node() {
+        return Err(CtlError::NodeOption.into());
+    }
     match &cli.command {
         Command::Init(options) => init::run(global, options),
+        Command::JoinToken(options) => join_token::run(global, options),
+        Command::Node(what) => members::run(global, what),
         Command::Mount(options) => mount::run(global, options),
         Command::Unmount(options) => unmount::run(options),
         Command::Status => status::run(global),

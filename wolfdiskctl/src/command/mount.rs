@@ -15,7 +15,7 @@ pub(super) fn run(global: &Global, options: &cli::Mount) -> anyhow::Result<Exit>
         return background::start(&config, &options.options);
     }
     let mut node = Node::join(config)?;
-    let outcome = match node.start(&options.options, None) {
+    let outcome = match node.start(Some(&options.options), None) {
         Ok(Outcome::Ready) => {
             print(&format!(
                 "ready mount={}\n",

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use wolfdisk_common::config::Config;
+use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::identity::{Identity, IdentityError};
 use wolfdisk_common::lock::{Lock, LockError};
 use wolfdisk_proto::blocking::Connection;
 
 use super::init::node_id;
+use super::join::introduce;
+use super::standing::Standing;
 use crate::error::CtlError;
 use crate::output::say;
 use crate::supervisor::{Daemon, Outcome, Supervisor, SupervisorError};
@@ -19,6 +22,8 @@ use crate::supervisor::{Daemon, Outcome, Supervisor, SupervisorError};
 pub(super) struct Node {
     config: Config,
     supervisor: Supervisor,
+    /// What this machine is to nodes elsewhere, if it uses those.
+    member: Option<Credentials>,
     /// Held while the daemons are ours; `None`: another process runs them.
     _lock: Option<Lock>,
 }
@@ -26,23 +31,30 @@ pub(super) struct Node {
 impl Node {
     /// Claims the data directory, which is initialised if it is empty. Nobody else may run it.
     pub(super) fn claim(config: Config) -> anyhow::Result<Node> {
-        initialise(&config)?;
+        let member = initialise(&config)?.member();
         let lock = Lock::acquire(&config.paths().supervisor_lock())?;
-        Node::new(config, Some(lock))
+        Node::new(config, member, Some(lock))
     }
 
     /// As [`Node::claim`], but if another process runs the daemons, they are used as they are.
     pub(super) fn join(config: Config) -> anyhow::Result<Node> {
-        Identity::load_for(&config)?;
+        let member = Standing::of(&config)?.member();
         let lock = match Lock::acquire(&config.paths().supervisor_lock()) {
             Ok(lock) => Some(lock),
             Err(LockError::Held { .. }) => None,
             Err(error @ LockError::Io { .. }) => return Err(error.into()),
         };
-        Node::new(config, lock)
+        Node::new(config, member, lock)
     }
 
-    fn new(config: Config, lock: Option<Lock>) -> anyhow::Result<Node> {
+    fn new(
+        config: Config,
+        member: Option<Credentials>,
+        lock: Option<Lock>,
+    ) -> anyhow::Result<Node> {
+        if let Some(member) = &member {
+            introduce(&config, member)?;
+        }
         let paths = config.paths();
         let failed = |source| CtlError::Create {
             path: paths.run_dir().to_owned(),
@@ -53,18 +65,20 @@ impl Node {
         Ok(Node {
             config,
             supervisor,
+            member,
             _lock: lock,
         })
     }
 
-    /// Starts what does not run: the stores, the S3 endpoint if one is wanted, then the mount.
+    /// Starts what does not run: the stores, unless those of other machines are used, the S3 endpoint if one is wanted,
+    /// then the mount with its options, if one is wanted.
     pub(super) fn start(
         &mut self,
-        mount_options: &[String],
+        mount_options: Option<&[String]>,
         s3: Option<SocketAddr>,
     ) -> anyhow::Result<Outcome> {
         let mut daemons = Vec::new();
-        if self._lock.is_some() {
+        if self._lock.is_some() && self.member.is_none() {
             let paths = self.config.paths();
             // A daemon that is just being killed still has its socket but answers no more: it does not
             // count as running.
@@ -82,7 +96,9 @@ impl Node {
             daemon.arguments.extend(bind);
             daemons.push(daemon);
         }
-        daemons.push(self.fuse(mount_options)?);
+        if let Some(options) = mount_options {
+            daemons.push(self.fuse(options)?);
+        }
         for daemon in daemons {
             match self.supervisor.start(daemon)? {
                 Outcome::Ready => {}
@@ -104,6 +120,11 @@ impl Node {
 
     pub(super) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What this machine is to nodes elsewhere, if it uses those.
+    pub(super) fn member(&self) -> Option<&Credentials> {
+        self.member.as_ref()
     }
 
     fn daemon(&self, name: &'static str) -> anyhow::Result<Daemon> {
@@ -141,9 +162,9 @@ impl Node {
     }
 }
 
-/// An empty or missing data directory becomes a node; any other must be one.
-fn initialise(config: &Config) -> Result<(), IdentityError> {
-    match Identity::load_for(config) {
+/// An empty or missing data directory becomes a node; any other must be one, or have joined.
+fn initialise(config: &Config) -> Result<Standing, IdentityError> {
+    match Standing::of(config) {
         Err(IdentityError::NotInitialised { .. }) => {
             let identity = Identity::init(&config.paths(), node_id(config))?;
             say(&format!(
@@ -151,9 +172,9 @@ fn initialise(config: &Config) -> Result<(), IdentityError> {
                 config.node.data_dir.display(),
                 identity.node
             ));
-            Ok(())
+            Ok(Standing::Node(identity))
         }
-        other => other.map(|_| ()),
+        other => other,
     }
 }
 

@@ -7,9 +7,8 @@ use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_proto::v1::MetaStatus;
 
-use super::status::ask;
+use super::reach::{must_run, whom};
 use crate::cli::{self, Global};
-use crate::error::CtlError;
 use crate::output::{json, print, table};
 
 /// Between two looks.
@@ -17,10 +16,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
+    let reach = whom(global, &config)?;
     let mut before: Option<BTreeMap<String, u64>> = None;
     loop {
-        let answer =
-            ask(&config)?.ok_or_else(|| CtlError::NotRunning(config.node.data_dir.clone()))?;
+        let answer = must_run(&reach, &config)?;
         let now = counters(&answer);
         match global.json {
             true => print(&json(&now)?),

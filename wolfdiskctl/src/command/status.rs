@@ -1,29 +1,26 @@
 //! `status`: the one answer that programs parse and people read.
 
-use std::time::Duration;
-
 use serde::Serialize;
+use wolfdisk_client::Reach;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
-use wolfdisk_common::identity::Identity;
+use wolfdisk_common::identity::IdentityError;
 use wolfdisk_common::mounts;
-use wolfdisk_proto::Failure;
-use wolfdisk_proto::blocking::Pool;
-use wolfdisk_proto::call::Options;
-use wolfdisk_proto::v1::{Empty, MetaClient, MetaStatus, ScrubStatus};
+use wolfdisk_proto::v1::{MetaStatus, ScrubStatus};
 
+use super::reach;
+use super::standing::Standing;
 use crate::cli::Global;
-use crate::error::CtlError;
 use crate::output::{bytes, json, print, verdict};
-
-/// A daemon that runs answers at once; a tool does not wait for one that hangs.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+use crate::users;
 
 /// What `status --json` prints. Names are fixed: programs rely on them.
 #[derive(Debug, Serialize)]
 struct Status {
     node: Node,
     cluster: Cluster,
+    /// Of a machine that asked another.
+    connection: Option<Connection>,
     nodes: Vec<Server>,
     mounts: Vec<Mount>,
     chunks: Chunks,
@@ -38,6 +35,14 @@ struct Node {
     id: Option<String>,
     role: String,
     state: String,
+}
+
+/// To a node on another machine.
+#[derive(Debug, Serialize)]
+struct Connection {
+    address: String,
+    node: String,
+    release: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,8 +109,16 @@ struct Capacity {
 
 pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
-    let answer = ask(&config)?;
-    let status = Status::of(&config, answer.as_ref());
+    let standing = Standing::of(&config);
+    let reach = match (&standing, &global.node) {
+        // The status of what is not set up says so.
+        (Err(IdentityError::NotInitialised { .. } | IdentityError::NotJoined { .. }), None) => {
+            Reach::local(&config.paths())
+        }
+        _ => reach::whom(global, &config)?,
+    };
+    let answer = reach::status(&reach)?;
+    let status = Status::of(&config, &standing, &reach, answer.as_ref());
     match global.json {
         true => print(&json(&status)?),
         false => print(&status.for_people(&config, global.no_color)),
@@ -117,27 +130,20 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
-/// What wolfdisk-meta says; `None`: it does not run.
-pub(super) fn ask(config: &Config) -> Result<Option<MetaStatus>, CtlError> {
-    let client = MetaClient(Pool::new(config.paths().meta_socket()));
-    let mut options = Options {
-        retry: false,
-        ..Options::within(ANSWER_DEADLINE)
-    };
-    match client.status(&mut options, &Empty {}) {
-        Ok(status) => Ok(Some(status)),
-        Err(Failure::Disconnected(_)) => Ok(None),
-        Err(failure) => Err(CtlError::Ask(failure)),
-    }
-}
-
 /// The nodes, as far as they are known.
-pub(super) fn servers(config: &Config, answer: &MetaStatus) -> Vec<Server> {
+pub(super) fn servers(reach: &Reach, answer: &MetaStatus) -> Vec<Server> {
+    let address = match reach {
+        Reach::Local { meta_socket, .. } => meta_socket.display().to_string(),
+        Reach::Remote(remote) => remote
+            .answered()
+            .map(|(address, _)| address.to_string())
+            .unwrap_or_default(),
+    };
     vec![Server {
         id: answer.node.clone(),
         role: answer.role.clone(),
         state: answer.state.clone(),
-        address: config.paths().meta_socket().display().to_string(),
+        address,
         release: answer.release.clone(),
         version: answer.version,
         lag: 0,
@@ -146,13 +152,20 @@ pub(super) fn servers(config: &Config, answer: &MetaStatus) -> Vec<Server> {
 }
 
 impl Status {
-    fn of(config: &Config, answer: Option<&MetaStatus>) -> Status {
-        let identity = Identity::load_for(config);
+    fn of(
+        config: &Config,
+        standing: &Result<Standing, IdentityError>,
+        reach: &Reach,
+        answer: Option<&MetaStatus>,
+    ) -> Status {
         let mut reasons = answer
             .map(|answer| answer.reasons.clone())
             .unwrap_or_default();
-        match (answer, &identity) {
+        match (answer, standing) {
             (None, Err(error)) => reasons.push(error.to_string()),
+            (None, Ok(_)) if reach.as_remote().is_some() => {
+                reasons.push("no node answers; see that one runs and can be reached".to_owned());
+            }
             (None, Ok(_)) => reasons.push("no daemon runs".to_owned()),
             (Some(answer), _) => match &answer.chunkd {
                 // wolfdisk-meta passes on what it has heard itself.
@@ -166,17 +179,33 @@ impl Status {
                 None => reasons.push("wolfdisk-chunkd does not answer".to_owned()),
             },
         }
-        let identity = identity.ok();
+        let (id, role, volume) = match standing {
+            Ok(Standing::Node(own)) => (
+                Some(own.node.to_string()),
+                config.node.role.as_str(),
+                Some(own.volume),
+            ),
+            Ok(Standing::Member(own)) => (Some(own.name.clone()), own.kind.as_str(), own.cluster),
+            Err(_) => (None, config.node.role.as_str(), None),
+        };
+        let is_member = matches!(standing, Ok(Standing::Member(_)));
+        let state = match answer {
+            Some(_) if is_member => "connected".to_owned(),
+            Some(answer) => answer.state.clone(),
+            None if is_member => "disconnected".to_owned(),
+            None => "stopped".to_owned(),
+        };
+        let answered = reach.as_remote().and_then(|remote| remote.answered());
         let chunkd = answer.and_then(|answer| answer.chunkd.as_ref());
         let leads = |answer: &&MetaStatus| answer.state == "leader";
         Status {
             node: Node {
-                id: identity.as_ref().map(|identity| identity.node.to_string()),
-                role: config.node.role.as_str().to_owned(),
-                state: answer.map_or_else(|| "stopped".to_owned(), |answer| answer.state.clone()),
+                id,
+                role: role.to_owned(),
+                state,
             },
             cluster: Cluster {
-                id: identity.map(|identity| identity.volume.to_string()),
+                id: volume.map(|volume| volume.to_string()),
                 leader: answer.filter(leads).map(|answer| answer.node.clone()),
                 generation: answer.map(|answer| answer.generation),
                 version: answer.map(|answer| answer.version),
@@ -184,10 +213,15 @@ impl Status {
                 healthy: reasons.is_empty(),
                 reasons,
             },
+            connection: answered.map(|(address, welcome)| Connection {
+                address: address.to_string(),
+                node: welcome.node,
+                release: welcome.release,
+            }),
             nodes: answer
-                .map(|answer| servers(config, answer))
+                .map(|answer| servers(reach, answer))
                 .unwrap_or_default(),
-            mounts: mounts_of(answer),
+            mounts: mounts_of(reach, answer),
             chunks: Chunks {
                 by_copies: chunkd
                     .map(|chunkd| ("1".to_owned(), chunkd.chunks))
@@ -211,6 +245,7 @@ impl Status {
     fn for_people(&self, config: &Config, no_color: bool) -> String {
         let health = match (self.node.state.as_str(), self.cluster.healthy) {
             ("stopped", _) => verdict("not running", false, no_color),
+            ("disconnected", _) => verdict("not connected", false, no_color),
             (_, true) => verdict("healthy", true, no_color),
             (_, false) => verdict("degraded", false, no_color),
         };
@@ -228,6 +263,12 @@ impl Status {
                 .iter()
                 .map(|reason| format!("          {reason}")),
         );
+        if let Some(to) = &self.connection {
+            lines.push(format!(
+                "connected to {} at {}, release {}",
+                to.node, to.address, to.release
+            ));
+        }
         if let Some(volume) = &self.cluster.id {
             lines.push(format!("volume    {volume}, mode {}", self.cluster.mode));
         }
@@ -326,12 +367,27 @@ pub(super) fn when(time_s: u64) -> String {
 }
 
 /// The mounts that have a session with this node and are in the kernel's table.
-fn mounts_of(answer: Option<&MetaStatus>) -> Vec<Mount> {
+fn mounts_of(reach: &Reach, answer: Option<&MetaStatus>) -> Vec<Mount> {
     // Without the table the sessions alone are the best answer there is.
     let table = mounts::ours().unwrap_or_default();
     let sessions = answer
         .map(|answer| answer.sessions.as_slice())
         .unwrap_or_default();
+    if reach.as_remote().is_some() {
+        // Sessions of other machines have places of the same name.
+        let of_nodes = table.iter().filter(|path| {
+            let mut sessions = sessions.iter();
+            sessions.any(|session| {
+                session.frontend == "fuse" && path.as_os_str() == session.place.as_str()
+            })
+        });
+        return of_nodes
+            .map(|path| Mount {
+                path: path.display().to_string(),
+                pid: users::server_of(path).map(|process| process.pid),
+            })
+            .collect();
+    }
     let mounted = sessions.iter().filter(|session| {
         session.frontend == "fuse"
             && table

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::config::Config;
+use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::identity::IdentityError;
+use wolfdisk_common::member::MemberKind;
 
 use super::node::Node;
 use crate::cli::{self, Global};
@@ -17,14 +19,22 @@ use crate::supervisor::Outcome;
 pub(super) fn run(global: &Global, options: &cli::Up) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(options.mount.as_ref()))?;
     let mut node = Node::claim(config)?;
-    make_mount_point(&node.config().mount.path)?;
-    let s3 = endpoint(node.config(), options.s3);
+    let plan = Plan::of(node.config(), node.member(), options.s3)?;
+    if plan.mounts {
+        make_mount_point(&node.config().mount.path)?;
+    }
+    let s3 = plan.s3;
     // Before anything runs that would be stopped because of it.
-    let key = key_to_show(node.config(), s3)?;
-    let outcome = match node.start(&options.options, s3) {
+    let key = match node.member() {
+        None => key_to_show(node.config(), s3)?,
+        // Keys are made on a node, for all gateways.
+        Some(_) => None,
+    };
+    let mount_options = plan.mounts.then_some(options.options.as_slice());
+    let outcome = match node.start(mount_options, s3) {
         Ok(Outcome::Ready) => {
-            print(&ready(node.config(), s3, key.as_ref()));
-            say(&explanation(node.config(), s3));
+            print(&ready(node.config(), &plan, key.as_ref()));
+            say(&explanation(node.config(), node.member(), &plan));
             node.run()
         }
         Ok(early) => Ok(early),
@@ -61,12 +71,36 @@ fn make_mount_point(path: &Path) -> Result<(), CtlError> {
     }
 }
 
-/// Where S3 is to be answered: as said on the command line, else in the configuration, else at the default.
-fn endpoint(config: &Config, said: Option<cli::S3>) -> Option<SocketAddr> {
-    match said {
-        Some(cli::S3::At(address)) => Some(address),
-        Some(cli::S3::Off) => None,
-        None => (config.s3.enabled || config.file.is_none()).then_some(config.s3.bind),
+/// What is to run beside the stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    mounts: bool,
+    s3: Option<SocketAddr>,
+}
+
+impl Plan {
+    fn of(
+        config: &Config,
+        member: Option<&Credentials>,
+        said: Option<cli::S3>,
+    ) -> Result<Plan, CtlError> {
+        let kind = member.map(|member| member.kind);
+        // A gateway is there for S3, others that use nodes elsewhere for the mount.
+        let is_gateway = kind == Some(MemberKind::Gateway);
+        let by_default = match kind {
+            None => config.file.is_none(),
+            Some(_) => is_gateway,
+        };
+        let s3 = match said {
+            Some(cli::S3::At(address)) => Some(address),
+            Some(cli::S3::Off) => None,
+            None => (config.s3.enabled || by_default).then_some(config.s3.bind),
+        };
+        let mounts = config.mount.is_chosen || !is_gateway;
+        match (mounts, s3) {
+            (false, None) => Err(CtlError::NothingToRun),
+            _ => Ok(Plan { mounts, s3 }),
+        }
     }
 }
 
@@ -83,9 +117,12 @@ fn key_to_show(
 }
 
 /// What programs read on standard output.
-fn ready(config: &Config, s3: Option<SocketAddr>, key: Option<&AccessKey>) -> String {
-    let mut text = format!("ready mount={}", config.mount.path.display());
-    if let Some(address) = s3 {
+fn ready(config: &Config, plan: &Plan, key: Option<&AccessKey>) -> String {
+    let mut text = "ready".to_owned();
+    if plan.mounts {
+        text += &format!(" mount={}", config.mount.path.display());
+    }
+    if let Some(address) = plan.s3 {
         text += &format!(" s3={}", url(config, address));
     }
     text.push('\n');
@@ -105,18 +142,80 @@ fn url(config: &Config, address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
 
-fn explanation(config: &Config, s3: Option<SocketAddr>) -> String {
+fn explanation(config: &Config, member: Option<&Credentials>, plan: &Plan) -> String {
     let (mount, data) = (config.mount.path.display(), config.node.data_dir.display());
-    let s3 = s3.map_or("off".to_owned(), |address| url(config, address));
-    format!(
-        "  files   {mount}\n  \
-           s3      {s3}\n  \
+    let off = || "off".to_owned();
+    let files = plan.mounts.then(|| mount.to_string());
+    let s3 = plan.s3.map(|address| url(config, address));
+    let key = match member {
+        None => config.paths().cluster_key().display().to_string(),
+        Some(member) => format!("of {} {}, in {data}", member.kind, member.name),
+    };
+    let rest = plan.mounts.then(|| format!(" && rmdir {mount}"));
+    let mut text = format!(
+        "  files   {}\n  \
+           s3      {}\n  \
            data    {data}\n  \
-           key     {}\n  \
+           key     {key}\n  \
            logs    here; more with RUST_LOG=debug\n  \
            stop    Ctrl-C, or: kill {}\n  \
-           remove  stop, then: rm -rf {data} && rmdir {mount}",
-        config.paths().cluster_key().display(),
+           remove  stop, then: rm -rf {data}{}",
+        files.unwrap_or_else(off),
+        s3.unwrap_or_else(off),
         std::process::id(),
-    )
+        rest.unwrap_or_default(),
+    );
+    if let Some(member) = member {
+        text += &format!("; and on a node: wolfdiskctl node remove {}", member.name);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use wolfdisk_common::config::Arguments;
+    use wolfdisk_common::member::Who;
+
+    use super::*;
+
+    fn config(text: &str, mount: Option<&str>) -> Config {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("config.toml");
+        std::fs::write(&file, text).expect("written");
+        let arguments = Arguments {
+            config: Some(file),
+            data_dir: Some("/d".into()),
+            mount: mount.map(Into::into),
+        };
+        Config::load(&arguments).expect("a configuration")
+    }
+
+    fn member(kind: MemberKind) -> Credentials {
+        Credentials {
+            cluster: None,
+            who: Who::Member(3),
+            kind,
+            name: "desk".to_owned(),
+            shared_key: [8; 32].into(),
+            static_key: [9; 32].into(),
+            node_key: None,
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_gateway_mounts_when_it_is_told_where_and_a_client_answers_s3_when_it_is_told_to() {
+        let (gateway, client) = (member(MemberKind::Gateway), member(MemberKind::Client));
+        let plan = |config: &Config, member: &Credentials, said| {
+            Plan::of(config, Some(member), said).map(|plan| (plan.mounts, plan.s3.is_some()))
+        };
+        let plain = config("", None);
+        assert_eq!(plan(&plain, &gateway, None).expect("s3"), (false, true));
+        assert!(plan(&plain, &gateway, Some(cli::S3::Off)).is_err());
+        let chosen = config("", Some("/m"));
+        assert_eq!(plan(&chosen, &gateway, None).expect("both"), (true, true));
+        assert_eq!(plan(&plain, &client, None).expect("a mount"), (true, false));
+        let enabled = config("[s3]\nenabled = true\n", None);
+        assert_eq!(plan(&enabled, &client, None).expect("both"), (true, true));
+    }
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
-use wolfdisk_common::identity::Identity;
 use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::blocking::Connection;
 
+use super::standing::Standing;
 use crate::cli::{self, Global};
 use crate::error::CtlError;
 use crate::output::{json, print};
@@ -35,7 +35,9 @@ pub(super) fn run(global: &Global, options: &cli::Check) -> anyhow::Result<Exit>
         true => Mode::Offline,
         false => Mode::Online,
     });
-    Identity::load_for(&config)?;
+    if Standing::of(&config)?.member().is_some() {
+        return Err(CtlError::NoData(config.node.data_dir.clone()).into());
+    }
     let progress = Progress::new();
     if options.offline {
         refuse_running(&paths)?;

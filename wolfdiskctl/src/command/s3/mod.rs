@@ -12,7 +12,7 @@ use wolfdisk_common::exit::Exit;
 use wolfdisk_common::ids::Ino;
 use wolfdisk_common::limits::LIST_KEYS_MAX;
 
-use super::status::ask;
+use super::reach::must_run;
 use crate::cli::{self, Global};
 use crate::error::CtlError;
 
@@ -35,9 +35,10 @@ fn with_volume<T>(
     work: impl FnOnce(&Volume) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     // Who waits for a node that does not run waits long.
-    ask(config)?.ok_or_else(|| CtlError::NotRunning(config.node.data_dir.clone()))?;
+    let reach = Reach::of(config)?;
+    must_run(&reach, config)?;
     let place = format!("wolfdiskctl {}", std::process::id());
-    let wanted = VolumeConfig::new(Reach::of(config)?, "ctl", &place);
+    let wanted = VolumeConfig::new(reach, "ctl", &place);
     let volume = Volume::connect(wanted).map_err(CtlError::Volume)?;
     let done = work(&volume);
     let ended = volume.shutdown();
