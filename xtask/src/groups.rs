@@ -29,6 +29,10 @@ pub const GROUPS: &[Group] = &[
         about: "damage, kills and full disks: nothing is lost that was promised, and it is named",
     },
     Group {
+        name: "client",
+        about: "machines that hold nothing: how they join, mount and are shut out",
+    },
+    Group {
         name: S3,
         about: "the S3 gateway as clients see it, on the same files as a mount",
     },
@@ -101,6 +105,7 @@ mod tests {
         assert_eq!(group_of("posix_locks"), "posix");
         assert_eq!(group_of("crash_damage"), "crash");
         assert_eq!(group_of("s3_basics"), "s3");
+        assert_eq!(group_of("client_join"), "client");
         assert_eq!(group_of("second_mount"), "posix");
         // The unit group runs no file of that folder: none may be lost in it.
         assert_eq!(group_of("unit_of_measure"), "posix");
