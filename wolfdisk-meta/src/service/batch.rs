@@ -129,6 +129,9 @@ impl Touched {
             | Op::Reap { .. }
             | Op::FeatureLevel { .. }
             | Op::MakeSystemRoot
+            | Op::IssueToken { .. }
+            | Op::Join { .. }
+            | Op::ChangeMember { .. }
             | Op::Stage { .. }
             | Op::SetObject { .. }
             // Their way has at least one name.

@@ -240,6 +240,9 @@ fn grows(op: &Op) -> bool {
         | Op::FeatureLevel { .. }
         | Op::SetObject { s3: None, .. }
         | Op::RemoveObject { .. }
+        | Op::IssueToken { .. }
+        | Op::Join { .. }
+        | Op::ChangeMember { .. }
         | Op::Repair { .. } => false,
     }
 }
