@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::rights::{BadRights, Rights};
 use super::{AccessKey, is_id};
 use crate::bucket::BucketName;
-use crate::cluster_key::ClusterKey;
+use crate::cluster_key::{ClusterKey, DERIVED_BYTES};
 use crate::config::Secret;
 use crate::limits::ACCESS_KEY_NAME_MAX_BYTES;
 use crate::object_key::{KeyError, ObjectKey};
@@ -104,8 +104,17 @@ impl fmt::Debug for Seal {
 impl Seal {
     /// That of a cluster.
     pub fn new(key: &ClusterKey) -> Seal {
-        let derived = key.derive(PURPOSE);
-        let key: &Key = (&*derived).into();
+        Seal::from_bytes(&Seal::bytes(key))
+    }
+
+    /// What it is made of: for a gateway that does not hold the cluster's key.
+    pub fn bytes(key: &ClusterKey) -> Zeroizing<[u8; DERIVED_BYTES]> {
+        key.derive(PURPOSE)
+    }
+
+    /// That of the cluster that gave these [`Seal::bytes`].
+    pub fn from_bytes(bytes: &[u8; DERIVED_BYTES]) -> Seal {
+        let key: &Key = bytes.into();
         Seal(XChaCha20Poly1305::new(key))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use wolfdisk_common::ids::SessionId;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
+use wolfdisk_proto::noise::Guests;
 use wolfdisk_proto::v1;
 
 use super::core::Core;
@@ -49,11 +50,17 @@ impl Service {
             log_bytes: core.log.log_bytes(),
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
-            counters: counters(&core),
+            counters: counters(&core, self.trust().guests()),
             reasons: self.reasons(chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
             chunkd,
+            listens: self
+                .trust()
+                .addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         })
     }
 
@@ -67,6 +74,7 @@ impl Service {
             reasons.push("the disk is full: only deleting is possible".into());
         }
         reasons.extend(self.damaged_files());
+        reasons.extend(self.trust().trouble());
         if let Some(error) = &*self.failure.borrow() {
             reasons.push(error.to_string());
         }
@@ -91,7 +99,7 @@ fn sessions(core: &Core, now: std::time::Duration) -> Result<Vec<v1::SessionStat
     core.index.sessions()?.into_iter().map(one).collect()
 }
 
-fn counters(core: &Core) -> HashMap<String, u64> {
+fn counters(core: &Core, guests: &Guests) -> HashMap<String, u64> {
     let counts = core.counters;
     let all = [
         ("mutations", counts.mutations),
@@ -105,6 +113,7 @@ fn counters(core: &Core) -> HashMap<String, u64> {
         ("queued_mutations", core.queue.len() as u64),
     ];
     all.into_iter()
+        .chain(guests.counters())
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
