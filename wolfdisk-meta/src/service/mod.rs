@@ -9,6 +9,7 @@ pub mod convert;
 mod core;
 mod error;
 mod feed;
+mod guard;
 mod interfaces;
 mod keyed;
 mod lan;

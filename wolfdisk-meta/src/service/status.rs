@@ -9,13 +9,14 @@ use wolfdisk_proto::noise::Guests;
 use wolfdisk_proto::v1;
 
 use super::core::Core;
+use super::guard;
 use super::rpc::Service;
 use crate::index::table::{Table, TableError};
 
 impl Service {
     pub(super) fn status(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::MetaStatus, Failure> {
         let now = self.clock.monotonic();
@@ -51,7 +52,7 @@ impl Service {
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
             counters: counters(&core, self.trust().guests()),
-            reasons: self.reasons(chunkd.as_ref()),
+            reasons: self.reasons(call, chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
             chunkd,
@@ -64,7 +65,7 @@ impl Service {
         })
     }
 
-    fn reasons(&self, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
+    fn reasons(&self, call: &Call, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
         let mut reasons = Vec::new();
         match chunkd {
             Some(status) => reasons.extend(status.reasons.iter().cloned()),
@@ -73,8 +74,11 @@ impl Service {
         if self.space.is_full() {
             reasons.push("the disk is full: only deleting is possible".into());
         }
-        reasons.extend(self.damaged_files());
         reasons.extend(self.trust().trouble());
+        // Of other machines not all may know these names.
+        if !guard::is_judged(call) {
+            reasons.extend(self.damaged_files());
+        }
         if let Some(error) = &*self.failure.borrow() {
             reasons.push(error.to_string());
         }

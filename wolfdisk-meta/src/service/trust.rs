@@ -32,9 +32,13 @@ impl Keys {
     /// One is damaged, others can read it, or the system refuses.
     pub fn load(paths: &Paths) -> Result<Keys, IdentityError> {
         let private = credentials::static_key(paths)?;
+        let public = noise::public_key(&private).map_err(|failure| IdentityError::Damaged {
+            file: paths.node_key(),
+            what: failure.to_string(),
+        })?;
         Ok(Keys {
             cluster: ClusterKey::load(paths)?,
-            public: noise::public_key(&private),
+            public,
             private,
         })
     }

@@ -3,5 +3,6 @@
 mod coherence;
 mod daemon;
 mod durability;
+mod guard;
 mod members;
 mod objects;
