@@ -56,6 +56,10 @@ pub(crate) trait Transport: Send + Sync {
     fn chunk(&self) -> Line;
     /// A connection of its own to wolfdisk-chunkd.
     fn chunk_connection(&self) -> std::result::Result<Line, Failure>;
+    /// The daemons are on another machine: nothing is shared with them but what is sent.
+    fn is_remote(&self) -> bool {
+        false
+    }
 }
 
 /// The daemons of this host.
