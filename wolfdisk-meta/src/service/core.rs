@@ -116,6 +116,13 @@ impl Core {
         self.owner(session) != member && self.coherence.knows(session)
     }
 
+    /// The open sessions of a member.
+    pub(super) fn sessions_of(&self, member: u64) -> Vec<SessionId> {
+        let sessions = self.members.iter();
+        let own = sessions.filter(|(_, of)| **of == member);
+        own.map(|(session, _)| *session).collect()
+    }
+
     fn owner(&self, session: SessionId) -> u64 {
         self.members.get(&session).copied().unwrap_or_default()
     }

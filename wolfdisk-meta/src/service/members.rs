@@ -350,11 +350,23 @@ impl Service {
         if removes {
             tracing::info!(number, name = member.name, "a member is shut out");
             self.trust().guests().expel(&member.public_key);
+            self.close_sessions_of(number).await?;
         }
         let core = self.core();
         Ok(v1::ChangeMemberReply {
             member: Some(self.shown(&core, number, member).map_err(broken)?),
         })
+    }
+
+    /// Its locks and open files without names are free at once.
+    async fn close_sessions_of(&self, member: u64) -> Result<(), Failure> {
+        let sessions = self.core().sessions_of(member);
+        for session in sessions {
+            let expired = true;
+            let closed = self.propose(Op::CloseSession { session, expired }, false)?;
+            closed.applied().await.ok_or_else(Service::stopping)?;
+        }
+        Ok(())
     }
 
     pub(super) fn gateway_keys(
