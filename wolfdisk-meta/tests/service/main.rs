@@ -4,5 +4,6 @@ mod coherence;
 mod daemon;
 mod durability;
 mod guard;
+mod lan;
 mod members;
 mod objects;
