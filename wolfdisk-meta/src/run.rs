@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use wolfdisk_common::access::Access;
+use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -110,6 +112,7 @@ pub fn open(
         replayed = index.version().0 - from.0,
         "the index is open"
     );
+    let key = ClusterKey::load(&config.paths()).context("the key of the cluster")?;
     let core = Core::new(index, Box::new(log), incarnation, clock.monotonic())?;
     let told = ServiceOptions {
         node: identity.node.to_string(),
@@ -119,6 +122,7 @@ pub fn open(
         volume: identity.volume,
         chunk_size_bytes: config.replication.chunk_size_bytes,
         incarnation,
+        tickets: Tickets::new(&key),
     };
     Ok(Service::new(core, clock, space, generations, told))
 }

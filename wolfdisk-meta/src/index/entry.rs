@@ -188,7 +188,7 @@ wire_struct!(RemoveObject {
     openers
 });
 wire_enum!(Op {
-    1 => OpenSession { frontend, place, pid, access },
+    1 => OpenSession { frontend, place, pid, access, member },
     2 => CloseSession { session, expired },
     3 => Create { parent, name, kind, permissions, umask, uid, gid, rdev, symlink },
     4 => Link { ino, parent, name },

@@ -253,6 +253,7 @@ pub enum Op {
         place: String,
         pid: u32,
         access: Access,
+        member: u64,
     },
     /// Closes a session: its locks and open-unlinked inodes go. Expiry is the same mutation.
     CloseSession {

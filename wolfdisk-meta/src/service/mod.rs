@@ -8,6 +8,7 @@ pub mod convert;
 mod core;
 mod error;
 mod feed;
+mod guard;
 mod keyed;
 mod listen;
 mod members;

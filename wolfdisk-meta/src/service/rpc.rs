@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, SessionId};
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::Clock;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
@@ -16,6 +17,7 @@ use wolfdisk_proto::v1;
 
 use super::core::Core;
 use super::error::ServiceError;
+use super::guard;
 use super::room::Rounds;
 use super::space::SpaceView;
 use crate::check::job::Jobs;
@@ -39,6 +41,8 @@ pub struct ServiceOptions {
     pub chunk_size_bytes: usize,
     /// This life of the daemon.
     pub incarnation: Incarnation,
+    /// For members of other machines.
+    pub tickets: Tickets,
 }
 
 /// See the module.
@@ -191,15 +195,17 @@ impl Service {
         Failure::Unavailable("the daemon is stopping".into())
     }
 
-    /// Locks the core for a call of `session`.
+    /// Locks the core for a call that names `session`, which must be the caller's.
     pub(super) fn enter(
         &self,
+        call: &Call,
         session: u64,
     ) -> Result<(MutexGuard<'_, Core>, SessionId, Duration), Failure> {
+        let member = guard::member_of(call)?;
         let session = SessionId(session);
         let now = self.clock.monotonic();
         let mut core = self.core();
-        if !core.coherence.knows(session) {
+        if !core.is_session_of(session, member) {
             return Err(Failure::StaleSession);
         }
         core.liveness.heard(session, now);
@@ -214,13 +220,23 @@ macro_rules! answers {
         }
     };
     (@one $call:ident $request:ident $reply:ident inline) => {
-        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
-            self.$call(call, request)
+        async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
+            let asker = self.guard(call, &mut request)?;
+            let mut reply = self.$call(call, request)?;
+            if let Some(asker) = asker {
+                self.conceal(&asker, &mut reply)?;
+            }
+            Ok(reply)
         }
     };
     (@one $call:ident $request:ident $reply:ident waits) => {
-        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
-            Service::$call(self, call, request).await
+        async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
+            let asker = self.guard(call, &mut request)?;
+            let mut reply = Service::$call(self, call, request).await?;
+            if let Some(asker) = asker {
+                self.conceal(&asker, &mut reply)?;
+            }
+            Ok(reply)
         }
     };
 }

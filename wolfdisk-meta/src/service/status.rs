@@ -8,13 +8,14 @@ use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
 
 use super::core::Core;
+use super::guard;
 use super::rpc::Service;
 use crate::index::table::{Table, TableError};
 
 impl Service {
     pub(super) fn status(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::MetaStatus, Failure> {
         let now = self.clock.monotonic();
@@ -50,14 +51,14 @@ impl Service {
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
             counters: counters(&core),
-            reasons: self.reasons(chunkd.as_ref()),
+            reasons: self.reasons(call, chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
             chunkd,
         })
     }
 
-    fn reasons(&self, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
+    fn reasons(&self, call: &Call, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
         let mut reasons = Vec::new();
         match chunkd {
             Some(status) => reasons.extend(status.reasons.iter().cloned()),
@@ -66,7 +67,10 @@ impl Service {
         if self.space.is_full() {
             reasons.push("the disk is full: only deleting is possible".into());
         }
-        reasons.extend(self.damaged_files());
+        // Of other machines not all may know these names.
+        if !guard::is_judged(call) {
+            reasons.extend(self.damaged_files());
+        }
         if let Some(error) = &*self.failure.borrow() {
             reasons.push(error.to_string());
         }

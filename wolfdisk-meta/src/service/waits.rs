@@ -129,6 +129,7 @@ impl Service {
             origin: None,
             durable,
             lock_until: None,
+            asker: None,
             answer,
         })?;
         Ok(OwnMutation(receiver))

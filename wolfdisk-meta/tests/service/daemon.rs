@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Arguments, Config};
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_meta::index::invariants::check;
 use wolfdisk_meta::service::{self, Service};
 use wolfdisk_meta::tasks::checkpoint;
@@ -58,14 +60,25 @@ impl Node {
         Config::load(&arguments).expect("a configuration")
     }
 
-    pub fn start(&self) -> Daemon {
+    /// The service without a socket; nothing runs it.
+    pub fn open(&self) -> Arc<Service> {
         let config = self.config();
         let identity = Identity::load_for(&config).expect("an identity");
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let paths = config.paths();
+        let opened =
+            wolfdisk_meta::run::open(&disk, &config.paths().meta_dir(), &identity, &config);
+        opened.expect("an index")
+    }
+
+    /// What its cluster proves to its members.
+    pub fn tickets(&self) -> Tickets {
+        Tickets::new(&ClusterKey::load(&self.config().paths()).expect("a key"))
+    }
+
+    pub fn start(&self) -> Daemon {
+        let paths = self.config().paths();
         paths.create_run_dir().expect("a directory");
-        let opened = wolfdisk_meta::run::open(&disk, &paths.meta_dir(), &identity, &config);
-        let service = opened.expect("an index");
+        let service = self.open();
         let (socket, stop) = (paths.meta_socket(), Arc::new(Notify::new()));
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = {

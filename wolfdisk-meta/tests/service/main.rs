@@ -3,4 +3,5 @@
 mod coherence;
 mod daemon;
 mod durability;
+mod guard;
 mod objects;

@@ -58,9 +58,9 @@ proptest! {
         round(Garbage { stamp });
         round(Sparse { stamp });
         round(Usage { stamp, bytes: a, inodes: b });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Shared });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::ReadOnly });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Exclusive });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Shared, member: a });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::ReadOnly, member: a });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Exclusive, member: a });
         let answer = Answer {
             version: stamp, errno, retry_put: flag, inodes: vec![Ino(a), Ino(b)], offset: a,
             cookie: b, removed: flag, session: flag.then_some(SessionId(a)),
