@@ -19,12 +19,14 @@ fn take_over(world: &World, who: &Asker, old: u64) -> v1::OpenSessionReply {
 fn a_session_is_taken_over_by_the_member_that_had_it_and_no_other() {
     let world = World::new();
     let whole = Restrictions::default;
-    let (one, two) = (world.client(7, whole()), world.client(8, whole()));
-    let local = world.local();
+    // Later sessions of the same mount would be taken for heirs.
+    let (three, local) = (world.client(9, whole()), world.local());
+    let (two, one) = (world.client(8, whole()), world.client(7, whole()));
     for stranger in [&two, &local] {
         assert!(!take_over(&world, stranger, one.session).taken_over);
     }
-    assert!(!take_over(&world, &one, local.session).taken_over);
+    assert!(!take_over(&world, &three, local.session).taken_over);
+    assert!(world.attr(&one, 1).is_ok() && world.attr(&local, 1).is_ok());
     let heir = take_over(&world, &one, one.session);
     assert!(heir.taken_over);
     let successor = Asker {
