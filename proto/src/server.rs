@@ -67,7 +67,6 @@ pub async fn serve<D: Dispatch>(
     service: D,
     setup: Setup,
 ) -> io::Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
     let open = Arc::new(AtomicUsize::new(0));
     let lookout = Arc::new(Lookout::new());
     let looking = lookout.clone();
@@ -82,7 +81,7 @@ pub async fn serve<D: Dispatch>(
             }
             Err(error) => return Err(error),
         };
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = next_connection();
         let Some(place) = Place::take(&open, number, setup.on_close.clone()) else {
             tracing::warn!(
                 limit = limits::CONNECTIONS_MAX,
@@ -130,6 +129,12 @@ impl Drop for Place {
     }
 }
 
+/// A number for a connection of this process, whatever it comes by.
+pub(crate) fn next_connection() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A task that ends with its owner.
 struct Ended(tokio::task::JoinHandle<()>);
 
@@ -139,7 +144,7 @@ impl Drop for Ended {
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     let passing = [
         libc::ECONNABORTED,
         libc::EINTR,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::command::run;
+use crate::command::{Outcome, run};
 use crate::mounts::{detach_below, is_mounted};
 use crate::ports::{free_port, s3_admin_at};
 use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
@@ -343,6 +343,12 @@ impl Node {
         let mut check = Command::new(program("wolfdiskctl"));
         let outcome = run(check.args(["check", "--data-dir"]).arg(&self.data));
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    }
+
+    /// A command of wolfdiskctl about this node, to its end.
+    pub fn control(&self, arguments: &[&str]) -> Outcome {
+        let mut control = Command::new(program("wolfdiskctl"));
+        run(control.args(arguments).arg("--data-dir").arg(&self.data))
     }
 
     /// Where they log.

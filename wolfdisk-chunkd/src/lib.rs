@@ -5,6 +5,7 @@
 //! * [`tasks`] are the threads beside the reactor: sync, compaction, checkpoint.
 //! * [`digest`], [`pool`] and [`area`] take bytes in: checksums, the threads that compute them, and the
 //!   shared memory that large puts come through.
+//! * [`lan`] listens for other machines.
 //! * [`cli`] and [`run`] put the parts together.
 
 #![deny(unsafe_code)]
@@ -12,6 +13,7 @@
 pub mod area;
 pub mod cli;
 pub mod digest;
+pub mod lan;
 pub mod limits;
 pub mod pool;
 pub mod run;

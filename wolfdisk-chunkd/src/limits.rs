@@ -25,6 +25,13 @@ pub const PIECE_BYTES: usize = 1024 * 1024;
 pub const INLINE_PUT_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of large puts and reads in flight; further ones wait.
 pub const IN_FLIGHT_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Of these, what one member that is no node may have: four puts of the largest chunk, so that four such members leave
+/// nobody waiting for ever.
+pub const IN_FLIGHT_MEMBER_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Members that may connect: their names and keys take about 10 MiB.
+pub const ADMITTED_MAX: usize = 65_536;
+/// Threads that encrypt for other machines: at about 1 GB/s each they fill 10 Gbit/s in both directions.
+pub const LAN_THREADS_MAX: usize = 4;
 /// Jobs that wait for a thread of the pool.
 pub const POOL_QUEUE_MAX: usize = 1024;
 /// More threads than this gain nothing: the disk is the limit.

@@ -9,21 +9,25 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use wolfdisk_common::access::Access;
+use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::one_line;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
 use wolfdisk_common::lock::Lock;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
-use wolfdisk_common::{memory, notify, socket, telemetry};
+use wolfdisk_common::{credentials, memory, notify, socket, telemetry};
+use wolfdisk_proto::noise::{self, Welcome};
 use wolfdisk_proto::server::{self, Admission, Setup};
 use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
 use wolfdisk_proto::v1::{ChunkFramed, ChunkOverGrpc};
 
 use crate::cli::Cli;
+use crate::lan::{self, Lan};
 use crate::limits;
 use crate::pool::Pool;
-use crate::service::ChunkServer;
+use crate::service::{ChunkDoor, ChunkServer, Network};
 use crate::store::{Options, Store};
 use crate::tasks::scrub::{Plan, Scrubber};
 use crate::tasks::{OnFatal, Tasks, Upkeep};
@@ -70,14 +74,19 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let tasks = Tasks::start(store.clone(), scrubber.clone(), upkeep, fatal)
         .context("cannot start threads")?;
     let pool = Pool::start().context("cannot start threads")?;
-    let server = Arc::new(ChunkServer::new(
+    let server = ChunkServer::new(
         store.clone(),
         scrubber,
         pool,
         identity.number,
         volume,
         page_size,
-    ));
+    );
+    let (server, lan) = match access.serves() {
+        true => open_to_others(server, &config, &paths, &identity, store.incarnation())?,
+        // Only its starter is to speak to it.
+        false => (Arc::new(server), None),
+    };
     paths
         .create_run_dir()
         .context("cannot create the directory of the sockets")?;
@@ -85,8 +94,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(&socket, server, &shutdown));
-    // Calls in flight end with the runtime, then the pool ends after its jobs.
+    let mut lan = lan;
+    let served = runtime.block_on(serve(&socket, server, lan.as_mut(), &shutdown));
+    // Calls in flight end with the runtimes, then the pool ends after its jobs.
+    lan.into_iter().for_each(Lan::stop);
     drop(runtime);
     notify::stopping();
     if let Err(error) = std::fs::remove_file(&socket) {
@@ -98,6 +109,46 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     served
 }
 
+/// Listens for other machines.
+fn open_to_others(
+    server: ChunkServer,
+    config: &Config,
+    paths: &Paths,
+    identity: &Identity,
+    incarnation: u64,
+) -> anyhow::Result<(Arc<ChunkServer>, Option<Lan>)> {
+    let address = config.node.chunk_bind;
+    let bound = lan::bind(address).with_context(|| format!("cannot listen at {address}"))?;
+    let port = match &bound {
+        Ok(listener) => Ok(listener.local_addr()?.port()),
+        Err(reason) => {
+            tracing::warn!("{reason}");
+            Err(reason.clone())
+        }
+    };
+    let network = Arc::new(Network::new(ClusterKey::load(paths)?, port));
+    let server = Arc::new(server.with_network(network.clone()));
+    let Ok(listener) = bound else {
+        return Ok((server, None));
+    };
+    let welcome = Welcome {
+        cluster: identity.volume.into_bytes(),
+        node: identity.node.to_string(),
+        incarnation,
+        release: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Welcome::default()
+    };
+    let setup = noise::Setup {
+        static_key: credentials::static_key(paths)?,
+        guests: network.guests(),
+        door: Arc::new(ChunkDoor::new(network, welcome)),
+        // Such connections have nothing here that outlives a call.
+        on_close: Arc::new(|_| ()),
+    };
+    let lan = Lan::start(listener, server.clone(), setup).context("cannot start threads")?;
+    Ok((server, Some(lan)))
+}
+
 /// A store that is inspected is read when the tool says so.
 fn plan(config: &Config, access: &Access) -> Plan {
     let scrub = config.scrub;
@@ -107,7 +158,12 @@ fn plan(config: &Config, access: &Access) -> Plan {
     }
 }
 
-async fn serve(path: &Path, service: Arc<ChunkServer>, shutdown: &Shutdown) -> anyhow::Result<()> {
+async fn serve(
+    path: &Path,
+    service: Arc<ChunkServer>,
+    lan: Option<&mut Lan>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     let listener = listen(path).with_context(|| format!("cannot listen at {}", path.display()))?;
     let (grpc, connections) = mpsc::channel(GRPC_BACKLOG);
     let closing = service.clone();
@@ -119,7 +175,14 @@ async fn serve(path: &Path, service: Arc<ChunkServer>, shutdown: &Shutdown) -> a
     let framed = server::serve(listener, ChunkFramed(service.clone()), setup);
     notify::ready();
     tracing::info!(socket = %path.display(), "wolfdisk-chunkd is ready");
+    let lan = async {
+        match lan {
+            Some(lan) => lan.ended().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        ended = lan => ended.context("the listener for other machines failed"),
         ended = framed => ended.context("the listener failed"),
         ended = serve_grpc(service, connections) => ended.context("the gRPC server failed"),
         cause = shutdown.requested() => {

@@ -62,6 +62,11 @@ impl ClusterKey {
         write(&paths.cluster_key(), &text, 0o600)
     }
 
+    /// The key itself, for a node that joins.
+    pub fn reveal(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+
     /// The key for a purpose: HKDF-SHA256 (RFC 5869) without salt. The purpose names a version.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; DERIVED_BYTES]> {
         let mut derived = Zeroizing::new([0; DERIVED_BYTES]);

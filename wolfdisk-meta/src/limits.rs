@@ -36,6 +36,10 @@ pub const CHECKPOINT_COPY_INTERVAL: std::time::Duration = std::time::Duration::f
 /// index's 102,000.
 pub const CHECKPOINT_CACHE_BYTES: usize = 128 * 1024 * 1024;
 
+/// Directories that are looked at on the ways up from an inode that a member of another machine names: about 0.1 s. One
+/// that has more names, or is deeper, is not found to be the member's.
+pub const WALK_STEPS_MAX: usize = 32 * 1024;
+
 /// Inodes on which one session may hold rights: 64 Ki entries take about 6 MiB.
 pub const RIGHTS_PER_SESSION: usize = 64 * 1024;
 /// Inodes that one session may hold rights on or have open; beyond it the oldest marks go.
@@ -66,6 +70,20 @@ pub const LOCK_WAITERS_MAX: usize = 4096;
 pub const LOCK_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(30);
 /// Sessions open at one time.
 pub const SESSIONS_MAX: usize = 4096;
+/// Addresses of a token, and those that a machine is said to have: more than most have, and a token stays short enough to
+/// be copied.
+pub const ADDRESSES_MAX: usize = 16;
+/// Members of a cluster, those that were removed included: a join looks at all of them. Of removed ones that held no key
+/// of the cluster the first are forgotten beyond it.
+pub const MEMBERS_MAX: usize = 1024;
+/// Tokens at one time: more than anybody hands out at once.
+pub const TOKENS_MAX: usize = 256;
+/// A token that was used or has expired is known for so long after its end, so that its user is told what became of it.
+pub const TOKEN_KEPT_S: u64 = 3600;
+/// How long a token can be used unless something else is said.
+pub const TOKEN_TTL_S: u64 = 3600;
+/// The longest that may be said: whoever finds one that lies about later can do nothing with it.
+pub const TOKEN_TTL_MAX_S: u64 = 30 * 24 * 3600;
 /// Mutations that are queued for the log at one time; more are told to come back.
 pub const MUTATIONS_QUEUED_MAX: usize = 4096;
 /// Inodes that the index keeps decoded: each has one place, which it shares with every 64th.

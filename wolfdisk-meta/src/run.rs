@@ -1,15 +1,19 @@
 //! Puts the daemon together, runs it, and takes it apart in order.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use wolfdisk_common::access::Access;
+use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_common::shutdown::{Shutdown, Turn};
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -19,7 +23,7 @@ use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
 use crate::index::{Genesis, Index};
 use crate::limits;
-use crate::service::{self, Core, Service, ServiceError, ServiceOptions, SpaceView};
+use crate::service::{self, Core, Keys, Service, ServiceError, ServiceOptions, SpaceView};
 use crate::storage::{self, Generations, StorageOptions};
 use crate::tasks::threads::{Surroundings, Threads};
 use crate::tasks::{checkpoint, expire, reap};
@@ -48,11 +52,18 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         chunkd_socket: paths.chunkd_socket(),
         upkeep: access.serves(),
     };
+    let listener = match access.serves() {
+        true => open_to_others(&service, &paths, &config)?,
+        // Only its starter is to speak to it.
+        false => None,
+    };
     let threads = Threads::start(&service, &around).context("cannot start threads")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(&service, &socket, &shutdown, &threads, &access));
+    let served = runtime.block_on(serve(
+        &service, &socket, &shutdown, &threads, &access, listener,
+    ));
     notify::stopping();
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::debug!(%error, "the socket was gone");
@@ -64,6 +75,26 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     checkpoint::once(&service, None).context("the last checkpoint")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Takes the address for other machines, unless it is in use and nobody chose it.
+fn open_to_others(
+    service: &Service,
+    paths: &Paths,
+    config: &Config,
+) -> anyhow::Result<Option<TcpListener>> {
+    let trust = service.trust();
+    trust.hold(Keys::load(paths)?);
+    trust.set_chunk_port(config.node.chunk_bind.port());
+    let address = config.node.bind;
+    let bound = service::bind(&config.node);
+    match bound.with_context(|| format!("cannot listen at {address} (node.bind)"))? {
+        Ok(listener) => Ok(Some(listener)),
+        Err(trouble) => {
+            trust.set_trouble(trouble);
+            Ok(None)
+        }
+    }
 }
 
 /// Recovers the index and puts the service over it.
@@ -110,6 +141,7 @@ pub fn open(
         replayed = index.version().0 - from.0,
         "the index is open"
     );
+    let key = ClusterKey::load(&config.paths()).context("the key of the cluster")?;
     let core = Core::new(index, Box::new(log), incarnation, clock.monotonic())?;
     let told = ServiceOptions {
         node: identity.node.to_string(),
@@ -119,6 +151,7 @@ pub fn open(
         volume: identity.volume,
         chunk_size_bytes: config.replication.chunk_size_bytes,
         incarnation,
+        tickets: Tickets::new(&key),
     };
     Ok(Service::new(core, clock, space, generations, told))
 }
@@ -151,6 +184,7 @@ async fn serve(
     shutdown: &Shutdown,
     threads: &Threads,
     access: &Access,
+    listener: Option<TcpListener>,
 ) -> anyhow::Result<()> {
     let ready = || {
         tracing::info!(socket = %socket.display(), "ready");
@@ -165,6 +199,12 @@ async fn serve(
         }
     };
     let beside = async { tokio::join!(service.run_timer(), service.run_durable(), upkeep) };
+    let others = async {
+        match listener {
+            Some(listener) => service::serve_others(service.clone(), listener).await,
+            None => std::future::pending().await,
+        }
+    };
     // A task of its own: as a part of this future it would have all of it polled, and the reactor asked for
     // events, for each mutation.
     let worker = service.clone();
@@ -173,6 +213,7 @@ async fn serve(
         cause = shutdown.requested() => tracing::info!(?cause, "stopping"),
         error = service.failed() => return Err(anyhow::anyhow!("{error}")),
         served = service::listen(service.clone(), socket, ready) => served?,
+        served = others => served?,
         _ = &mut batches => {}
         _ = beside => {}
     }

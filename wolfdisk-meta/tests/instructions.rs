@@ -63,6 +63,7 @@ impl World {
                 place: "here".into(),
                 pid: 1,
                 access: Access::Shared,
+                member: 0,
             },
         );
         world.session = opened.session.expect("a session");

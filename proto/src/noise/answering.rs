@@ -1,35 +1,32 @@
-//! The answering side.
+//! The answering side: accepts, shakes hands within bounds, and answers calls one after the other on each connection.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
-use wolfdisk_common::member::PUBLIC_KEY_BYTES;
+use bytes::Bytes;
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use wolfdisk_common::member::{Principal, Who};
 use zeroize::Zeroizing;
 
-use super::Door;
-use crate::framed::Dispatch;
-use crate::server::OnClose;
+use super::guests::{Guests, Seat};
+use super::handshake::{Answering, Sealing};
+use super::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, TRANSFER_DEADLINE};
+use super::wire::verdict;
+use super::{Door, FEATURES, keep_alive};
+use crate::PROTOCOL_VERSION;
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::framed::{self, Dispatch, HEADER_BYTES, Header};
+use crate::server::{OnClose, is_passing};
 
-/// Who is connected, and how often somebody was turned away. One for each listener.
-#[derive(Debug, Default)]
-pub struct Guests {}
-
-impl Guests {
-    /// Closes all connections of a static key, at once.
-    pub fn expel(&self, _public_key: &[u8; PUBLIC_KEY_BYTES]) {}
-
-    /// Open connections of a static key, and the address of the last.
-    pub fn of(&self, _public_key: &[u8; PUBLIC_KEY_BYTES]) -> (u32, Option<SocketAddr>) {
-        (0, None)
-    }
-
-    /// Counters by name, for people.
-    pub fn counters(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
-    }
-}
+/// Bytes read ahead of one connection; larger requests get a buffer of their own.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// What a listener needs besides its service.
 #[derive(Clone)]
@@ -48,10 +45,246 @@ pub struct Setup {
 ///
 /// # Errors
 /// What `accept` says, other than for a single connection.
-pub async fn serve<D: Dispatch>(
-    _listener: TcpListener,
-    _service: D,
-    _setup: Setup,
+pub async fn serve<D: Dispatch>(listener: TcpListener, service: D, setup: Setup) -> io::Result<()> {
+    serve_as(listener, service, setup, PROTOCOL_VERSION).await
+}
+
+/// The same for a release of another protocol.
+pub(super) async fn serve_as<D: Dispatch>(
+    listener: TcpListener,
+    service: D,
+    setup: Setup,
+    protocol: u32,
 ) -> io::Result<()> {
-    std::future::pending().await
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_passing(&error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let Some(seat) = setup.guests.seat(address, setup.on_close.clone()) else {
+            continue;
+        };
+        let (service, setup) = (service.clone(), setup.clone());
+        tokio::spawn(async move {
+            if let Err(error) = connection(stream, seat, service, &setup, protocol).await {
+                tracing::debug!(%error, %address, "a connection from afar ended");
+            }
+        });
+    }
+}
+
+async fn connection<D: Dispatch>(
+    stream: TcpStream,
+    mut seat: Seat,
+    service: D,
+    setup: &Setup,
+    protocol: u32,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    keep_alive(&stream)?;
+    let mut line = Line {
+        stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream),
+        record: Vec::new(),
+    };
+    let shaken = timeout(
+        HANDSHAKE_DEADLINE,
+        shake(&mut line, &seat, setup, protocol, D::SERVICE),
+    );
+    let (mut sealing, who, admitted) = match shaken.await {
+        Ok(Ok(shaken)) => shaken,
+        Ok(Err(failure)) => {
+            setup.guests.refused(&failure);
+            return Err(io::Error::other(failure));
+        }
+        Err(late) => {
+            setup.guests.late();
+            return Err(late.into());
+        }
+    };
+    let admitted = admitted.and_then(|principal| {
+        seat.taken(&principal)?;
+        // It may have been removed before anybody could tell that it is here.
+        let (key, address) = (principal.public_key, seat.address());
+        setup.door.admit(who, &key, address).map(Arc::new)
+    });
+    let said = verdict(admitted.as_ref().map(|_| ()));
+    line.send(&mut sealing, &said).await?;
+    let principal = match admitted {
+        Ok(principal) => principal,
+        Err(failure) => {
+            setup.guests.refused(&failure);
+            return Err(io::Error::other(failure));
+        }
+    };
+    let expelled = seat.expelled();
+    tokio::select! {
+        ended = answer(&mut line, &mut sealing, &seat, &service, &principal) => ended,
+        () = expelled => Ok(()),
+    }
+}
+
+/// Shakes hands: what seals, and who it is or why that one may not come in.
+async fn shake(
+    line: &mut Line,
+    seat: &Seat,
+    setup: &Setup,
+    protocol: u32,
+    service: u8,
+) -> Result<(Sealing, Who, Result<Principal, Failure>), Failure> {
+    let lost = |error: io::Error| Failure::Disconnected(error.to_string());
+    let first = line.message().await.map_err(lost)?;
+    let (mut answering, opening) = Answering::begin(&setup.static_key, first)?;
+    let known = setup.door.shared_key(opening.who);
+    // Whether a member of that number is there is nobody's business: the third message fails for either reason.
+    let shared_key = known.map_or_else(random_key, Ok)?;
+    let mut welcome = setup.door.welcome();
+    (welcome.protocol, welcome.features) = (protocol, FEATURES);
+    let second = answering.welcome(&shared_key, &welcome)?;
+    line.send_message(&second).await.map_err(lost)?;
+    let third = line.message().await.map_err(lost)?;
+    let (sealing, arrival, key) = answering.end(third)?;
+    let admitted = if opening.protocol.abs_diff(protocol) > 1 {
+        Err(Failure::Unsupported(format!(
+            "this node speaks protocol {protocol}, the other side {}: run releases that are at most one apart",
+            opening.protocol
+        )))
+    } else if opening.service != service {
+        Err(Failure::Unsupported(format!(
+            "service {} is not here",
+            opening.service
+        )))
+    } else {
+        setup.door.admit(opening.who, &key, seat.address())
+    };
+    tracing::debug!(name = arrival.name, release = arrival.release, who = ?opening.who, "a handshake");
+    Ok((sealing, opening.who, admitted))
+}
+
+fn random_key() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut key = Zeroizing::new([0; 32]);
+    OsRng
+        .try_fill_bytes(&mut *key)
+        .map_err(|error| Failure::Unavailable(error.to_string()))?;
+    Ok(key)
+}
+
+/// Answers calls, one after the other.
+async fn answer<D: Dispatch>(
+    line: &mut Line,
+    sealing: &mut Sealing,
+    seat: &Seat,
+    service: &D,
+    principal: &Arc<Principal>,
+) -> io::Result<()> {
+    while let Some((header, body)) = line.request(sealing).await? {
+        let mut call = Call::remote(seat.number(), principal.clone());
+        let answer = if header.kind == D::SERVICE {
+            service.dispatch(&mut call, header.number, body).await
+        } else {
+            Err(Failure::Unsupported(format!(
+                "service {} is not here",
+                header.kind
+            )))
+        };
+        let answer = answer.and_then(|frame| framed::fits(&frame, 0).map(|()| frame));
+        let frame = match answer {
+            Ok(mut frame) => {
+                framed::seal(&mut frame, 0, 0, 0, 0);
+                frame
+            }
+            Err(failure) => framed::failure_frame(&failure),
+        };
+        line.send(sealing, &frame).await?;
+    }
+    Ok(())
+}
+
+/// One connection's bytes.
+struct Line {
+    stream: BufReader<TcpStream>,
+    record: Vec<u8>,
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+impl Line {
+    async fn message(&mut self) -> io::Result<&[u8]> {
+        let length = usize::from(self.stream.read_u16_le().await?);
+        if length > HANDSHAKE_MAX_BYTES {
+            return Err(invalid("a handshake message that is too long"));
+        }
+        self.record.resize(length, 0);
+        self.stream.read_exact(&mut self.record).await?;
+        Ok(&self.record)
+    }
+
+    async fn send_message(&mut self, message: &[u8]) -> io::Result<()> {
+        let mut bytes = (message.len() as u16).to_le_bytes().to_vec();
+        bytes.extend_from_slice(message);
+        self.stream.write_all(&bytes).await
+    }
+
+    async fn send(&mut self, sealing: &mut Sealing, plain: &[u8]) -> io::Result<()> {
+        let sealed = sealing.seal(plain).map_err(invalid)?;
+        timeout(TRANSFER_DEADLINE, self.stream.write_all(&sealed)).await?
+    }
+
+    /// The next request, or none when the other side has closed between two. It may take its time to begin.
+    async fn request(&mut self, sealing: &mut Sealing) -> io::Result<Option<(Header, Bytes)>> {
+        let length = match self.stream.read_u16_le().await {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        timeout(TRANSFER_DEADLINE, self.rest(sealing, length))
+            .await?
+            .map(Some)
+    }
+
+    async fn rest(&mut self, sealing: &mut Sealing, first: u16) -> io::Result<(Header, Bytes)> {
+        let mut plain = Vec::new();
+        self.open_record(sealing, first, &mut plain).await?;
+        while plain.len() < HEADER_BYTES {
+            self.next_record(sealing, &mut plain).await?;
+        }
+        let head = plain.first_chunk::<HEADER_BYTES>().copied();
+        let header = Header::parse(&head.unwrap_or_default()).map_err(invalid)?;
+        let total = HEADER_BYTES + header.body;
+        while plain.len() < total {
+            self.next_record(sealing, &mut plain).await?;
+        }
+        if plain.len() > total || header.fds != 0 {
+            return Err(invalid("a request of another length, or with descriptors"));
+        }
+        Ok((header, Bytes::from(plain).slice(HEADER_BYTES..)))
+    }
+
+    async fn next_record(&mut self, sealing: &mut Sealing, plain: &mut Vec<u8>) -> io::Result<()> {
+        let length = self.stream.read_u16_le().await?;
+        self.open_record(sealing, length, plain).await
+    }
+
+    async fn open_record(
+        &mut self,
+        sealing: &mut Sealing,
+        length: u16,
+        plain: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        self.record.resize(usize::from(length), 0);
+        self.stream.read_exact(&mut self.record).await?;
+        sealing.open(&self.record, plain).map_err(invalid)?;
+        if self.record.capacity() > READ_AHEAD_BYTES && plain.len() < RECORD_MAX_BYTES / 2 {
+            // An idle connection holds little.
+            self.record = Vec::new();
+        }
+        Ok(())
+    }
 }

@@ -1,16 +1,309 @@
 //! The asking side: blocking, one call in flight on a connection.
 
-use std::net::SocketAddr;
+use std::io::{self, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
 
-use super::Welcome;
+use super::handshake::{Asking, Sealing};
+use super::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES};
+use super::wire::{Arrival, Opening, read_verdict};
+use super::{FEATURES, Welcome, keep_alive};
+use crate::PROTOCOL_VERSION;
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
+use crate::framed::{self, HEADER_BYTES, Header};
+
+/// Bytes read ahead: two records.
+const READ_AHEAD_BYTES: usize = 2 * RECORD_MAX_BYTES;
+/// Timeouts are rounded up to a multiple of this: most calls need not set them anew.
+const TIMEOUT_STEP: Duration = Duration::from_millis(500);
+
+/// One encrypted connection, used by one call at a time.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+    sealing: Sealing,
+    welcome: Welcome,
+    timeout: Duration,
+    record: Vec<u8>,
+    lost: bool,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("welcome", &self.welcome)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a call on a connection failed.
+pub(super) enum CallError {
+    /// The daemon answered so; the connection is good.
+    Answer(Failure),
+    /// The connection is not.
+    Lost(Failure),
+}
+
+impl Connection {
+    /// Connects and shakes hands.
+    ///
+    /// # Errors
+    /// `Disconnected` or `Deadline`: nobody answers there. `Denied`: this machine is not let in, or that is not the node or
+    /// the cluster that it looks for. `Unsupported`: of a distant protocol.
+    pub fn open(
+        address: SocketAddr,
+        service: u8,
+        credentials: &Credentials,
+        within: Duration,
+    ) -> Result<Connection, Failure> {
+        Connection::open_as(address, service, credentials, within, PROTOCOL_VERSION)
+    }
+
+    /// The same for a release of another protocol.
+    pub(super) fn open_as(
+        address: SocketAddr,
+        service: u8,
+        credentials: &Credentials,
+        within: Duration,
+        protocol: u32,
+    ) -> Result<Connection, Failure> {
+        let lost = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Failure::Deadline(format!("{address} does not answer"))
+            }
+            _ => Failure::Disconnected(format!("{address}: {error}")),
+        };
+        let within = within.max(Duration::from_millis(1));
+        let stream = TcpStream::connect_timeout(&address, within.min(CONNECT_DEADLINE));
+        let mut stream = stream.map_err(lost)?;
+        let timeout = within.min(HANDSHAKE_DEADLINE);
+        set_timeouts(&stream, timeout).map_err(lost)?;
+        stream.set_nodelay(true).map_err(lost)?;
+        keep_alive(&stream).map_err(lost)?;
+        let opening = Opening {
+            protocol,
+            service,
+            who: credentials.who,
+        };
+        let (mut asking, first) =
+            Asking::begin(&credentials.static_key, &credentials.shared_key, opening)?;
+        send_message(&mut stream, &first).map_err(lost)?;
+        let second = receive_message(&mut stream).map_err(lost)?;
+        let (mut welcome, key) = asking.read_welcome(&second)?;
+        check(credentials, &welcome, &key, protocol)?;
+        welcome.protocol = welcome.protocol.min(protocol);
+        welcome.features &= FEATURES;
+        let arrival = Arrival {
+            features: FEATURES,
+            name: credentials.name.clone(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let (sealing, third) = asking.end(&arrival)?;
+        send_message(&mut stream, &third).map_err(lost)?;
+        let mut connection = Connection {
+            stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream),
+            sealing,
+            welcome,
+            timeout,
+            record: Vec::new(),
+            lost: false,
+        };
+        let mut plain = Vec::new();
+        match connection.read_record(&mut plain) {
+            Ok(()) => read_verdict(&plain)?,
+            // With a key that does not fit, the other side cannot even say so.
+            Err(Failure::Disconnected(_)) => {
+                return Err(Failure::Denied(format!(
+                    "{address} does not let this machine in; was it removed? If it is to be a member, let it join again"
+                )));
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(connection)
+    }
+
+    /// What the other side said of itself.
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// Sends one frame and receives its reply. A connection that was lost once refuses every further call.
+    pub(super) fn exchange(&mut self, frame: &[u8], within: Duration) -> Result<Bytes, CallError> {
+        if self.lost {
+            return Err(CallError::Lost(Failure::Disconnected(
+                "an earlier call on this connection failed".into(),
+            )));
+        }
+        let answer = self.exchange_once(frame, within);
+        self.lost = matches!(answer, Err(CallError::Lost(_)));
+        answer
+    }
+
+    fn exchange_once(&mut self, frame: &[u8], within: Duration) -> Result<Bytes, CallError> {
+        let until = Instant::now() + within;
+        let lost = |error| CallError::Lost(from_io(error));
+        self.expect_within(within).map_err(lost)?;
+        let sealed = self.sealing.seal(frame).map_err(CallError::Lost)?;
+        self.stream.get_mut().write_all(&sealed).map_err(lost)?;
+        let mut plain = Vec::new();
+        let mut total = HEADER_BYTES;
+        let mut header = None;
+        while plain.len() < total {
+            self.read_record(&mut plain).map_err(CallError::Lost)?;
+            if header.is_none()
+                && let Some(head) = plain.first_chunk::<HEADER_BYTES>()
+            {
+                let parsed = Header::parse(head).map_err(CallError::Lost)?;
+                total = HEADER_BYTES + parsed.body;
+                plain.reserve(total.saturating_sub(plain.len()));
+                header = Some(parsed);
+            }
+            if plain.len() < total && Instant::now() >= until {
+                return Err(CallError::Lost(late()));
+            }
+        }
+        let Some(header) = header.filter(|_| plain.len() == total) else {
+            let text = "an answer of another length".to_owned();
+            return Err(CallError::Lost(Failure::Disconnected(text)));
+        };
+        let body = Bytes::from(plain).slice(HEADER_BYTES..);
+        match header.number {
+            0 => Ok(body),
+            code => Err(CallError::Answer(Failure::from_wire(
+                code,
+                header.argument as i32,
+                String::from_utf8_lossy(&body).into_owned(),
+            ))),
+        }
+    }
+
+    fn expect_within(&mut self, within: Duration) -> io::Result<()> {
+        let steps = within.as_nanos().div_ceil(TIMEOUT_STEP.as_nanos()).max(1);
+        let timeout = TIMEOUT_STEP * u32::try_from(steps).unwrap_or(u32::MAX);
+        if self.timeout != timeout {
+            set_timeouts(self.stream.get_ref(), timeout)?;
+            self.timeout = timeout;
+        }
+        Ok(())
+    }
+
+    fn read_record(&mut self, plain: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut head = [0; 2];
+        self.stream.read_exact(&mut head).map_err(from_io)?;
+        self.record.resize(usize::from(u16::from_le_bytes(head)), 0);
+        self.stream.read_exact(&mut self.record).map_err(from_io)?;
+        self.sealing.open(&self.record, plain)
+    }
+}
+
+/// Whether that is whom we look for.
+fn check(
+    credentials: &Credentials,
+    welcome: &Welcome,
+    key: &super::PublicKey,
+    protocol: u32,
+) -> Result<(), Failure> {
+    if welcome.protocol.abs_diff(protocol) > 1 {
+        return Err(Failure::Unsupported(format!(
+            "node {} speaks protocol {}, this release {protocol}: run releases that are at most one apart",
+            welcome.node, welcome.protocol
+        )));
+    }
+    if let Some(wanted) = credentials.cluster
+        && wanted != Uuid::from_bytes(welcome.cluster)
+    {
+        return Err(Failure::Denied(format!(
+            "node {} is of another cluster, {}",
+            welcome.node,
+            Uuid::from_bytes(welcome.cluster)
+        )));
+    }
+    if credentials.node_key.is_some_and(|wanted| wanted != *key) {
+        return Err(Failure::Denied(format!(
+            "node {} is not the one that made the token",
+            welcome.node
+        )));
+    }
+    Ok(())
+}
+
+fn set_timeouts(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))
+}
+
+fn send_message(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
+    let mut bytes = (message.len() as u16).to_le_bytes().to_vec();
+    bytes.extend_from_slice(message);
+    stream.write_all(&bytes)
+}
+
+fn receive_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head)?;
+    let length = usize::from(u16::from_le_bytes(head));
+    if length > HANDSHAKE_MAX_BYTES {
+        let what = "no WolfDisk node answers there";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    let mut message = vec![0; length];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
+fn late() -> Failure {
+    Failure::Deadline("the node did not answer".into())
+}
+
+fn from_io(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
+        _ => Failure::Disconnected(error.to_string()),
+    }
+}
+
+impl Caller for Mutex<Connection> {
+    fn call(
+        &self,
+        options: &mut Options,
+        service: u8,
+        method: u8,
+        body: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let frame = sealed(options, service, method, body)?;
+        let answer = self.lock().exchange(&frame, options.deadline);
+        answer.map_err(|error| match error {
+            CallError::Answer(failure) | CallError::Lost(failure) => failure,
+        })
+    }
+}
+
+/// A request as a frame. Descriptors do not travel between machines.
+pub(super) fn sealed(
+    options: &Options,
+    service: u8,
+    method: u8,
+    body: &[u8],
+) -> Result<Vec<u8>, Failure> {
+    if !options.send.is_empty() {
+        let text = "descriptors travel only over Unix sockets";
+        return Err(Failure::Unsupported(text.to_owned()));
+    }
+    if options.deadline.is_zero() {
+        return Err(Failure::Deadline("no time was left to ask".into()));
+    }
+    let mut frame = body.to_vec();
+    framed::fits(&frame, 0)?;
+    let deadline_ms = u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX);
+    framed::seal(&mut frame, service, method, 0, deadline_ms);
+    Ok(frame)
+}
 
 /// Where daemons of one kind are.
 pub trait Targets: Send + Sync {
@@ -24,53 +317,17 @@ pub trait Targets: Send + Sync {
     fn failed(&self, address: SocketAddr, failure: &Failure);
 }
 
-/// One encrypted connection, used by one call at a time.
-#[derive(Debug)]
-pub struct Connection {
-    welcome: Welcome,
-}
-
-impl Connection {
-    /// Connects and shakes hands.
-    ///
-    /// # Errors
-    /// `Disconnected` or `Deadline`: nobody answers there. `Denied`: this machine is not let in. `Unsupported`: of a distant
-    /// protocol.
-    pub fn open(
-        _address: SocketAddr,
-        _service: u8,
-        _credentials: &Credentials,
-        _within: Duration,
-    ) -> Result<Connection, Failure> {
-        Err(Failure::Unsupported("not yet".to_owned()))
+/// The same targets for several pools.
+impl<T: Targets + ?Sized> Targets for Arc<T> {
+    fn addresses(&self) -> Vec<SocketAddr> {
+        (**self).addresses()
     }
 
-    /// What the other side said of itself.
-    pub fn welcome(&self) -> &Welcome {
-        &self.welcome
+    fn reached(&self, address: SocketAddr, welcome: &Welcome) {
+        (**self).reached(address, welcome);
     }
-}
 
-impl Caller for Mutex<Connection> {
-    fn call(&self, _: &mut Options, _: u8, _: u8, _: &[u8]) -> Result<Bytes, Failure> {
-        Err(Failure::Unsupported("not yet".to_owned()))
-    }
-}
-
-/// Connections to one kind of daemon on whichever node answers, as many as there are calls in flight.
-pub struct Pool {
-    _targets: Arc<dyn Targets>,
-}
-
-impl Pool {
-    /// A pool; connects at the first call. `service` is the number of the service that is asked.
-    pub fn new(_credentials: Arc<Credentials>, _service: u8, targets: Arc<dyn Targets>) -> Pool {
-        Pool { _targets: targets }
-    }
-}
-
-impl Caller for Pool {
-    fn call(&self, _: &mut Options, _: u8, _: u8, _: &[u8]) -> Result<Bytes, Failure> {
-        Err(Failure::Unsupported("not yet".to_owned()))
+    fn failed(&self, address: SocketAddr, failure: &Failure) {
+        (**self).failed(address, failure);
     }
 }

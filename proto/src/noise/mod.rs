@@ -6,16 +6,31 @@
 
 mod answering;
 mod asking;
+mod guests;
+mod handshake;
+pub mod limits;
+mod pool;
+pub mod wire;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 
 use wolfdisk_common::member::{PUBLIC_KEY_BYTES, Principal, Who};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-pub use answering::{Guests, Setup, serve};
-pub use asking::{Connection, Pool, Targets};
+pub use answering::{Setup, serve};
+pub use asking::{Connection, Targets};
+pub use guests::Guests;
+pub use pool::Pool;
+
+/// The public half of a static key.
+pub type PublicKey = [u8; PUBLIC_KEY_BYTES];
+
+/// What this release knows beside the protocol; none yet.
+const FEATURES: u64 = 0;
 
 /// What a node says of itself in the handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +65,7 @@ pub trait Door: Send + Sync + 'static {
     fn admit(
         &self,
         who: Who,
-        public_key: &[u8; PUBLIC_KEY_BYTES],
+        public_key: &PublicKey,
         address: SocketAddr,
     ) -> Result<Principal, Failure>;
 
@@ -59,6 +74,18 @@ pub trait Door: Send + Sync + 'static {
 }
 
 /// The public key of a private one.
-pub fn public_key(private: &[u8; 32]) -> [u8; PUBLIC_KEY_BYTES] {
-    *private
+///
+/// # Errors
+/// This build has no X25519.
+pub fn public_key(private: &[u8; 32]) -> Result<PublicKey, Failure> {
+    handshake::public_key(private)
+}
+
+/// Has the kernel notice when the other side is gone.
+fn keep_alive(stream: &impl AsFd) -> io::Result<()> {
+    let alive = socket2::TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE_IDLE)
+        .with_interval(limits::KEEPALIVE_INTERVAL)
+        .with_retries(limits::KEEPALIVE_RETRIES);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
 }

@@ -7,8 +7,8 @@ use wolfdisk_meta::index::codec::{FORMAT, Wire, decode, encode};
 use wolfdisk_meta::index::key::Key;
 use wolfdisk_meta::index::op::Entry;
 use wolfdisk_meta::index::record::{
-    Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Node,
-    ObjectRecord, Orphan, Reap, Session, SessionLock, Sparse, Undestaged, Usage, Volume, Xattr,
+    Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Member, Node,
+    ObjectRecord, Orphan, Reap, Session, SessionLock, Sparse, Token, Undestaged, Usage, Volume, Xattr,
 };
 
 use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
@@ -16,9 +16,9 @@ use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
 /// The longest value of a seed.
 const SEED_MAX: usize = 600;
 /// Variants of log entries are numbered from 1 up to here ..
-const ENTRIES: u8 = 29;
+const ENTRIES: u8 = 32;
 /// .. and those of keys up to here.
-const KEYS: u8 = 21;
+const KEYS: u8 = 23;
 /// An entry's time and origin come before its variant: the format byte, 2, and 1 and 3.
 const ENTRY_VARIANT_AT: usize = 7;
 
@@ -92,6 +92,8 @@ const READERS: &[(bool, Reader)] = &[
     (true, value::<Volume>),
     (true, value::<Xattr>),
     (true, value::<ObjectRecord>),
+    (true, value::<Member>),
+    (true, value::<Token>),
 ];
 
 fn check(bytes: &[u8]) -> bool {

@@ -5,6 +5,7 @@
 
 mod areas;
 mod failure;
+mod network;
 mod put;
 mod reading;
 mod reclaim;
@@ -20,7 +21,10 @@ use wolfdisk_proto::call::Call;
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 
+use network::Method;
+
 pub use areas::Areas;
+pub use network::{ChunkDoor, Network};
 
 use crate::limits;
 use crate::pool::Pool;
@@ -34,6 +38,7 @@ pub struct ChunkServer {
     pool: Pool,
     areas: Areas,
     in_flight: Arc<Semaphore>,
+    network: Option<Arc<Network>>,
     node: NodeNumber,
     volume: [u8; 16],
     page_size: u32,
@@ -56,10 +61,20 @@ impl ChunkServer {
             pool,
             areas: Areas::default(),
             in_flight: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX_BYTES)),
+            network: None,
             node,
             volume,
             page_size,
             started: Instant::now(),
+        }
+    }
+
+    /// Answers other machines too.
+    #[must_use]
+    pub fn with_network(self, network: Arc<Network>) -> Self {
+        ChunkServer {
+            network: Some(network),
+            ..self
         }
     }
 
@@ -82,24 +97,23 @@ impl ChunkServer {
 }
 
 impl v1::ChunkService for ChunkServer {
-    async fn hello(
-        &self,
-        _call: &mut Call,
-        _request: v1::Empty,
-    ) -> Result<v1::ChunkHello, Failure> {
-        self.say_hello()
+    async fn hello(&self, call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkHello, Failure> {
+        let asker = self.asker(call, Method::Hello)?;
+        self.say_hello(&asker)
     }
 
     async fn put(&self, call: &mut Call, request: v1::PutRequest) -> Result<v1::PutReply, Failure> {
-        self.take_put(call.connection, request).await
+        let asker = self.asker(call, Method::Put)?;
+        self.take_put(&asker, call.connection, request).await
     }
 
     async fn flush(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::FlushRequest,
     ) -> Result<v1::FlushReply, Failure> {
-        self.flush_to(request.place).await
+        let asker = self.asker(call, Method::Flush)?;
+        self.flush_for(&asker, request.place).await
     }
 
     async fn attach_area(
@@ -107,14 +121,16 @@ impl v1::ChunkService for ChunkServer {
         call: &mut Call,
         request: v1::AttachAreaRequest,
     ) -> Result<v1::Empty, Failure> {
+        self.asker(call, Method::AttachArea)?;
         self.areas.attach(call, request.length)
     }
 
     async fn locate(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::LocateRequest,
     ) -> Result<v1::LocateReply, Failure> {
+        self.asker(call, Method::Locate)?;
         self.locate_all(&request.ids)
     }
 
@@ -123,86 +139,97 @@ impl v1::ChunkService for ChunkServer {
         call: &mut Call,
         request: v1::SegmentRequest,
     ) -> Result<v1::SegmentReply, Failure> {
+        self.asker(call, Method::Segment)?;
         self.hand_over(call, request.segment)
     }
 
     async fn retired(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::RetiredRequest,
     ) -> Result<v1::RetiredReply, Failure> {
+        self.asker(call, Method::Retired)?;
         self.which_retired(request.held)
     }
 
     async fn read(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::ReadRequest,
     ) -> Result<v1::ReadReply, Failure> {
-        self.read_range(request).await
+        let asker = self.asker(call, Method::Read)?;
+        self.read_range(&asker, request).await
     }
 
     async fn advance_epoch(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::AdvanceEpochReply, Failure> {
+        self.asker(call, Method::AdvanceEpoch)?;
         self.next_epoch().await
     }
 
     async fn inventory(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::InventoryRequest,
     ) -> Result<v1::InventoryReply, Failure> {
+        self.asker(call, Method::Inventory)?;
         self.list(request).await
     }
 
     async fn free(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::FreeRequest,
     ) -> Result<v1::FreeReply, Failure> {
+        self.asker(call, Method::Free)?;
         self.free_swept(request).await
     }
 
     async fn status(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::ChunkStatus, Failure> {
+        self.asker(call, Method::Status)?;
         self.tell_status()
     }
 
     async fn compact(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::CompactReply, Failure> {
+        self.asker(call, Method::Compact)?;
         self.compact_now().await
     }
 
     async fn scrub(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::ScrubRequest,
     ) -> Result<v1::ScrubReply, Failure> {
+        self.asker(call, Method::Scrub)?;
         self.scrub_all(request)
     }
 
     async fn damaged(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::DamagedRequest,
     ) -> Result<v1::DamagedReply, Failure> {
+        self.asker(call, Method::Damaged)?;
         self.list_damaged(request)
     }
 
     async fn admit(
         &self,
-        _call: &mut Call,
-        _request: v1::AdmitRequest,
+        call: &mut Call,
+        request: v1::AdmitRequest,
     ) -> Result<v1::Empty, Failure> {
-        Err(Failure::Unsupported("not yet".to_owned()))
+        self.asker(call, Method::Admit)?;
+        self.admit_members(request)
     }
 }

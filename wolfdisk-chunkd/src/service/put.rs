@@ -7,14 +7,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wolfdisk_common::ids::ChunkId;
+use wolfdisk_common::ids::{ChunkId, Incarnation, NodeNumber, PutEpoch};
 use wolfdisk_common::limits::{CHUNK_SIZE_MAX_BYTES, LEAF_SIZE_BYTES};
+use wolfdisk_common::ticket::{self, Tickets};
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 use wolfdisk_proto::v1::put_request::Source;
 
 use super::ChunkServer;
 use super::failure::{id_bytes, parse_id};
+use super::network::Asker;
 use crate::area::{Area, AreaError};
 use crate::digest::{Digest, PieceDigest};
 use crate::limits;
@@ -35,6 +37,7 @@ enum Span {
 impl ChunkServer {
     pub(super) async fn take_put(
         &self,
+        asker: &Asker,
         connection: u64,
         request: v1::PutRequest,
     ) -> Result<v1::PutReply, Failure> {
@@ -42,13 +45,19 @@ impl ChunkServer {
             true => None,
             false => Some(parse_id(&request.claimed_id)?),
         };
-        let admission = if request.privileged {
+        let is_member = matches!(asker, Asker::Member(..));
+        let admission = if request.privileged && !is_member {
             Admission::Privileged
         } else {
             Admission::Ordinary
         };
         let whole = match request.source {
             Some(Source::Data(data)) => Span::Here(data),
+            // Connections from elsewhere have no areas, and numbers of their own.
+            Some(Source::Area(_)) if !matches!(asker, Asker::Local) => {
+                let text = "memory is shared only on this machine";
+                return Err(Failure::Unsupported(text.to_owned()));
+            }
             Some(Source::Area(v1::AreaSpan { offset, length })) => {
                 let (area, length) = (self.areas.of(connection)?, length as usize);
                 area.check(offset, length)?;
@@ -66,13 +75,7 @@ impl ChunkServer {
                 format!("a chunk of {length} bytes; 1 to {CHUNK_SIZE_MAX_BYTES} are allowed");
             return Err(Failure::Invalid(text));
         }
-        let permits = self
-            .in_flight
-            .clone()
-            .acquire_many_owned(length as u32)
-            .await;
-        let _permits =
-            permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
+        let _in_flight = self.in_flight(asker, length as u32).await?;
         let receipt = match length <= limits::PIECE_BYTES {
             true => {
                 let (digest, bytes) = self.pool.run(move || whole.digest()).await??;
@@ -84,7 +87,13 @@ impl ChunkServer {
             }
             false => self.put_in_pieces(claimed, whole, admission).await?,
         };
-        Ok(self.put_reply(&receipt))
+        let reply = self.put_reply(&receipt);
+        Ok(match (asker, &self.network) {
+            (Asker::Member(number, _), Some(network)) => {
+                prove(network.tickets(), *number, length as u32, &receipt, reply)
+            }
+            _ => reply,
+        })
     }
 
     async fn put_in_pieces(
@@ -122,7 +131,25 @@ impl ChunkServer {
         }
     }
 
-    pub(super) async fn flush_to(&self, place: u64) -> Result<v1::FlushReply, Failure> {
+    /// Members were given no places: what was answered to one before is durable when all that is here is.
+    pub(super) async fn flush_for(
+        &self,
+        asker: &Asker,
+        place: u64,
+    ) -> Result<v1::FlushReply, Failure> {
+        match asker {
+            Asker::Local | Asker::Node => self.flush_to(place).await,
+            Asker::Member(..) => {
+                let reply = self.flush_to(self.store.end().0).await?;
+                Ok(v1::FlushReply {
+                    durable_place: place,
+                    ..reply
+                })
+            }
+        }
+    }
+
+    async fn flush_to(&self, place: u64) -> Result<v1::FlushReply, Failure> {
         let position = Position(place);
         if position > self.store.end() {
             return Err(Failure::Invalid(format!(
@@ -138,6 +165,35 @@ impl ChunkServer {
             durable_place: durable.position.0,
             incarnation,
         })
+    }
+}
+
+/// What a member is told: that it put the chunk, and that it may read it. Not whether the chunk was there before, which
+/// the place would tell as well: whoever guesses what others have stored is not to learn that it was right.
+fn prove(
+    tickets: &Tickets,
+    member: u64,
+    length: u32,
+    receipt: &Receipt,
+    reply: v1::PutReply,
+) -> v1::PutReply {
+    let put = ticket::Put {
+        id: receipt.id,
+        node: NodeNumber(reply.node),
+        incarnation: Incarnation(reply.incarnation),
+        epoch: PutEpoch(reply.epoch),
+    };
+    let whole = ticket::Span {
+        id: receipt.id,
+        offset: 0,
+        length,
+    };
+    v1::PutReply {
+        place: 0,
+        deduplicated: false,
+        proof: Bytes::copy_from_slice(&tickets.put(member, &put)),
+        ticket: Bytes::copy_from_slice(&tickets.read(member, &whole)),
+        ..reply
     }
 }
 

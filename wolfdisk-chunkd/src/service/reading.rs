@@ -1,13 +1,15 @@
 //! Locating, handing over segments, and reading through the daemon.
 
-use wolfdisk_common::ids::SegmentId;
+use wolfdisk_common::ids::{ChunkId, SegmentId};
 use wolfdisk_common::limits::CHUNK_SIZE_MAX_BYTES;
+use wolfdisk_common::ticket::Span;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 
 use super::ChunkServer;
 use super::failure::{parse_id, parse_ids};
+use super::network::Asker;
 use crate::limits;
 use crate::store::{Location, ReadOnly};
 
@@ -69,25 +71,63 @@ impl ChunkServer {
 
     pub(super) async fn read_range(
         &self,
+        asker: &Asker,
         request: v1::ReadRequest,
     ) -> Result<v1::ReadReply, Failure> {
-        let v1::ReadRequest {
-            id, offset, length, ..
-        } = request;
-        let id = parse_id(&id)?;
+        let id = parse_id(&request.id)?;
+        let (offset, length) = (request.offset, request.length);
         if length as usize > CHUNK_SIZE_MAX_BYTES {
             return Err(Failure::Invalid(format!("a read of {length} bytes")));
         }
-        let permits = self.in_flight.clone().acquire_many_owned(length).await;
-        let _permits =
-            permits.map_err(|_| Failure::Unavailable("the daemon is ending".to_owned()))?;
-        let data = self
-            .blocking(move |store| store.read(&id, offset, length))
+        let ticket = self.ticket(asker, id, &request)?;
+        let _in_flight = self.in_flight(asker, length).await?;
+        if !request.with_leaves {
+            let data = self
+                .blocking(move |store| store.read(&id, offset, length))
+                .await?;
+            return Ok(v1::ReadReply {
+                data: data.into(),
+                ..v1::ReadReply::default()
+            });
+        }
+        let found = self
+            .blocking(move |store| store.read_with_leaves(&id, offset, length))
             .await?;
+        // The hash of a leaf lets one guess what it holds.
+        let may_guess = ticket.is_none_or(|span| span.offset == 0 && span.length == found.chunk);
         Ok(v1::ReadReply {
-            data: data.into(),
-            ..v1::ReadReply::default()
+            data: found.data.into(),
+            leaves: match may_guess {
+                true => found.leaves.into(),
+                false => bytes::Bytes::new(),
+            },
         })
+    }
+
+    /// The range that a ticket opens; none: the asker needs no ticket.
+    fn ticket(
+        &self,
+        asker: &Asker,
+        id: ChunkId,
+        request: &v1::ReadRequest,
+    ) -> Result<Option<Span>, Failure> {
+        let (Asker::Member(number, _), Some(network)) = (asker, &self.network) else {
+            return Ok(None);
+        };
+        let span = Span {
+            id,
+            offset: request.ticket_offset,
+            length: request.ticket_length,
+        };
+        let end = |offset: u32, length: u32| u64::from(offset) + u64::from(length);
+        let inside = request.offset >= span.offset
+            && end(request.offset, request.length) <= end(span.offset, span.length);
+        match inside && network.tickets().may_read(*number, &span, &request.ticket) {
+            true => Ok(Some(span)),
+            false => Err(Failure::Denied(
+                "no ticket of this member lets it read this range".to_owned(),
+            )),
+        }
     }
 }
 

@@ -4,25 +4,40 @@ use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 
 use super::ChunkServer;
+use super::network::Asker;
 
 impl ChunkServer {
-    pub(super) fn say_hello(&self) -> Result<v1::ChunkHello, Failure> {
+    pub(super) fn say_hello(&self, asker: &Asker) -> Result<v1::ChunkHello, Failure> {
         let room = self.store.room()?;
+        let free_bytes = match asker {
+            Asker::Local | Asker::Node => room.available_bytes.saturating_sub(room.reserve_bytes),
+            // It would show whether what was put had been there.
+            Asker::Member(..) => 0,
+        };
         Ok(v1::ChunkHello {
             node: self.node.0,
             incarnation: self.store.incarnation(),
             epoch: self.store.epoch(),
             page_size: self.page_size,
             volume_id: bytes::Bytes::copy_from_slice(&self.volume),
-            free_bytes: room.available_bytes.saturating_sub(room.reserve_bytes),
+            free_bytes,
             full: room.is_full(),
+            port: self
+                .network
+                .as_ref()
+                .map_or(0, |network| network.port().into()),
         })
     }
 
     pub(super) fn tell_status(&self) -> Result<v1::ChunkStatus, Failure> {
         let room = self.store.room()?;
         let summary = self.store.summary();
-        let counters = self.store.counters().all();
+        let mut counters = self.store.counters().all();
+        let mut reasons = summary.reasons;
+        if let Some(network) = &self.network {
+            counters.extend(network.guests().counters());
+            reasons.extend(network.trouble().map(str::to_owned));
+        }
         Ok(v1::ChunkStatus {
             node: self.node.0,
             incarnation: self.store.incarnation(),
@@ -40,7 +55,7 @@ impl ChunkServer {
                 .into_iter()
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
-            reasons: summary.reasons,
+            reasons,
             scrub: Some(self.scrub_status()),
             damaged_chunks: summary.damaged_chunks,
             damage_revision: self.store.damage_revision(),

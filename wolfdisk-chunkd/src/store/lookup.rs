@@ -8,7 +8,7 @@ use wolfdisk_common::segment::RecordHeader;
 
 use super::Store;
 use super::error::StoreError;
-use super::segment::RecordFault;
+use super::segment::{RecordFault, Segment};
 use super::state::{Candidate, place_of};
 use super::verify::Checked;
 
@@ -23,6 +23,17 @@ pub struct Location {
     pub payload_offset: u64,
     /// Bytes of the payload.
     pub length: u32,
+}
+
+/// A range that was read, and what it can be verified by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithLeaves {
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// The hashes of all leaves of the chunk, after one another; none of a chunk of one leaf.
+    pub leaves: Vec<u8>,
+    /// Bytes of the chunk.
+    pub chunk: u32,
 }
 
 /// A segment's file, opened for reading only.
@@ -66,6 +77,37 @@ impl Store {
     /// # Errors
     /// `NotFound`, `Range`, `Damaged` (other ranges of the chunk may still be read), or what the system says.
     pub fn read(&self, id: &ChunkId, offset: u32, length: u32) -> Result<Vec<u8>, StoreError> {
+        self.read_by(id, offset, length, |segment, header| {
+            segment.read(header, offset, length)
+        })
+    }
+
+    /// Like [`Store::read`], with the hashes of all leaves of the chunk.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub fn read_with_leaves(
+        &self,
+        id: &ChunkId,
+        offset: u32,
+        length: u32,
+    ) -> Result<WithLeaves, StoreError> {
+        self.read_by(id, offset, length, |segment, header| {
+            Ok(WithLeaves {
+                data: segment.read(header, offset, length)?,
+                leaves: segment.leaf_hashes(header)?,
+                chunk: header.length,
+            })
+        })
+    }
+
+    fn read_by<T>(
+        &self,
+        id: &ChunkId,
+        offset: u32,
+        length: u32,
+        read: impl Fn(&Segment, &RecordHeader) -> Result<T, RecordFault>,
+    ) -> Result<T, StoreError> {
         loop {
             let Some(hit) = self.find(id)? else {
                 return Err(StoreError::NotFound(*id));
@@ -89,7 +131,7 @@ impl Store {
             if known {
                 return Err(StoreError::Damaged(*id));
             }
-            match hit.candidate.segment.read(header, offset, length) {
+            match read(&hit.candidate.segment, header) {
                 Ok(bytes) => return Ok(bytes),
                 Err(fault) => {
                     tracing::debug!(%id, offset, %fault, "a read met damage");

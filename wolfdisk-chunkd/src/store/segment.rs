@@ -11,7 +11,7 @@ use std::sync::Arc;
 use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
 use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::limits::BLOCK_SIZE_BYTES;
-use wolfdisk_common::segment::{FileHeader, RECORD_HEADER_BYTES, RecordHeader, blocks};
+use wolfdisk_common::segment::{FileHeader, RECORD_HEADER_BYTES, RecordHeader, blocks, leaves};
 
 use super::damage::ranges_of;
 use super::error::StoreError;
@@ -128,6 +128,17 @@ impl Segment {
         bytes.drain(..(offset - first) as usize);
         bytes.truncate(length as usize);
         Ok(bytes)
+    }
+
+    /// The hashes of all leaves, after one another; none of a payload of one leaf.
+    ///
+    /// # Errors
+    /// `Damaged` if the tables do not match.
+    pub fn leaf_hashes(&self, header: &RecordHeader) -> Result<Vec<u8>, RecordFault> {
+        let lead = self.bytes(header.record_offset, header.tables_range().end)?;
+        let tables = header.tables(&lead).map_err(|_| RecordFault::Damaged)?;
+        let hashes = (0..leaves(header.length)).filter_map(|leaf| tables.leaf_hash(leaf));
+        Ok(hashes.flatten().copied().collect())
     }
 
     /// Reads the whole payload and verifies everything: block checksums, leaf hashes and the id.

@@ -1,10 +1,13 @@
-//! Storing chunks: bytes go through a shared area, and hold only once the store has synced them.
+//! Storing chunks: bytes go through a shared area, or along to another machine, and hold only once the store has synced
+//! them.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use wolfdisk_common::ids::ChunkId;
+use wolfdisk_common::ticket::Tag;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Options;
 use wolfdisk_proto::v1::{
@@ -14,6 +17,8 @@ use wolfdisk_proto::v1::{
 
 use super::mapping::Area;
 use super::reader::id_bytes;
+use super::remote::Remote;
+use super::tickets::Grant;
 use crate::counters::{Counter, Counters};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -28,6 +33,8 @@ pub(crate) struct Stored {
     node: u32,
     incarnation: u64,
     epoch: u64,
+    /// Shows that it was put from here; none: nobody asks.
+    proof: Option<Tag>,
 }
 
 impl Stored {
@@ -37,7 +44,9 @@ impl Stored {
             node: self.node,
             incarnation: self.incarnation,
             epoch: self.epoch,
-            ..Receipt::default()
+            proof: self
+                .proof
+                .map_or_else(Bytes::new, |proof| Bytes::copy_from_slice(&proof)),
         };
         ChunkPlace {
             id: id_bytes(&self.id),
@@ -57,11 +66,13 @@ struct Writer {
 
 /// Stores chunks over a few connections that are opened when needed.
 pub(crate) struct ChunkWriter {
-    transport: std::sync::Arc<dyn Transport>,
+    transport: Arc<dyn Transport>,
     shared: ChunkCalls,
-    counters: std::sync::Arc<Counters>,
+    counters: Arc<Counters>,
     idle: Mutex<Vec<Writer>>,
     chunk_size: usize,
+    /// If the chunks go to another machine: keeps the tickets by which they can be read back.
+    remote: Option<Arc<Remote>>,
 }
 
 impl std::fmt::Debug for ChunkWriter {
@@ -75,9 +86,10 @@ impl std::fmt::Debug for ChunkWriter {
 impl ChunkWriter {
     /// Stores chunks of at most `chunk_size` bytes.
     pub(crate) fn new(
-        transport: std::sync::Arc<dyn Transport>,
-        counters: std::sync::Arc<Counters>,
+        transport: Arc<dyn Transport>,
+        counters: Arc<Counters>,
         chunk_size: usize,
+        remote: Option<Arc<Remote>>,
     ) -> ChunkWriter {
         let shared = ChunkClient(transport.chunk());
         ChunkWriter {
@@ -86,6 +98,7 @@ impl ChunkWriter {
             counters,
             idle: Mutex::new(Vec::new()),
             chunk_size,
+            remote,
         }
     }
 
@@ -146,6 +159,9 @@ impl ChunkWriter {
 
     fn connect(&self) -> Result<Writer> {
         let calls = ChunkClient(self.transport.chunk_connection()?);
+        if self.remote.is_some() {
+            return Ok(Writer { calls, area: None });
+        }
         let area = Area::new(self.chunk_size)?;
         let mut options = Options::within(limits::CALL_DEADLINE);
         options.retry = false;
@@ -180,7 +196,10 @@ impl ChunkWriter {
                     length: length as u32,
                 })
             }
-            None => put_request::Source::Data(parts.concat().into()),
+            None => put_request::Source::Data(match parts {
+                [whole] => whole.clone(),
+                parts => parts.concat().into(),
+            }),
         };
         let request = PutRequest {
             source: Some(source),
@@ -192,6 +211,17 @@ impl ChunkWriter {
         options.retry = false;
         let reply = writer.calls.put(&mut options, &request)?;
         let id = ChunkId::from_slice(&reply.id).map_err(|_| Error::Malformed("a chunk id"))?;
+        let proof = match &*reply.proof {
+            [] => None,
+            proof => Some(proof.try_into().map_err(|_| Error::Malformed("a proof"))?),
+        };
+        if let Some(remote) = &self.remote {
+            let length = length as u32;
+            let grant = Grant::of(&reply.ticket, 0, length, length);
+            remote
+                .tickets()
+                .learn(id, grant.ok_or(Error::Malformed("a ticket"))?);
+        }
         Ok(Stored {
             id,
             length: length as u32,
@@ -199,6 +229,7 @@ impl ChunkWriter {
             node: reply.node,
             incarnation: reply.incarnation,
             epoch: reply.epoch,
+            proof,
         })
     }
 }

@@ -12,6 +12,7 @@ use wolfdisk_proto::v1::{LocateRequest, ReadRequest, RetiredRequest, SegmentRequ
 
 use super::locations::{Locations, Place};
 use super::mapping::Mapping;
+use super::remote::Remote;
 use super::segments::Segments;
 use crate::counters::{Counter, Counters};
 use crate::error::{Error, Result};
@@ -89,14 +90,17 @@ pub(crate) struct ChunkReader {
     segments: Segments,
     /// See [`crate::VolumeConfig::mapped_max_bytes`].
     mapped_max: usize,
+    /// If the chunks are on another machine.
+    remote: Option<Arc<Remote>>,
 }
 
 impl ChunkReader {
-    /// A reader that asks `calls`.
+    /// A reader that asks `calls`, or `remote`.
     pub(crate) fn new(
         calls: ChunkCalls,
         counters: Arc<Counters>,
         mapped_max: usize,
+        remote: Option<Arc<Remote>>,
     ) -> ChunkReader {
         ChunkReader {
             calls,
@@ -104,7 +108,13 @@ impl ChunkReader {
             locations: Locations::default(),
             segments: Segments::default(),
             mapped_max,
+            remote,
         }
+    }
+
+    /// What reads instead, if the chunks are on another machine.
+    pub(crate) fn remote(&self) -> Option<&Arc<Remote>> {
+        self.remote.as_ref()
     }
 
     /// `length` bytes of a chunk from `offset` on. Every block that is served was verified in this call.
@@ -300,7 +310,7 @@ fn verify(
     }
 }
 
-fn missing(id: &ChunkId) -> Error {
+pub(crate) fn missing(id: &ChunkId) -> Error {
     Error::Failed(Failure::Corrupt(format!("chunk {id} is missing")))
 }
 

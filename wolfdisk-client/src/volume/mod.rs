@@ -18,9 +18,10 @@ mod locks;
 mod object;
 mod object_change;
 mod open;
-mod queues;
+pub(crate) mod queues;
 mod range;
 mod read;
+mod read_ahead;
 mod room;
 pub(crate) mod sealed;
 mod sync;
@@ -43,6 +44,7 @@ use crate::cache::node::Node;
 use crate::cache::table::Table;
 use crate::chunks::put::ChunkWriter;
 use crate::chunks::reader::ChunkReader;
+use crate::chunks::remote::Remote;
 use crate::counters::Counters;
 use crate::data::budget::Budget;
 use crate::error::Result;
@@ -72,7 +74,7 @@ pub struct VolumeConfig {
     pub exclusive: bool,
     /// Dirty bytes of all files together; writers wait above it.
     pub dirty_max_bytes: usize,
-    /// Bytes of small files kept in memory.
+    /// Bytes of small files kept in memory; and as many of chunks, if they are on another machine.
     pub data_cache_bytes: usize,
     /// Bytes of chunks that are read before the pages they were read from no longer count as memory of the process.
     /// They are the kernel's, but who watches the process is shown them.
@@ -172,16 +174,27 @@ impl Volume {
         let (session, inherited) =
             Session::open(meta, counters.clone(), opening, config.ledger.clone(), far)?;
         let chunk_size = session.chunk_size() as usize;
+        let remote = transport.is_remote().then(|| {
+            let calls = ChunkClient(transport.chunk());
+            let cache_bytes = config.data_cache_bytes;
+            Arc::new(Remote::new(calls, counters.clone(), cache_bytes))
+        });
         let volume = Arc::new(Volume {
             session: Arc::new(session),
             table: Table::new(config.inode_cache_max, chunk_size as u64),
             handles: Handles::new(config.ledger.clone()),
             budget: Budget::new(config.dirty_max_bytes),
-            writer: ChunkWriter::new(transport.clone(), counters.clone(), chunk_size),
+            writer: ChunkWriter::new(
+                transport.clone(),
+                counters.clone(),
+                chunk_size,
+                remote.clone(),
+            ),
             chunks: ChunkReader::new(
                 ChunkClient(transport.chunk()),
                 counters.clone(),
                 config.mapped_max_bytes,
+                remote,
             ),
             counters,
             notices: Arc::default(),

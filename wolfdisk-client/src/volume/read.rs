@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use wolfdisk_common::ids::ChunkId;
 use wolfdisk_common::limits::MAP_MAX_PIECES;
 use wolfdisk_proto::v1::{MapReply, MapRequest};
 
@@ -12,6 +11,7 @@ use super::Volume;
 use super::handles::Handle;
 use crate::cache::node::{Node, Reading};
 use crate::cache::state::{ATTR, DATA, NodeState};
+use crate::chunks::reader::ChunkBytes;
 use crate::convert;
 use crate::counters::Counter;
 use crate::data::pieces::{Piece, PieceMap, Source};
@@ -136,6 +136,7 @@ impl Volume {
                 return Err(Error::Malformed("a map that ends where it begins"));
             }
             (reply, _) = self.ask_map(node, covered, to)?;
+            self.learn_tickets(&reply);
             if reply.content_version != content {
                 return Ok(None);
             }
@@ -175,6 +176,7 @@ impl Volume {
         reply: &MapReply,
         asked: Identity,
     ) -> Result<bool> {
+        self.learn_tickets(reply);
         let lease = &self.session.lease;
         let offered = self.acceptable(node.ino, reply.rights, asked) & DATA != 0;
         let current = {
@@ -203,69 +205,22 @@ impl Volume {
 
     /// Turns places into bytes, verified.
     fn gather(&self, handle: &Handle, pieces: &[Piece], data: &mut ReadData) -> Result<()> {
-        self.read_ahead(handle, pieces)?;
+        let in_order = self.read_ahead(handle, pieces)?;
         for piece in pieces {
             let length = piece.length as usize;
             match &piece.source {
                 Source::Data(bytes) => data.push_bytes(bytes.clone()),
                 Source::Hole { .. } => data.push_zeroes(length),
-                Source::Chunk { id, offset } => {
-                    data.push_chunk(self.chunks.read(*id, *offset as usize, length)?);
-                }
+                Source::Chunk { id, offset } => match self.chunks.remote() {
+                    None => data.push_chunk(self.chunks.read(*id, *offset as usize, length)?),
+                    Some(remote) => remote.read(*id, *offset, length as u32, in_order, |part| {
+                        data.push_chunk(ChunkBytes::Owned(part));
+                    })?,
+                },
             }
         }
         Ok(())
     }
-
-    /// Learns where the chunks of this read and of what follows are, in one call; has the kernel read
-    /// what follows when the reader comes to a new chunk in order.
-    fn read_ahead(&self, handle: &Handle, pieces: &[Piece]) -> Result<()> {
-        let ids = chunk_ids(pieces);
-        let Some(last) = pieces.last().filter(|_| !ids.is_empty()) else {
-            return Ok(());
-        };
-        let unknown = ids.iter().any(|id| !self.chunks.is_located(id));
-        let first = pieces.first().map_or(0, |piece| piece.offset);
-        let sequential = handle.read_to.load(Ordering::Relaxed) == first;
-        let begins_chunk = pieces
-            .iter()
-            .any(|piece| matches!(piece.source, Source::Chunk { offset: 0, .. }));
-        if !(unknown || sequential && begins_chunk) {
-            return Ok(());
-        }
-        let end = last.offset + last.length;
-        let window = u64::from(self.session.chunk_size()) * limits::LOCATE_AHEAD as u64;
-        let ahead = chunk_ids(
-            &handle
-                .node
-                .state
-                .lock()
-                .pieces
-                .known(end, end.saturating_add(window)),
-        );
-        let mut wanted = ids;
-        wanted.extend(ahead.iter().take(limits::LOCATE_AHEAD));
-        self.chunks.prefetch(&wanted)?;
-        if sequential {
-            ahead
-                .iter()
-                .take(limits::ADVISE_AHEAD)
-                .for_each(|id| self.chunks.advise(id));
-        }
-        Ok(())
-    }
-}
-
-fn chunk_ids(pieces: &[Piece]) -> Vec<ChunkId> {
-    let mut ids: Vec<ChunkId> = pieces
-        .iter()
-        .filter_map(|piece| match &piece.source {
-            Source::Chunk { id, .. } => Some(*id),
-            Source::Data(_) | Source::Hole { .. } => None,
-        })
-        .collect();
-    ids.dedup();
-    ids
 }
 
 /// What is known of `[from, to)`, cut at the end of the file as it is seen here.

@@ -128,6 +128,9 @@ impl Volume {
         self.puts.stop();
         self.write_backs.stop();
         self.changed_names.stop();
+        if let Some(remote) = self.chunks.remote() {
+            remote.stop();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The threads of a volume: feed, notifications, writing back, committing, storing chunks, and
-//! housekeeping. They hold the volume weakly, so that dropping it ends them.
+//! The threads of a volume: feed, notifications, writing back, committing, storing chunks,
+//! reading ahead from other machines, housekeeping. They hold the volume weakly, so that dropping it ends them.
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -52,7 +52,15 @@ pub(super) fn start(volume: &Arc<Volume>) -> Result<Vec<JoinHandle<()>>> {
             volume.tell_name(&job);
         }
     })?);
-    for _ in 0..limits::PUT_THREADS {
+    let mut put_threads = limits::PUT_THREADS;
+    if let Some(remote) = volume.chunks.remote() {
+        put_threads = limits::REMOTE_PUT_THREADS;
+        for _ in 0..limits::READ_AHEAD_THREADS {
+            let remote = remote.clone();
+            threads.push(spawn("read-ahead", move || remote.serve_ahead())?);
+        }
+    }
+    for _ in 0..put_threads {
         let (puts, holder) = (volume.puts.clone(), weak.clone());
         threads.push(spawn("put", move || {
             while let Some(sealed) = puts.next() {

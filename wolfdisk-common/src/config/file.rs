@@ -104,6 +104,12 @@ impl File {
             .ok_or_else(|| self.refusal(field, &value))
     }
 
+    /// Whether the file says something about a field.
+    pub(super) fn has(&self, field: &Field) -> bool {
+        let section = self.table.get(field.section);
+        section.is_some_and(|section| section.get(field.name).is_some())
+    }
+
     /// As [`File::optional`], for a field that has a preset.
     ///
     /// # Errors

@@ -46,8 +46,10 @@ pub struct Node {
     pub id: Option<NodeId>,
     /// What the node may become.
     pub role: Role,
-    /// TCP address of wolfdisk-meta.
+    /// TCP address of wolfdisk-meta; port 0: whichever is free.
     pub bind: SocketAddr,
+    /// Somebody chose it; else it is that of every node.
+    pub bind_is_chosen: bool,
     /// TCP address of wolfdisk-chunkd.
     pub chunk_bind: SocketAddr,
     /// Absolute path of the data directory.
@@ -205,14 +207,15 @@ impl Config {
 }
 
 fn node(file: &File, argument: Option<&Path>) -> Result<Node, ConfigError> {
-    let bind = file.required(&schema::BIND, values::address)?;
+    let bind = file.required(&schema::BIND, values::listening)?;
     let configured = file.optional(&schema::DATA_DIR, values::path)?;
     let id = |value: &Value| value.as_str().and_then(|text| NodeId::parse(text).ok());
     Ok(Node {
         id: file.optional(&schema::NODE_ID, id)?,
         role: file.required(&schema::ROLE, Role::parse)?,
         bind,
-        chunk_bind: match file.optional(&schema::CHUNK_BIND, values::address)? {
+        bind_is_chosen: file.has(&schema::BIND),
+        chunk_bind: match file.optional(&schema::CHUNK_BIND, values::listening)? {
             Some(address) => address,
             None => ports_above(file, &schema::BIND, bind, 2)?,
         },
@@ -367,7 +370,11 @@ fn ports_above(
     base: SocketAddr,
     distance: u16,
 ) -> Result<SocketAddr, ConfigError> {
-    let port = base.port().checked_add(distance);
+    // Above any free port is any free port.
+    let port = match base.port() {
+        0 => Some(0),
+        port => port.checked_add(distance),
+    };
     let refusal = || file.refusal(field, &Value::String(base.to_string()));
     port.map(|port| SocketAddr::new(base.ip(), port))
         .ok_or_else(refusal)

@@ -24,6 +24,10 @@ fn the_defaults_are_those_that_are_written_down() {
     assert_eq!(config.node.role, Role::Auto);
     assert_eq!(config.node.bind.to_string(), "0.0.0.0:9500");
     assert_eq!(config.node.chunk_bind.to_string(), "0.0.0.0:9502");
+    assert!(!config.node.bind_is_chosen);
+    let any = parse("[node]\nbind = \"127.0.0.1:0\"").expect("any port");
+    assert_eq!(any.node.chunk_bind.to_string(), "127.0.0.1:0");
+    assert!(any.node.bind_is_chosen);
     assert_eq!(config.cluster.heartbeat, Duration::from_millis(200));
     assert_eq!(config.cluster.leader_timeout, Duration::from_secs(1));
     assert_eq!(config.cluster.election, Election::LowestId);
@@ -137,7 +141,7 @@ fn an_impossible_value_is_refused_with_field_value_and_what_is_allowed() {
         ("node", "role = \"boss\""),
         ("node", "bind = \"localhost\""),
         ("node", "bind = \"0.0.0.0:65535\""),
-        ("node", "chunk_bind = \"0.0.0.0:0\""),
+        ("node", "chunk_bind = \"alpha:9502\""),
         ("node", "data_dir = \"relative\""),
         ("cluster", "discovery = \"udp://10.0.0.1:9501\""),
         ("cluster", "peers = [\"beta\"]"),

@@ -199,11 +199,12 @@ pub(super) fn text(value: &Value) -> Option<String> {
 }
 
 pub(super) fn address(value: &Value) -> Option<SocketAddr> {
-    value
-        .as_str()?
-        .parse()
-        .ok()
-        .filter(|address: &SocketAddr| address.port() != 0)
+    listening(value).filter(|address| address.port() != 0)
+}
+
+/// Port 0 is whichever is free.
+pub(super) fn listening(value: &Value) -> Option<SocketAddr> {
+    value.as_str()?.parse().ok()
 }
 
 pub(super) fn path(value: &Value) -> Option<PathBuf> {

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use super::codec::{DecodeError, decode, encode_sized, wire_enum, wire_struct};
 use super::codec::{Reader, Wire};
 use super::op::{
-    DestageChunk, DestageMove, Entry, Expected, LockMode, Op, Openers, Origin, Publish,
-    PublishContent, Receipt, RemoveObject, RepackMove, RepairCounters, RepairRecord, RepairUsage,
-    SetTime, WritePiece, WriteSource,
+    DestageChunk, DestageMove, Entry, Expected, LockMode, MemberChange, Op, Openers, Origin,
+    Publish, PublishContent, Receipt, RemoveObject, RepackMove, RepairCounters, RepairRecord,
+    RepairUsage, SetTime, WritePiece, WriteSource,
 };
 
 impl Entry {
@@ -154,6 +154,7 @@ wire_struct!(RepairRecord {
     expected,
     value
 });
+wire_enum!(MemberChange { 1 => Remove, 2 => Rename { name } });
 wire_struct!(RepairCounters {
     next_ino,
     chunks,
@@ -188,7 +189,7 @@ wire_struct!(RemoveObject {
     openers
 });
 wire_enum!(Op {
-    1 => OpenSession { frontend, place, pid, access },
+    1 => OpenSession { frontend, place, pid, access, member },
     2 => CloseSession { session, expired },
     3 => Create { parent, name, kind, permissions, umask, uid, gid, rdev, symlink },
     4 => Link { ino, parent, name },
@@ -219,6 +220,9 @@ wire_enum!(Op {
     27 => Publish { publish },
     28 => SetObject { ino, expected_stamp, s3, silent },
     29 => RemoveObject { remove },
+    30 => IssueToken { kind, restrictions, ttl_s },
+    31 => Join { token, kind, name, public_key },
+    32 => ChangeMember { number, change },
 });
 
 #[cfg(test)]

@@ -70,6 +70,10 @@ pub enum Key {
     Reap { ino: Ino },
     /// A chunk of which little is left.
     Sparse { id: ChunkId },
+    /// A member of the cluster, by its number.
+    Member { number: u64 },
+    /// A token that lets somebody become the member of the same number.
+    Token { number: u64 },
 }
 
 const COUNTERS: u8 = 1;
@@ -93,6 +97,8 @@ const NODE: u8 = 18;
 const UNDESTAGED: u8 = 19;
 const REAP: u8 = 20;
 const SPARSE: u8 = 21;
+const MEMBER: u8 = 22;
+const TOKEN: u8 = 23;
 
 impl Key {
     /// The key's bytes.
@@ -154,6 +160,8 @@ impl Key {
             ]),
             Key::Reap { ino } => KeyBytes::concat(&[&[REAP], &long(ino.0)]),
             Key::Sparse { id } => KeyBytes::concat(&[&[SPARSE], &id.0]),
+            Key::Member { number } => KeyBytes::concat(&[&[MEMBER], &long(*number)]),
+            Key::Token { number } => KeyBytes::concat(&[&[TOKEN], &long(*number)]),
         }
     }
 
@@ -238,6 +246,12 @@ impl Key {
             },
             SPARSE => Key::Sparse {
                 id: ChunkId(from.array()?),
+            },
+            MEMBER => Key::Member {
+                number: long(&mut from)?,
+            },
+            TOKEN => Key::Token {
+                number: long(&mut from)?,
             },
             _ => return Err(DecodeError::Range("key tag")),
         };
@@ -489,6 +503,16 @@ pub fn extents_after(ino: Ino, end: u64) -> KeyRange {
     (after(&Key::Extent { ino, end }.encode()), kind(EXTENT).1)
 }
 
+/// Every member.
+pub fn members() -> KeyRange {
+    kind(MEMBER)
+}
+
+/// Every token.
+pub fn tokens() -> KeyRange {
+    kind(TOKEN)
+}
+
 /// Inodes that are deleted in steps.
 pub fn reaping() -> KeyRange {
     kind(REAP)
@@ -503,7 +527,7 @@ mod tests {
         let n = prop_oneof![0u64..4, any::<u64>()];
         let name = proptest::collection::vec(any::<u8>(), 0..6).prop_map(Bytes::from);
         (
-            0u8..21,
+            0u8..23,
             n.clone(),
             n.clone(),
             n.clone(),
@@ -571,7 +595,9 @@ mod tests {
                     end: d,
                 },
                 19 => Key::Reap { ino: Ino(a) },
-                _ => Key::Sparse { id: ChunkId(id) },
+                20 => Key::Sparse { id: ChunkId(id) },
+                21 => Key::Member { number: a },
+                _ => Key::Token { number: a },
             })
     }
 

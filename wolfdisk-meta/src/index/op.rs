@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wolfdisk_common::ids::{
     ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
 };
+use wolfdisk_common::member::{MemberKind, PUBLIC_KEY_BYTES, Restrictions};
 use wolfdisk_common::name::FileName;
 use wolfdisk_common::object_key::ObjectKey;
 use wolfdisk_common::time::Timestamp;
@@ -253,6 +254,7 @@ pub enum Op {
         place: String,
         pid: u32,
         access: Access,
+        member: u64,
     },
     /// Closes a session: its locks and open-unlinked inodes go. Expiry is the same mutation.
     CloseSession {
@@ -414,12 +416,42 @@ pub enum Op {
     RemoveObject {
         remove: RemoveObject,
     },
+    /// Makes a token. Those that are of no use any more go.
+    IssueToken {
+        kind: MemberKind,
+        restrictions: Restrictions,
+        ttl_s: u64,
+    },
+    /// Makes the holder of a static key a member: by a token, of the kind that the token says, or, who holds the
+    /// cluster's key, without one. Who is one already is told so again.
+    Join {
+        token: Option<u64>,
+        kind: MemberKind,
+        name: String,
+        public_key: [u8; PUBLIC_KEY_BYTES],
+    },
+    ChangeMember {
+        number: u64,
+        change: MemberChange,
+    },
     /// Puts right what a check has counted anew: all records or, if one of them is not what it was then,
     /// none.
     Repair {
         records: Vec<RepairRecord>,
         counters: RepairCounters,
         usage: Vec<RepairUsage>,
+    },
+}
+
+/// What becomes of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// It is shut out.
+    Remove,
+    /// It is called otherwise.
+    Rename {
+        /// As a node id.
+        name: String,
     },
 }
 
@@ -470,7 +502,7 @@ pub struct Answer {
     /// Inodes whose attributes the caller may cache now, the one concerned first. Their attributes are
     /// read from the state when the answer is given.
     pub inodes: Vec<Ino>,
-    /// append: where the bytes landed; copy: how many.
+    /// append: where the bytes landed; copy: how many; of tokens and members: the number.
     pub offset: u64,
     /// The new entry's cookie.
     pub cookie: u64,

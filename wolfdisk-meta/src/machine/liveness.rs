@@ -4,6 +4,10 @@
 //! out if its feed connection is closed and its process no longer exists. The first is for front-ends
 //! that hang or are cut off, the second frees the locks of one that was killed within seconds. If somebody
 //! starts it again, the session is kept for a successor to take over, for [`SUCCESSION_MS`].
+//!
+//! Of a session on another machine no process is known. One whose feed connection was closed may come back on a new
+//! one and is dead after [`SUCCESSION_MS`]; one that is merely silent may be cut off and lives to
+//! [`SESSION_EXPIRY_MS`].
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,14 +20,25 @@ struct Life {
     heard: Duration,
     /// The connection that carried the last heartbeat, while it is open.
     feed: Option<u64>,
+    /// That connection was closed.
+    hung_up: bool,
+    /// 0: on another machine.
     pid: u32,
     heritable: bool,
 }
 
 impl Life {
+    /// Nobody speaks for it; whether its process is there is another matter.
+    fn is_deserted(&self) -> bool {
+        match self.pid {
+            0 => self.hung_up,
+            _ => self.feed.is_none(),
+        }
+    }
+
     /// How long it may be silent when its process is gone.
     fn grace_ms(&self) -> u64 {
-        if self.heritable {
+        if self.heritable || self.pid == 0 {
             SUCCESSION_MS
         } else {
             LEASE_MS
@@ -31,12 +46,13 @@ impl Life {
     }
 }
 
-/// A session whose lease has run out and whose feed is closed: it is dead if its process is.
+/// A session whose lease has run out and whose feed is closed: it is dead if its process is, or if it is on another
+/// machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// The session.
     pub session: SessionId,
-    /// Its process; 0 if the kernel did not tell.
+    /// Its process; 0 on another machine.
     pub pid: u32,
 }
 
@@ -54,6 +70,7 @@ impl Liveness {
             Life {
                 heard: now,
                 feed: None,
+                hung_up: false,
                 pid,
                 heritable: false,
             },
@@ -84,6 +101,7 @@ impl Liveness {
         if let Some(life) = self.lives.get_mut(&session) {
             life.heard = now;
             life.feed = Some(connection);
+            life.hung_up = false;
         }
     }
 
@@ -92,6 +110,7 @@ impl Liveness {
         for life in self.lives.values_mut() {
             if life.feed == Some(connection) {
                 life.feed = None;
+                life.hung_up = true;
             }
         }
     }
@@ -117,12 +136,13 @@ impl Liveness {
         lives.map(|(session, _)| *session).collect()
     }
 
-    /// Sessions to expire if their processes are gone.
+    /// Sessions to expire if their processes are gone, or not on this machine.
     pub fn suspects(&self, now: Duration) -> Vec<Suspect> {
         let silent = |life: &Life| now.saturating_sub(life.heard).as_millis() as u64;
-        let lives = self.lives.iter().filter(|(_, life)| {
-            life.feed.is_none() && life.pid != 0 && silent(life) > life.grace_ms()
-        });
+        let lives = self
+            .lives
+            .iter()
+            .filter(|(_, life)| life.is_deserted() && silent(life) > life.grace_ms());
         lives
             .map(|(session, life)| Suspect {
                 session: *session,
@@ -159,6 +179,24 @@ mod tests {
             liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS)),
             [A]
         );
+    }
+
+    #[test]
+    fn a_remote_session_dies_soon_after_its_connection_and_late_of_silence() {
+        let mut liveness = Liveness::default();
+        liveness.open(A, 0, Duration::ZERO);
+        let suspects = |liveness: &Liveness, ms| liveness.suspects(Duration::from_millis(ms)).len();
+        // Since a restart it has not been heard of: it may not know yet.
+        assert_eq!(suspects(&liveness, SESSION_EXPIRY_MS - 1), 0);
+        liveness.heartbeat(A, 5, Duration::ZERO);
+        assert_eq!(suspects(&liveness, SESSION_EXPIRY_MS - 1), 0);
+        liveness.connection_closed(5);
+        assert_eq!(suspects(&liveness, SUCCESSION_MS), 0);
+        assert_eq!(suspects(&liveness, SUCCESSION_MS + 1), 1);
+        liveness.heartbeat(A, 6, Duration::ZERO);
+        assert_eq!(suspects(&liveness, SUCCESSION_MS + 1), 0);
+        let silent = liveness.expired(Duration::from_millis(SESSION_EXPIRY_MS));
+        assert_eq!(silent, [A]);
     }
 
     #[test]

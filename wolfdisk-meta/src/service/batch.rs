@@ -15,6 +15,7 @@ use wolfdisk_common::time::Timestamp;
 
 use super::core::Core;
 use super::error::ServiceError;
+use super::guard::{Asker, Refused};
 use super::keyed::way_of;
 use crate::index::Step;
 use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Openers, Origin, Outcome};
@@ -29,6 +30,8 @@ pub(crate) struct Pending {
     pub durable: bool,
     /// Until when a lock may wait; none: not at all.
     pub lock_until: Option<Duration>,
+    /// The member who asks: it is judged by what is there when its turn comes.
+    pub asker: Option<Asker>,
     pub answer: oneshot::Sender<Done>,
 }
 
@@ -129,6 +132,9 @@ impl Touched {
             | Op::Reap { .. }
             | Op::FeatureLevel { .. }
             | Op::MakeSystemRoot
+            | Op::IssueToken { .. }
+            | Op::Join { .. }
+            | Op::ChangeMember { .. }
             | Op::Stage { .. }
             | Op::SetObject { .. }
             // Their way has at least one name.
@@ -159,6 +165,9 @@ impl Core {
             }
             let Some(pending) = self.queue.pop_front() else {
                 break;
+            };
+            let Some(pending) = self.refuse_if_forbidden(pending)? else {
+                continue;
             };
             let Some(pending) = self.park_if_barred(pending, now)? else {
                 continue;
@@ -204,6 +213,25 @@ impl Core {
             self.undurable.pop_front();
         }
         Ok(!self.queue.is_empty())
+    }
+
+    /// Answers what a member may not do. What has been done is repeated to it.
+    fn refuse_if_forbidden(&self, mut pending: Pending) -> Result<Option<Pending>, ServiceError> {
+        let (Some(asker), Some(origin)) = (&pending.asker, pending.origin) else {
+            return Ok(Some(pending));
+        };
+        let kept = self.index.kept_answer(origin.session, origin.sequence)?;
+        if kept.is_some() {
+            return Ok(Some(pending));
+        }
+        match asker.rules(&self.index).mutation(&mut pending.op) {
+            Ok(()) => Ok(Some(pending)),
+            Err(Refused::Broken(error)) => Err(error.into()),
+            Err(Refused::Errno(errno)) => {
+                let _ = pending.answer.send(Done::refused(errno));
+                Ok(None)
+            }
+        }
     }
 
     /// Puts a lock request that may wait, and must, aside. What is left goes on.
@@ -371,8 +399,11 @@ impl Core {
 
     fn session_changed(&mut self, op: &Op, answer: &Answer, now: Duration) {
         match (op, answer.session) {
-            (Op::OpenSession { pid, .. }, Some(session)) => {
+            (Op::OpenSession { pid, member, .. }, Some(session)) => {
                 self.coherence.open(session, now);
+                if *member != 0 {
+                    self.members.insert(session, *member);
+                }
                 self.liveness.open(session, *pid, now);
                 self.feeds.insert(session, std::sync::Arc::default());
             }
@@ -380,6 +411,9 @@ impl Core {
                 self.coherence.take_over(*old, session, answer.version, now);
                 self.liveness.open(session, *pid, now);
                 self.feeds.insert(session, std::sync::Arc::default());
+                if let Some(member) = self.members.get(old).copied() {
+                    self.members.insert(session, member);
+                }
                 self.session_closed(*old);
             }
             (Op::CloseSession { session, expired }, _) => {
@@ -394,6 +428,7 @@ impl Core {
         let fallen = self.coherence.close(session);
         self.barriers_fell(fallen);
         self.liveness.close(session);
+        self.members.remove(&session);
         for id in self.lock_waits.close(session) {
             if let Some(pending) = self.lock_parked.remove(&id) {
                 let _ = pending.answer.send(Done::refused(libc::EINTR));

@@ -40,6 +40,8 @@ pub struct Core {
     /// Nothing more is queued.
     pub(super) closed: bool,
     pub(super) feeds: HashMap<SessionId, Arc<Notify>>,
+    /// The sessions that belong to members, and to which.
+    pub(super) members: HashMap<SessionId, u64>,
     /// Entries that are applied and not durable: which version each made.
     pub(super) undurable: VecDeque<(LogIndex, Version)>,
     /// Mutations applied, batches made, and so on, since the start.
@@ -72,12 +74,15 @@ impl Core {
         // 2^40 notices to a session in one life of the daemon are never reached.
         let mut coherence = Coherence::new(incarnation.0 << 40);
         let mut liveness = Liveness::default();
-        let mut feeds = HashMap::new();
+        let (mut feeds, mut members) = (HashMap::new(), HashMap::new());
         let first_version = index.version();
         for (session, record) in index.sessions()? {
             coherence.adopt(session, first_version, now);
             liveness.open(session, record.pid, now);
             feeds.insert(session, Arc::default());
+            if record.member != 0 {
+                members.insert(session, record.member);
+            }
         }
         Ok(Core {
             index,
@@ -85,6 +90,7 @@ impl Core {
             coherence,
             liveness,
             feeds,
+            members,
             closed: false,
             lock_waits: LockWaits::default(),
             lock_parked: HashMap::new(),
@@ -98,6 +104,27 @@ impl Core {
     /// So many bytes of sparse chunks were packed anew.
     pub fn count_repacked(&mut self, bytes: u64) {
         self.counters.repacked_bytes += bytes;
+    }
+
+    /// Whether a session is open and that of this member; of 0: of nobody on another machine but a node.
+    pub(super) fn is_session_of(&self, session: SessionId, member: u64) -> bool {
+        self.owner(session) == member && self.coherence.knows(session)
+    }
+
+    /// Whether a session is open and that of another.
+    pub(super) fn is_foreign(&self, session: SessionId, member: u64) -> bool {
+        self.owner(session) != member && self.coherence.knows(session)
+    }
+
+    /// The open sessions of a member.
+    pub(super) fn sessions_of(&self, member: u64) -> Vec<SessionId> {
+        let sessions = self.members.iter();
+        let own = sessions.filter(|(_, of)| **of == member);
+        own.map(|(session, _)| *session).collect()
+    }
+
+    fn owner(&self, session: SessionId) -> u64 {
+        self.members.get(&session).copied().unwrap_or_default()
     }
 
     /// Opens a barrier; its end is told on the receiver. None: nothing to wait for.

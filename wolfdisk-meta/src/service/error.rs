@@ -32,4 +32,10 @@ pub enum ServiceError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The listener for other machines failed.
+    #[error("the listener for other machines: {source}")]
+    Listener {
+        /// What the system said.
+        source: std::io::Error,
+    },
 }

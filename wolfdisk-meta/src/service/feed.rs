@@ -11,6 +11,7 @@ use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
 
 use super::convert;
+use super::guard;
 use super::rpc::Service;
 use crate::index::op::{Answer, Op};
 use crate::index::record::{Access, Session};
@@ -26,12 +27,17 @@ const PLACE_MAX_BYTES: usize = 4096;
 /// How a session that is in the way is told of.
 fn bars(session: &Session) -> String {
     let Session { place, pid, .. } = session;
+    let process = match pid {
+        // On another machine.
+        0 => String::new(),
+        _ => format!(" (process {pid})"),
+    };
     match session.access {
-        Access::Exclusive => format!(
-            "the mount at {place} (process {pid}) has the volume for itself; unmount it first"
-        ),
+        Access::Exclusive => {
+            format!("the mount at {place}{process} has the volume for itself; unmount it first")
+        }
         Access::Shared | Access::ReadOnly => format!(
-            "{place} (process {pid}) uses the volume, and an exclusive mount is the only one; unmount it first, or \
+            "{place}{process} uses the volume, and an exclusive mount is the only one; unmount it first, or \
              mount without `exclusive`"
         ),
     }
@@ -51,9 +57,11 @@ impl Service {
         if self.core().feeds.len() >= limits::SESSIONS_MAX {
             return Err(Failure::Unavailable("too many sessions are open".into()));
         }
+        let member = guard::member_of(call)?;
+        let place = guard::place_of(call, &request.place);
         // The kernel's word counts, not the caller's: the process is looked for when it falls silent.
         let pid = call.peer.map_or(0, |peer| peer.pid.max(0) as u32);
-        let old = self.predecessor(&request, pid);
+        let old = self.predecessor(&request, &place, (member, pid));
         let old = old.map_err(|error| self.broken(error))?;
         let (mut taken_over, mut answer) = (false, Answer::default());
         if let Some(old) = old {
@@ -73,13 +81,14 @@ impl Service {
             let opened = self.propose(
                 Op::OpenSession {
                     frontend: request.frontend,
-                    place: request.place,
+                    place,
                     pid,
                     access: match (request.read_only, request.exclusive) {
                         (true, _) => Access::ReadOnly,
                         (false, true) => Access::Exclusive,
                         (false, false) => Access::Shared,
                     },
+                    member,
                 },
                 false,
             )?;
@@ -145,7 +154,8 @@ impl Service {
     fn predecessor(
         &self,
         request: &v1::OpenSessionRequest,
-        pid: u32,
+        place: &str,
+        (member, pid): (u64, u32),
     ) -> Result<Option<SessionId>, TableError> {
         if request.take_over == 0 {
             return Ok(None);
@@ -153,7 +163,8 @@ impl Service {
         let named = SessionId(request.take_over);
         let mut sessions = self.core().index.sessions()?;
         sessions.retain(|(_, record)| {
-            record.frontend == request.frontend && record.place == request.place
+            let mount = (&*record.frontend, &*record.place);
+            record.member == member && mount == (&*request.frontend, place)
         });
         if sessions.iter().any(|(session, _)| *session == named) {
             return Ok(Some(named));
@@ -185,10 +196,14 @@ impl Service {
 
     pub(super) async fn close_session(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::CloseSessionRequest,
     ) -> Result<v1::Empty, Failure> {
+        let member = guard::member_of(call)?;
         let session = SessionId(request.session);
+        if self.core().is_foreign(session, member) {
+            return Err(Failure::StaleSession);
+        }
         if self.core().coherence.knows(session) {
             let closed = self.propose(
                 Op::CloseSession {
@@ -207,11 +222,11 @@ impl Service {
         call: &mut Call,
         request: v1::FeedRequest,
     ) -> Result<v1::FeedReply, Failure> {
-        let (lease, arrived, wake) = self.heartbeat(call.connection, &request)?;
+        let (lease, arrived, wake) = self.heartbeat(call, &request)?;
         let wait = Duration::from_millis(request.wait_ms.into()).min(limits::FEED_WAIT_MAX);
         loop {
             let left = {
-                let (mut core, session, now) = self.enter(request.session)?;
+                let (mut core, session, now) = self.enter(call, request.session)?;
                 let waited = now.saturating_sub(arrived);
                 if core.coherence.is_due(session, now) || waited >= wait {
                     let items = core.coherence.outgoing(session, FEED_MAX_ITEMS, now);
@@ -229,11 +244,11 @@ impl Service {
 
     fn heartbeat(
         &self,
-        connection: u64,
+        call: &Call,
         request: &v1::FeedRequest,
     ) -> Result<(Duration, Duration, Arc<Notify>), Failure> {
-        let (mut core, session, now) = self.enter(request.session)?;
-        core.liveness.heartbeat(session, connection, now);
+        let (mut core, session, now) = self.enter(call, request.session)?;
+        core.liveness.heartbeat(session, call.connection, now);
         for (ino, opens) in with_opens(&request.dropped, &request.dropped_opens) {
             core.coherence.give_back(session, ino, opens);
         }

@@ -4,11 +4,15 @@
 //! once in a reactor turn [`batch`] proposes them all, writes them with one call, applies and answers.
 
 mod batch;
+mod callers;
 pub mod convert;
 mod core;
 mod error;
 mod feed;
+mod guard;
+mod interfaces;
 mod keyed;
+mod lan;
 mod listen;
 mod members;
 mod mutate;
@@ -18,11 +22,14 @@ mod room;
 mod rpc;
 mod space;
 mod status;
+mod trust;
 mod waits;
 
 pub use self::core::{Core, Store};
 pub use error::ServiceError;
+pub use lan::{bind, serve_others};
 pub use listen::listen;
 pub use room::Rounds;
 pub use rpc::{Service, ServiceOptions};
 pub use space::SpaceView;
+pub use trust::{Keys, Trust};

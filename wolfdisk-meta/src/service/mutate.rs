@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::batch::Pending;
 use super::convert::{self, Mutation};
 use super::core::Core;
+use super::guard::{self, Asker};
 use super::objects::concerns_object;
 use super::rpc::Service;
 use crate::index::op::{Answer, Kind, Op, Origin};
@@ -20,13 +21,23 @@ use crate::machine::rights::RightSet;
 impl Service {
     pub(super) async fn mutate(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::MutateRequest,
     ) -> Result<v1::MutateReply, Failure> {
-        let (_, session, now) = self.enter(request.session)?;
+        let (_, session, now) = self.enter(call, request.session)?;
+        let asker = Asker::of(call, request.session);
+        if let Some(asker) = &asker
+            && !self.has_put(asker, &request)
+        {
+            // It gets what it needs when it puts them itself.
+            return Ok(v1::MutateReply {
+                retry_put: true,
+                ..self.refusal(0)
+            });
+        }
         let Mutation {
             origin,
-            op,
+            mut op,
             durable,
             keep_open,
             lock_wait,
@@ -36,6 +47,12 @@ impl Service {
             Err(Failure::Errno(errno)) => return Ok(self.refusal(errno)),
             Err(failure) => return Err(failure),
         };
+        if let Some(asker) = &asker
+            && !self.is_repeat(origin)?
+            && let Some(errno) = self.judge(asker, &mut op)?
+        {
+            return Ok(self.refusal(errno));
+        }
         if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? {
             // What only spares work later is not worth a wait.
             let silent = matches!(op, Op::SetObject { silent: true, .. });
@@ -73,6 +90,7 @@ impl Service {
             origin: Some(origin),
             durable,
             lock_until,
+            asker,
             answer,
         })?;
         let done = receiver.await.map_err(|_| Service::stopping())?;
@@ -88,11 +106,15 @@ impl Service {
 
     pub(super) async fn sync(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::SyncRequest,
     ) -> Result<v1::SyncReply, Failure> {
+        let member = guard::member_of(call)?;
         let waits_for = {
             let mut core = self.core();
+            if core.is_foreign(SessionId(request.session), member) {
+                return Err(Failure::StaleSession);
+            }
             let version = Version(request.version);
             if version > core.index.version() {
                 return Err(Failure::Invalid("a version that is not there yet".into()));
@@ -240,6 +262,9 @@ fn grows(op: &Op) -> bool {
         | Op::FeatureLevel { .. }
         | Op::SetObject { s3: None, .. }
         | Op::RemoveObject { .. }
+        | Op::IssueToken { .. }
+        | Op::Join { .. }
+        | Op::ChangeMember { .. }
         | Op::Repair { .. } => false,
     }
 }

@@ -10,6 +10,7 @@ use wolfdisk_proto::v1;
 
 use super::convert;
 use super::core::{Core, Store};
+use super::guard;
 use super::read::OPEN_PIECES;
 use super::rpc::Service;
 use crate::index::ListedKey;
@@ -34,11 +35,11 @@ fn object(index: &Store, ino: Ino, inode: &Inode) -> Result<v1::Object, TableErr
 impl Service {
     pub(super) fn lookup_object(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::LookupObjectRequest,
     ) -> Result<v1::LookupObjectReply, Failure> {
         let key = convert::key(&request.key)?;
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let root = Ino(request.root);
         self.directory(&core, root)?;
         let found = core.index.object(root, &key);
@@ -69,11 +70,12 @@ impl Service {
 
     pub(super) fn list_keys(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::ListKeysRequest,
     ) -> Result<v1::ListKeysReply, Failure> {
-        let wanted = convert::list_keys(&request);
-        let (core, _, _) = self.enter(request.session)?;
+        let mut wanted = convert::list_keys(&request);
+        wanted.as_nobody = guard::lists_as_nobody(call, Ino(request.root));
+        let (core, _, _) = self.enter(call, request.session)?;
         let root = Ino(request.root);
         self.directory(&core, root)?;
         let page = core.index.list_keys(root, &wanted);

@@ -27,11 +27,11 @@ pub(super) const OPEN_PIECES: u32 = 64;
 impl Service {
     pub(super) fn lookup(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::LookupRequest,
     ) -> Result<v1::LookupReply, Failure> {
         let name = convert::name(&request.name)?;
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let parent = Ino(request.parent);
         let directory = self.inode(&core, parent)?;
         if !directory.is_directory() {
@@ -62,10 +62,10 @@ impl Service {
 
     pub(super) fn get_attr(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::GetAttrRequest,
     ) -> Result<v1::GetAttrReply, Failure> {
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let ino = Ino(request.ino);
         let inode = self.inode(&core, ino)?;
         let version = core.index.version();
@@ -81,12 +81,12 @@ impl Service {
 
     pub(super) async fn open(
         &self,
-        _call: &mut Call,
-        request: v1::OpenRequest,
+        call: &mut Call,
+        mut request: v1::OpenRequest,
     ) -> Result<v1::OpenReply, Failure> {
         let ino = Ino(request.ino);
         let barrier = {
-            let (mut core, session, now) = self.enter(request.session)?;
+            let (mut core, session, now) = self.enter(call, request.session)?;
             let inode = self.inode(&core, ino)?;
             let version = core.index.version();
             core.coherence.opened(session, ino, request.number, now);
@@ -99,7 +99,9 @@ impl Service {
             }
         };
         self.wait_barrier(barrier).await?;
-        let (mut core, session, now) = self.enter(request.session)?;
+        // It may have gone elsewhere meanwhile.
+        self.guard(call, &mut request)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let inode = self.inode(&core, ino)?;
         let version = core.index.version();
         let wanted = convert::cacheable(&inode) | RightSet::OPENED;
@@ -140,10 +142,10 @@ impl Service {
 
     pub(super) fn map(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::MapRequest,
     ) -> Result<v1::MapReply, Failure> {
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let ino = Ino(request.ino);
         let pieces = request.max_pieces.clamp(1, MAP_MAX_PIECES);
         let (offset, length) = (request.offset, request.length);
@@ -204,10 +206,10 @@ impl Service {
 
     pub(super) fn read_dir(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::ReadDirRequest,
     ) -> Result<v1::ReadDirReply, Failure> {
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let ino = Ino(request.ino);
         let directory = self.inode(&core, ino)?;
         if !directory.is_directory() {
@@ -257,10 +259,10 @@ impl Service {
 
     pub(super) fn list_xattr(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::ListXattrRequest,
     ) -> Result<v1::ListXattrReply, Failure> {
-        let (mut core, session, now) = self.enter(request.session)?;
+        let (mut core, session, now) = self.enter(call, request.session)?;
         let ino = Ino(request.ino);
         self.inode(&core, ino)?;
         let xattrs = core.index.xattrs(ino).map_err(|error| self.broken(error))?;
@@ -291,10 +293,10 @@ impl Service {
 
     pub(super) fn get_xattr(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::GetXattrRequest,
     ) -> Result<v1::GetXattrReply, Failure> {
-        let (core, _, _) = self.enter(request.session)?;
+        let (core, _, _) = self.enter(call, request.session)?;
         let ino = Ino(request.ino);
         self.inode(&core, ino)?;
         let value = core
@@ -310,14 +312,14 @@ impl Service {
 
     pub(super) fn get_lock(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::GetLockRequest,
     ) -> Result<v1::GetLockReply, Failure> {
         let wanted = request
             .lock
             .ok_or_else(|| Failure::Invalid("no lock is named".into()))?;
         let lock = convert::lock(&wanted)?;
-        let (core, session, _) = self.enter(request.session)?;
+        let (core, session, _) = self.enter(call, request.session)?;
         let (start, end) = (lock.start, lock.end);
         let held = core
             .index

@@ -9,15 +9,19 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, SessionId};
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::Clock;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
 
+use super::callers::Callers;
 use super::core::Core;
 use super::error::ServiceError;
+use super::guard;
 use super::room::Rounds;
 use super::space::SpaceView;
+use super::trust::Trust;
 use crate::check::job::Jobs;
 use crate::index::table::TableError;
 use crate::storage::Generations;
@@ -39,6 +43,8 @@ pub struct ServiceOptions {
     pub chunk_size_bytes: usize,
     /// This life of the daemon.
     pub incarnation: Incarnation,
+    /// For members of other machines.
+    pub tickets: Tickets,
 }
 
 /// See the module.
@@ -55,6 +61,7 @@ pub struct Service {
     pub(super) durable: watch::Receiver<LogIndex>,
     pub(super) space: SpaceView,
     pub(super) rounds: Rounds,
+    trust: Trust,
     abandoned: Mutex<BTreeSet<ChunkId>>,
     /// Taken by whoever writes a checkpoint, before the core.
     generations: Mutex<Generations>,
@@ -87,6 +94,7 @@ impl Service {
             durable,
             space,
             rounds: Rounds::default(),
+            trust: Trust::default(),
             abandoned: Mutex::default(),
             generations: Mutex::new(generations),
             failure: watch::Sender::new(None),
@@ -120,6 +128,11 @@ impl Service {
     /// What is known of the room on disk.
     pub fn space(&self) -> &SpaceView {
         &self.space
+    }
+
+    /// What it is to other machines.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Checks that tools ask for.
@@ -191,15 +204,17 @@ impl Service {
         Failure::Unavailable("the daemon is stopping".into())
     }
 
-    /// Locks the core for a call of `session`.
+    /// Locks the core for a call that names `session`, which must be the caller's.
     pub(super) fn enter(
         &self,
+        call: &Call,
         session: u64,
     ) -> Result<(MutexGuard<'_, Core>, SessionId, Duration), Failure> {
+        let member = guard::member_of(call)?;
         let session = SessionId(session);
         let now = self.clock.monotonic();
         let mut core = self.core();
-        if !core.coherence.knows(session) {
+        if !core.is_session_of(session, member) {
             return Err(Failure::StaleSession);
         }
         core.liveness.heard(session, now);
@@ -208,47 +223,60 @@ impl Service {
 }
 
 macro_rules! answers {
-    ($($call:ident($request:ident) -> $reply:ident $how:tt;)*) => {
+    ($($call:ident($request:ident) -> $reply:ident $how:tt, $who:ident;)*) => {
         impl v1::MetaService for Service {
-            $(answers!(@one $call $request $reply $how);)*
+            $(answers!(@one $call $request $reply $how $who);)*
         }
     };
-    (@one $call:ident $request:ident $reply:ident inline) => {
-        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
-            self.$call(call, request)
+    (@one $call:ident $request:ident $reply:ident inline $who:ident) => {
+        async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
+            Callers::$who.check(call)?;
+            let asker = self.guard(call, &mut request)?;
+            let mut reply = self.$call(call, request)?;
+            if let Some(asker) = asker {
+                self.conceal(&asker, &mut reply)?;
+            }
+            Ok(reply)
         }
     };
-    (@one $call:ident $request:ident $reply:ident waits) => {
-        async fn $call(&self, call: &mut Call, request: v1::$request) -> Result<v1::$reply, Failure> {
-            Service::$call(self, call, request).await
+    (@one $call:ident $request:ident $reply:ident waits $who:ident) => {
+        async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
+            Callers::$who.check(call)?;
+            let asker = self.guard(call, &mut request)?;
+            let mut reply = Service::$call(self, call, request).await?;
+            if let Some(asker) = asker {
+                self.conceal(&asker, &mut reply)?;
+            }
+            Ok(reply)
         }
     };
 }
 
+// Each call with how it is answered and who of other machines may make it.
 answers! {
-    open_session(OpenSessionRequest) -> OpenSessionReply waits;
-    close_session(CloseSessionRequest) -> Empty waits;
-    feed(FeedRequest) -> FeedReply waits;
-    lookup(LookupRequest) -> LookupReply inline;
-    get_attr(GetAttrRequest) -> GetAttrReply inline;
-    open(OpenRequest) -> OpenReply waits;
-    map(MapRequest) -> MapReply inline;
-    read_dir(ReadDirRequest) -> ReadDirReply inline;
-    list_xattr(ListXattrRequest) -> ListXattrReply inline;
-    get_xattr(GetXattrRequest) -> GetXattrReply inline;
-    stat_fs(StatFsRequest) -> StatFsReply inline;
-    get_lock(GetLockRequest) -> GetLockReply inline;
-    mutate(MutateRequest) -> MutateReply waits;
-    sync(SyncRequest) -> SyncReply waits;
-    status(Empty) -> MetaStatus inline;
-    make_room(MakeRoomRequest) -> MakeRoomReply waits;
-    check(CheckRequest) -> CheckReply inline;
-    lookup_object(LookupObjectRequest) -> LookupObjectReply inline;
-    list_keys(ListKeysRequest) -> ListKeysReply inline;
-    issue_token(IssueTokenRequest) -> IssueTokenReply waits;
-    join(JoinRequest) -> JoinReply waits;
-    list_members(Empty) -> ListMembersReply inline;
-    change_member(ChangeMemberRequest) -> ChangeMemberReply waits;
-    gateway_keys(Empty) -> GatewayKeysReply inline;
-    servers(Empty) -> ServersReply inline;
+    open_session(OpenSessionRequest) -> OpenSessionReply waits, Members;
+    close_session(CloseSessionRequest) -> Empty waits, Members;
+    feed(FeedRequest) -> FeedReply waits, Members;
+    lookup(LookupRequest) -> LookupReply inline, Members;
+    get_attr(GetAttrRequest) -> GetAttrReply inline, Members;
+    open(OpenRequest) -> OpenReply waits, Members;
+    map(MapRequest) -> MapReply inline, Members;
+    read_dir(ReadDirRequest) -> ReadDirReply inline, Members;
+    list_xattr(ListXattrRequest) -> ListXattrReply inline, Members;
+    get_xattr(GetXattrRequest) -> GetXattrReply inline, Members;
+    stat_fs(StatFsRequest) -> StatFsReply inline, Members;
+    get_lock(GetLockRequest) -> GetLockReply inline, Members;
+    mutate(MutateRequest) -> MutateReply waits, Members;
+    sync(SyncRequest) -> SyncReply waits, Members;
+    status(Empty) -> MetaStatus inline, Members;
+    make_room(MakeRoomRequest) -> MakeRoomReply waits, Members;
+    check(CheckRequest) -> CheckReply inline, Nodes;
+    lookup_object(LookupObjectRequest) -> LookupObjectReply inline, Members;
+    list_keys(ListKeysRequest) -> ListKeysReply inline, Members;
+    issue_token(IssueTokenRequest) -> IssueTokenReply waits, Nodes;
+    join(JoinRequest) -> JoinReply waits, Joining;
+    list_members(Empty) -> ListMembersReply inline, Nodes;
+    change_member(ChangeMemberRequest) -> ChangeMemberReply waits, Nodes;
+    gateway_keys(Empty) -> GatewayKeysReply inline, Gateways;
+    servers(Empty) -> ServersReply inline, Members;
 }

@@ -245,10 +245,10 @@ impl Service {
 
     pub(super) fn stat_fs(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: v1::StatFsRequest,
     ) -> Result<v1::StatFsReply, Failure> {
-        let (core, _, _) = self.enter(request.session)?;
+        let (core, _, _) = self.enter(call, request.session)?;
         let inodes = core
             .index
             .usage(0)

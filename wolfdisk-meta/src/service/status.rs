@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use wolfdisk_common::ids::SessionId;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
+use wolfdisk_proto::noise::Guests;
 use wolfdisk_proto::v1;
 
 use super::core::Core;
+use super::guard;
 use super::rpc::Service;
 use crate::index::table::{Table, TableError};
 
 impl Service {
     pub(super) fn status(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         _request: v1::Empty,
     ) -> Result<v1::MetaStatus, Failure> {
         let now = self.clock.monotonic();
@@ -49,15 +51,21 @@ impl Service {
             log_bytes: core.log.log_bytes(),
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
-            counters: counters(&core),
-            reasons: self.reasons(chunkd.as_ref()),
+            counters: counters(&core, self.trust().guests()),
+            reasons: self.reasons(call, chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
             chunkd,
+            listens: self
+                .trust()
+                .addresses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         })
     }
 
-    fn reasons(&self, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
+    fn reasons(&self, call: &Call, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
         let mut reasons = Vec::new();
         match chunkd {
             Some(status) => reasons.extend(status.reasons.iter().cloned()),
@@ -66,7 +74,11 @@ impl Service {
         if self.space.is_full() {
             reasons.push("the disk is full: only deleting is possible".into());
         }
-        reasons.extend(self.damaged_files());
+        reasons.extend(self.trust().trouble());
+        // Of other machines not all may know these names.
+        if !guard::is_judged(call) {
+            reasons.extend(self.damaged_files());
+        }
         if let Some(error) = &*self.failure.borrow() {
             reasons.push(error.to_string());
         }
@@ -91,7 +103,7 @@ fn sessions(core: &Core, now: std::time::Duration) -> Result<Vec<v1::SessionStat
     core.index.sessions()?.into_iter().map(one).collect()
 }
 
-fn counters(core: &Core) -> HashMap<String, u64> {
+fn counters(core: &Core, guests: &Guests) -> HashMap<String, u64> {
     let counts = core.counters;
     let all = [
         ("mutations", counts.mutations),
@@ -105,6 +117,7 @@ fn counters(core: &Core) -> HashMap<String, u64> {
         ("queued_mutations", core.queue.len() as u64),
     ];
     all.into_iter()
+        .chain(guests.counters())
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }

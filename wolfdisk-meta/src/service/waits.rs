@@ -98,7 +98,7 @@ impl Service {
         dead.extend(
             suspects
                 .iter()
-                .filter(|suspect| is_gone(suspect.pid))
+                .filter(|suspect| suspect.pid == 0 || is_gone(suspect.pid))
                 .map(|suspect| suspect.session),
         );
         dead.sort_unstable();
@@ -129,6 +129,7 @@ impl Service {
             origin: None,
             durable,
             lock_until: None,
+            asker: None,
             answer,
         })?;
         Ok(OwnMutation(receiver))

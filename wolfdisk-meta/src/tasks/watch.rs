@@ -1,9 +1,10 @@
-//! Keeps the view of the disk and of wolfdisk-chunkd fresh, and tells the index when the chunk store
-//! has begun a new life.
+//! Keeps the view of the disk and of wolfdisk-chunkd fresh, tells the index when the chunk store has begun a new life,
+//! and the chunk store who may connect to it from other machines.
 
 use std::time::Duration;
 
 use wolfdisk_common::ids::{Incarnation, NodeNumber};
+use wolfdisk_proto::Failure;
 
 use super::chunkd::{self, Chunkd};
 use super::stop::Stop;
@@ -18,6 +19,9 @@ const LOOK_SOON: Duration = Duration::from_millis(100);
 
 /// The thread's life.
 pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
+    service.trust().wakes(stop.clone());
+    // To which life of the chunk store the members were told, and as of which change.
+    let mut told = None;
     loop {
         let status = chunkd
             .status(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {})
@@ -30,12 +34,40 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
             ),
             None => false,
         };
+        let now = status
+            .as_ref()
+            .map(|status| (status.incarnation, service.trust().revision()));
+        if told != now && (now.is_none() || admit(service, chunkd)) {
+            told = now;
+        }
         service.space().update(status);
-        let soon = !known || service.look_if_full();
+        let soon = !known || told != now || service.look_if_full();
         if stop.wait(if soon { LOOK_SOON } else { LOOK }) {
             return;
         }
     }
+}
+
+/// Says who may connect, and asks where.
+fn admit(service: &Service, chunkd: &Chunkd) -> bool {
+    let members = match service.admitted() {
+        Ok(members) => members,
+        Err(error) => {
+            service.fail(error.into());
+            return false;
+        }
+    };
+    let hello = chunkd.hello(&mut chunkd::brief(), &wolfdisk_proto::v1::Empty {});
+    let said = hello.and_then(|hello| {
+        let port = u16::try_from(hello.port);
+        let port = port.map_err(|_| Failure::Invalid("a port that is none".to_owned()))?;
+        service.trust().set_chunk_port(port);
+        chunkd.admit(&mut chunkd::brief(), &members)
+    });
+    if let Err(failure) = &said {
+        tracing::debug!(%failure, "wolfdisk-chunkd could not be told who the members are");
+    }
+    said.is_ok()
 }
 
 /// Makes sure that the index knows this life of the chunk store.

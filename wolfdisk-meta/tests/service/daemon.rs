@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Arguments, Config};
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
+use wolfdisk_common::ticket::Tickets;
 use wolfdisk_meta::index::invariants::check;
-use wolfdisk_meta::service::{self, Service};
+use wolfdisk_meta::service::{self, Keys, Service};
 use wolfdisk_meta::tasks::checkpoint;
 use wolfdisk_proto::blocking::Pool;
 use wolfdisk_proto::call::Options;
@@ -32,6 +34,7 @@ pub struct Node {
 /// A running daemon.
 pub struct Daemon {
     socket: PathBuf,
+    service: Arc<Service>,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<Arc<Service>>>,
 }
@@ -48,7 +51,8 @@ impl Node {
     fn config(&self) -> Config {
         // An empty file of its own, so that nothing of this machine's configuration gets in.
         let config = self.directory.path().join("config.toml");
-        std::fs::write(&config, "").expect("written");
+        let text = "[node]\nbind = \"127.0.0.1:0\"\n";
+        std::fs::write(&config, text).expect("written");
         let data_dir = Some(self.directory.path().join("data"));
         let arguments = Arguments {
             config: Some(config),
@@ -58,33 +62,57 @@ impl Node {
         Config::load(&arguments).expect("a configuration")
     }
 
-    pub fn start(&self) -> Daemon {
+    /// The service without a socket; nothing runs it.
+    pub fn open(&self) -> Arc<Service> {
         let config = self.config();
         let identity = Identity::load_for(&config).expect("an identity");
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let paths = config.paths();
+        let opened =
+            wolfdisk_meta::run::open(&disk, &config.paths().meta_dir(), &identity, &config);
+        opened.expect("an index")
+    }
+
+    /// What its cluster proves to its members.
+    pub fn tickets(&self) -> Tickets {
+        Tickets::new(&ClusterKey::load(&self.config().paths()).expect("a key"))
+    }
+
+    pub fn start(&self) -> Daemon {
+        let paths = self.config().paths();
         paths.create_run_dir().expect("a directory");
-        let opened = wolfdisk_meta::run::open(&disk, &paths.meta_dir(), &identity, &config);
-        let service = opened.expect("an index");
+        let service = self.open();
+        let keys = Keys::load(&paths).expect("keys");
+        service.trust().hold(keys);
+        let bound = service::bind(&self.config().node).expect("bound");
+        let listener = bound.expect("a listener");
         let (socket, stop) = (paths.meta_socket(), Arc::new(Notify::new()));
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = {
-            let (socket, stop) = (socket.clone(), stop.clone());
-            std::thread::spawn(move || run(service, &socket, &stop, ready))
+            let (socket, stop, service) = (socket.clone(), stop.clone(), service.clone());
+            std::thread::spawn(move || run(service, listener, &socket, &stop, ready))
         };
         is_ready
             .recv_timeout(DEADLINE)
             .expect("the daemon is ready");
-        Daemon {
+        let daemon = Daemon {
             socket,
+            service,
             stop,
             thread: Some(thread),
-        }
+        };
+        daemon.wait_until_reachable();
+        daemon
+    }
+
+    /// That of its cluster.
+    pub fn cluster_key(&self) -> ClusterKey {
+        ClusterKey::load(&self.config().paths()).expect("a key")
     }
 }
 
 fn run(
     service: Arc<Service>,
+    listener: std::net::TcpListener,
     socket: &Path,
     stop: &Notify,
     ready: std::sync::mpsc::Sender<()>,
@@ -99,6 +127,7 @@ fn run(
             outcome = service::listen(service.clone(), socket, told) => outcome.expect("listening"),
             () = service.run_batches() => {}
             () = service.run_timer() => {}
+            outcome = service::serve_others(service.clone(), listener) => outcome.expect("listening"),
         }
     });
     service.abandon();
@@ -106,6 +135,26 @@ fn run(
 }
 
 impl Daemon {
+    /// The service itself.
+    pub fn service(&self) -> Arc<Service> {
+        self.service.clone()
+    }
+
+    pub fn status(&self) -> v1::MetaStatus {
+        let meta = MetaClient(Arc::new(Pool::new(self.socket.clone())));
+        meta.status(&mut options(), &v1::Empty {})
+            .expect("a status")
+    }
+
+    /// It has registered itself and listens for other machines.
+    fn wait_until_reachable(&self) {
+        let until = std::time::Instant::now() + DEADLINE;
+        while self.status().listens.is_empty() {
+            assert!(std::time::Instant::now() < until, "it listens");
+            std::thread::yield_now();
+        }
+    }
+
     /// Ends without a checkpoint: what is not in the log is lost.
     pub fn kill(mut self) {
         self.end();

@@ -3,4 +3,7 @@
 mod coherence;
 mod daemon;
 mod durability;
+mod guard;
+mod lan;
+mod members;
 mod objects;

@@ -12,6 +12,7 @@ mod extents;
 mod fail;
 mod fallocate;
 mod locks;
+mod members;
 mod names;
 mod objects;
 mod orphans;

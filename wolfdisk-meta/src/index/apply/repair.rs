@@ -80,7 +80,9 @@ fn is_repairable(key: &Key) -> bool {
         | Key::Xattr { .. }
         | Key::Usage { .. }
         | Key::Session { .. }
-        | Key::Node { .. } => false,
+        | Key::Node { .. }
+        | Key::Member { .. }
+        | Key::Token { .. } => false,
     }
 }
 

@@ -5,8 +5,8 @@ use wolfdisk_common::ids::SessionId;
 
 use super::fail::{Done, Fail};
 use super::{
-    attributes, chunks, copy, create, destage, fallocate, locks, objects, publish, reap, remove,
-    rename, repair, sessions, write, xattrs,
+    attributes, chunks, copy, create, destage, fallocate, locks, members, objects, publish, reap,
+    remove, rename, repair, sessions, write, xattrs,
 };
 use crate::index::op::{Answer, Entry, Op};
 use crate::index::records::Records;
@@ -71,6 +71,13 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
         Op::Publish { publish } => publish::publish(tx, publish, session, payload),
         Op::SetObject { .. } => objects::set(tx, &entry.op),
         Op::RemoveObject { remove } => objects::remove(tx, remove),
+        Op::IssueToken {
+            kind,
+            restrictions,
+            ttl_s,
+        } => members::issue_token(tx, *kind, restrictions, *ttl_s),
+        Op::Join { .. } => members::join(tx, &entry.op),
+        Op::ChangeMember { number, change } => members::change(tx, *number, change),
         Op::Repair {
             records,
             counters,

@@ -17,6 +17,7 @@ pub(crate) fn open<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         place,
         pid,
         access,
+        member,
     } = op
     else {
         return Err(Fail::Errno(libc::EINVAL));
@@ -28,6 +29,7 @@ pub(crate) fn open<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
         place: place.clone(),
         pid: *pid,
         access: *access,
+        member: *member,
     };
     let session = add(tx, &record);
     Ok(Answer {

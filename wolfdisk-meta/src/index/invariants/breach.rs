@@ -45,6 +45,8 @@ pub enum Breach {
         session: SessionId,
         what: &'static str,
     },
+    #[error("member {number}: {what}")]
+    Member { number: u64, what: &'static str },
     #[error("the counter of {what} is {found}, counted {counted}")]
     Counter {
         what: &'static str,

@@ -12,6 +12,7 @@
 mod breach;
 mod content;
 mod inodes;
+mod members;
 mod names;
 mod plan;
 mod sessions;
@@ -92,6 +93,7 @@ pub fn inspect<R: Read>(records: &R, report: &mut dyn Report) -> Result<Inspecte
     inspection.content()?;
     inspection.xattrs()?;
     inspection.sessions()?;
+    inspection.members()?;
     inspection.close_inodes()?;
     Ok(Inspected {
         chunks: inspection.chunks.summary(),

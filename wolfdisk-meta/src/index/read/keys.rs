@@ -25,6 +25,9 @@ use crate::index::records::{Read, Records};
 use crate::index::table::TableError;
 use crate::limits;
 
+/// The bits of a directory's permissions with which it can be listed.
+const LISTS: u32 = 5;
+
 /// What to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListKeys {
@@ -36,6 +39,8 @@ pub struct ListKeys {
     pub delimiter: bool,
     /// So many at the most.
     pub max: usize,
+    /// Without what is in directories that only root may read.
+    pub as_nobody: bool,
 }
 
 /// A key that was listed.
@@ -173,7 +178,7 @@ impl<R: Records> Index<R> {
         let nothing = request.max == 0 || is_over || path.len() > OBJECT_KEY_MAX_BYTES;
         let base = match nothing {
             true => None,
-            false => self.directory_at(root, path)?,
+            false => self.directory_at(root, path, request.as_nobody)?,
         };
         let Some(base) = base else {
             return Ok(KeyPage::default());
@@ -202,16 +207,27 @@ impl<R: Records> Index<R> {
     }
 
     /// The directory that a path of names, each with a `/` behind it, leads to.
-    fn directory_at(&self, root: Ino, path: &[u8]) -> Result<Option<Ino>, TableError> {
+    fn directory_at(
+        &self,
+        root: Ino,
+        path: &[u8],
+        as_nobody: bool,
+    ) -> Result<Option<Ino>, TableError> {
         let mut at = root;
         for name in path.split_inclusive(|byte| *byte == b'/') {
             let name = name.strip_suffix(b"/").unwrap_or(name);
             match self.directory_in(at, name)? {
-                Some(ino) => at = ino,
-                None => return Ok(None),
+                Some(ino) if !as_nobody || self.is_listed(ino)? => at = ino,
+                Some(_) | None => return Ok(None),
             }
         }
         Ok(Some(at))
+    }
+
+    /// Whether somebody who is not root may list a directory and use what is in it.
+    fn is_listed(&self, ino: Ino) -> Result<bool, TableError> {
+        let inode = self.inode(ino)?;
+        Ok(inode.is_some_and(|inode| inode.granted_but_to_root() & LISTS == LISTS))
     }
 
     fn directory_in(&self, parent: Ino, name: &[u8]) -> Result<Option<Ino>, TableError> {
@@ -249,7 +265,9 @@ impl<R: Records> Walk<'_, R> {
             let rolled_up = level.depth == base && self.request.delimiter;
             let depth = level.depth + name.len() + 1;
             self.levels.push(level);
-            match below.filter(|_| tail.is_some() && !rolled_up) {
+            let enters = tail.is_some() && !rolled_up;
+            match below.filter(|_| enters) {
+                Some(ino) if self.hides(ino)? => return Ok(()),
                 Some(ino) if depth <= OBJECT_KEY_MAX_BYTES => {
                     self.path = after.get(..depth).unwrap_or_default().to_vec();
                     level = Level::new(ino, depth, b"");
@@ -277,6 +295,11 @@ impl<R: Records> Walk<'_, R> {
         Ok(())
     }
 
+    /// What is in the directory is not for whoever asks.
+    fn hides(&self, ino: Ino) -> Result<bool, TableError> {
+        Ok(self.request.as_nobody && !self.index.is_listed(ino)?)
+    }
+
     fn run(&mut self) -> Result<(), TableError> {
         while let Some(level) = self.levels.last_mut() {
             self.path.truncate(level.depth);
@@ -290,7 +313,7 @@ impl<R: Records> Walk<'_, R> {
                     self.steps += 1;
                     self.path.extend_from_slice(&name);
                     self.path.push(b'/');
-                    if self.path.len() > OBJECT_KEY_MAX_BYTES {
+                    if self.path.len() > OBJECT_KEY_MAX_BYTES || self.hides(ino)? {
                         if self.pass() {
                             return Ok(());
                         }

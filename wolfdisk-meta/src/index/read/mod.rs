@@ -3,12 +3,14 @@
 mod content;
 mod keys;
 mod locks;
+mod members;
 mod names;
 mod objects;
 mod store;
 
 pub(crate) use content::extent_of;
 pub(crate) use locks::locks_of;
+pub(crate) use members::{members_of, tokens_of};
 
 pub use content::{ChunkRange, ChunkRanges, Map, MapPiece, MapSource, UndestagedRange};
 pub use keys::{KeyPage, ListKeys, ListedKey};

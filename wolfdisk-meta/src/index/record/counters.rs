@@ -1,5 +1,5 @@
 //! The counters, one record that every mutation rewrites: `stamp, time, next_ino, next_session,
-//! feature_level, undestaged_bytes, chunks, garbage`.
+//! feature_level, undestaged_bytes, chunks, garbage, next_member`.
 //!
 //! `stamp` is the version of the whole index.
 
@@ -27,6 +27,8 @@ pub struct Counters {
     pub chunks: u64,
     /// Those without references.
     pub garbage: u64,
+    /// The number of the next member or token.
+    pub next_member: u64,
 }
 
 impl Default for Counters {
@@ -40,6 +42,7 @@ impl Default for Counters {
             undestaged_bytes: 0,
             chunks: 0,
             garbage: 0,
+            next_member: 1,
         }
     }
 }
@@ -53,4 +56,5 @@ wire_struct!(Counters {
     undestaged_bytes,
     chunks,
     garbage,
+    next_member,
 });

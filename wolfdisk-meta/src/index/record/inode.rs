@@ -137,6 +137,19 @@ impl Inode {
         self.kind == Kind::Directory
     }
 
+    /// The best that its permissions grant to anybody but root, as `rwx` of one digit. Its owner can give himself
+    /// everything. The group's bits are those of an access ACL's mask, which bounds all whom the ACL names.
+    pub fn granted_but_to_root(&self) -> u32 {
+        if self.uid != 0 {
+            return 7;
+        }
+        let group = match self.gid != 0 || self.acl_access {
+            true => self.permissions >> 3,
+            false => 0,
+        };
+        (group | self.permissions) & 7
+    }
+
     /// It has extended attributes, ACLs included.
     pub fn has_xattr(&self) -> bool {
         self.xattr_count > 0
@@ -198,3 +211,35 @@ wire_struct!(Inode {
     dead_from,
     s3,
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(uid: u32, gid: u32, permissions: u32, acl_access: bool) -> u32 {
+        let new = NewInode {
+            kind: Kind::File,
+            permissions,
+            uid,
+            gid,
+            rdev: 0,
+            symlink: Bytes::new(),
+            parent: Ino::ROOT,
+            name: Bytes::new(),
+            project: 0,
+        };
+        let mut inode = Inode::new(new, Version(1), Timestamp::default());
+        inode.acl_access = acl_access;
+        inode.granted_but_to_root()
+    }
+
+    #[test]
+    fn nobody_but_root_gets_what_only_root_has() {
+        assert_eq!(granted(0, 0, 0o770, false), 0);
+        assert_eq!(granted(0, 0, 0o751, false), 1);
+        assert_eq!(granted(0, 5, 0o740, false), 4, "somebody is in that group");
+        assert_eq!(granted(0, 5, 0o742, false), 6, "and somebody else is not");
+        assert_eq!(granted(0, 0, 0o760, true), 6, "whom the list names");
+        assert_eq!(granted(5, 0, 0o000, false), 7, "the owner can change that");
+    }
+}

@@ -1,4 +1,4 @@
-//! A session: `stamp, frontend, place, pid, access`; and an answer kept for it: `stamp, sequence,
+//! A session: `stamp, frontend, place, pid, access, member`; and an answer kept for it: `stamp, sequence,
 //! answer` in slot `sequence mod 1024`.
 //!
 //! A slot is written over by the mutation 1,024 later, which the session may send only once the earlier
@@ -22,6 +22,8 @@ pub struct Session {
     pub pid: u32,
     /// What it may do.
     pub access: Access,
+    /// The member that opened it, and the only one that may name it; 0: somebody on this machine, or a node.
+    pub member: u64,
 }
 
 /// What a session may do.
@@ -51,7 +53,8 @@ wire_struct!(Session {
     frontend,
     place,
     pid,
-    access
+    access,
+    member
 });
 wire_enum!(Access { 0 => Shared, 1 => ReadOnly, 2 => Exclusive });
 wire_struct!(Kept {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use wolfdisk_common::ids::{
     ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
 };
+use wolfdisk_common::member::{MemberKind, Restrictions};
 use wolfdisk_common::name::FileName;
 use wolfdisk_common::time::Timestamp;
 
@@ -58,9 +59,9 @@ proptest! {
         round(Garbage { stamp });
         round(Sparse { stamp });
         round(Usage { stamp, bytes: a, inodes: b });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Shared });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::ReadOnly });
-        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Exclusive });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Shared, member: a });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::ReadOnly, member: a });
+        round(Session { stamp, frontend: text.clone(), place: text.clone(), pid: c, access: Access::Exclusive, member: a });
         let answer = Answer {
             version: stamp, errno, retry_put: flag, inodes: vec![Ino(a), Ino(b)], offset: a,
             cookie: b, removed: flag, session: flag.then_some(SessionId(a)),
@@ -68,6 +69,17 @@ proptest! {
         round(Kept { stamp, sequence: Sequence(a), answer });
         round(Lock { stamp, end: a, exclusive: flag, pid: c });
         round(SessionLock { stamp });
+        let restrictions = Restrictions { read_only: flag, subdir: a, squash_root: !flag };
+        for kind in MemberKind::ALL {
+            round(Member {
+                stamp, kind, name: text.clone(), public_key: id, joined: time,
+                restrictions: restrictions.clone(), removed: flag,
+            });
+            round(Token {
+                stamp, kind, restrictions: restrictions.clone(), expires: time,
+                used_by: flag.then_some(id),
+            });
+        }
         round(Orphan { stamp });
         round(Node {
             stamp, incarnation: Incarnation(a), swept: PutEpoch(b), id: text.clone(),
@@ -89,6 +101,8 @@ proptest! {
         let _ = decode::<Session>(bytes.clone());
         let _ = decode::<Kept>(bytes.clone());
         let _ = decode::<Node>(bytes.clone());
+        let _ = decode::<Member>(bytes.clone());
+        let _ = decode::<Token>(bytes.clone());
         let _ = decode::<Counters>(bytes);
     }
 }

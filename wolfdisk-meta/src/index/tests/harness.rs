@@ -83,6 +83,7 @@ impl World {
             place,
             pid: 1,
             access,
+            member: 0,
         })
     }
 

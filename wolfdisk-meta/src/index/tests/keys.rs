@@ -263,6 +263,7 @@ fn requests() -> impl Strategy<Value = Vec<ListKeys>> {
     ];
     let request = (bytes.clone(), bytes, any::<bool>(), 1usize..5);
     let request = request.prop_map(|(prefix, after, delimiter, max)| ListKeys {
+        as_nobody: false,
         prefix: prefix.into(),
         after: after.into(),
         delimiter,
@@ -437,6 +438,7 @@ impl Pair {
     fn compare(&self) {
         let keys = self.model.keys();
         let all = ListKeys {
+            as_nobody: false,
             prefix: Bytes::new(),
             after: Bytes::new(),
             delimiter: false,
@@ -506,6 +508,7 @@ fn a_listing_that_finds_nothing_ends_and_goes_on() {
     let publish = publish(pair.root, "many/z/last", data(b"x"));
     assert_eq!(pair.world.run(Op::Publish { publish }).answer.errno, 0);
     let request = ListKeys {
+        as_nobody: false,
         prefix: Bytes::from_static(b"many/l"),
         after: Bytes::new(),
         delimiter: false,
@@ -520,6 +523,7 @@ fn a_listing_that_finds_nothing_ends_and_goes_on() {
     assert_eq!(listed(&pair.world, pair.root, &request), []);
     for delimiter in [false, true] {
         let request = ListKeys {
+            as_nobody: false,
             prefix: Bytes::from_static(b"many/"),
             after: Bytes::from_static(b"many/"),
             delimiter,
@@ -539,6 +543,7 @@ fn a_listing_that_finds_nothing_ends_and_goes_on() {
     }
     for max in [1, 2] {
         let request = ListKeys {
+            as_nobody: false,
             prefix: Bytes::new(),
             after: Bytes::new(),
             delimiter: true,
@@ -573,6 +578,7 @@ fn a_listing_of_many_deep_directories_ends_and_goes_on() {
     }
     for delimiter in [false, true] {
         let request = ListKeys {
+            as_nobody: false,
             prefix: Bytes::new(),
             after: Bytes::new(),
             delimiter,
@@ -599,6 +605,7 @@ fn names_beyond_the_longest_key_are_no_keys() {
         world.create(at, "f", Kind::File);
     }
     let all = ListKeys {
+        as_nobody: false,
         prefix: Bytes::new(),
         after: Bytes::new(),
         delimiter: false,

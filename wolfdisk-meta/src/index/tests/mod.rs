@@ -3,6 +3,7 @@
 mod directed;
 mod harness;
 mod keys;
+mod members;
 mod model;
 mod objects;
 mod random;

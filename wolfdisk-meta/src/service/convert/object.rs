@@ -42,6 +42,7 @@ pub fn list_keys(request: &v1::ListKeysRequest) -> ListKeys {
         after: request.after.slice(..after),
         delimiter: request.delimiter,
         max: request.max.min(LIST_KEYS_MAX) as usize,
+        as_nobody: false,
     }
 }
 

@@ -1,0 +1,32 @@
+//! What strangers and members can make a daemon hold or wait for, each with its reason.
+
+use std::time::Duration;
+
+/// Longest handshake message: names and releases are short.
+pub const HANDSHAKE_MAX_BYTES: usize = 1024;
+/// A handshake is three messages; a peer that takes longer is not there or means no good.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Handshakes under way at a time: each holds a few kilobytes and a timer.
+pub const HALF_OPEN_MAX: usize = 128;
+/// The same of one address: one machine does not keep all others out.
+pub const HALF_OPEN_PER_ADDRESS_MAX: usize = 32;
+/// Connections of one static key: as many calls of a front-end can be in flight, several times over.
+pub const CONNECTIONS_PER_KEY_MAX: usize = 256;
+/// How long a request may take to arrive once it has begun, and an answer to be taken.
+pub const TRANSFER_DEADLINE: Duration = Duration::from_secs(60);
+/// Silence after which the kernel asks whether the other side is still there ..
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// .. how often, and ..
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// .. how many times: a peer that vanished is noticed after 25 s.
+pub const KEEPALIVE_RETRIES: u32 = 3;
+/// How long a connection to an address may take: longer than a lost packet, short enough to try the next.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// Idle connections that a pool keeps.
+pub const IDLE_MAX: usize = 32;
+/// Largest Noise message, and what it carries beside its tag.
+pub const RECORD_MAX_BYTES: usize = 65_535;
+/// See [`RECORD_MAX_BYTES`].
+pub const RECORD_MAX_PLAIN_BYTES: usize = RECORD_MAX_BYTES - TAG_BYTES;
+/// What encryption adds to a record.
+pub const TAG_BYTES: usize = 16;

@@ -1,0 +1,180 @@
+//! Several machines on one network: network namespaces whose only way to each other is a bridge in a namespace of its
+//! own. All goes with the value.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::command::run;
+
+/// Third byte of the addresses; every network is one of its own.
+const SUBNET: [u8; 3] = [10, 77, 0];
+const BRIDGE: &str = "br0";
+/// The name of a host's interface, inside it.
+const INTERFACE: &str = "eth0";
+
+/// What is out of the ordinary about a network.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wires {
+    /// The bridge passes multicast on only to those whose membership it has seen.
+    pub snooping: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Lan {
+    prefix: String,
+    hosts: Vec<Host>,
+}
+
+/// A machine on it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    namespace: String,
+    /// Its interface's end on the bridge.
+    port: String,
+    bridge: String,
+    address: Ipv4Addr,
+}
+
+impl Lan {
+    /// A network with so many machines.
+    pub fn of(hosts: u8, wires: Wires) -> Lan {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("wd{}-{number}", std::process::id());
+        let bridge = format!("{prefix}-lan");
+        let mut lan = Lan {
+            prefix,
+            hosts: Vec::new(),
+        };
+        ip(&["netns", "add", &bridge]);
+        ip(&["-n", &bridge, "link", "set", "lo", "up"]);
+        let snooping = if wires.snooping { "1" } else { "0" };
+        ip(&[
+            "-n",
+            &bridge,
+            "link",
+            "add",
+            BRIDGE,
+            "type",
+            "bridge",
+            "mcast_snooping",
+            snooping,
+        ]);
+        ip(&["-n", &bridge, "link", "set", BRIDGE, "up"]);
+        for number in 1..=hosts {
+            lan.add(&bridge, number);
+        }
+        lan
+    }
+
+    fn add(&mut self, bridge: &str, number: u8) {
+        let namespace = format!("{}-{number}", self.prefix);
+        let port = format!("port{number}");
+        let [a, b, c] = SUBNET;
+        let host = Host {
+            namespace: namespace.clone(),
+            port: port.clone(),
+            bridge: bridge.to_owned(),
+            address: Ipv4Addr::new(a, b, c, number),
+        };
+        ip(&["netns", "add", &namespace]);
+        self.hosts.push(host.clone());
+        ip(&["-n", &namespace, "link", "set", "lo", "up"]);
+        ip(&[
+            "-n", bridge, "link", "add", &port, "type", "veth", "peer", "name", INTERFACE, "netns",
+            &namespace,
+        ]);
+        ip(&["-n", bridge, "link", "set", &port, "master", BRIDGE, "up"]);
+        host.set_address(host.address);
+        ip(&["-n", &namespace, "link", "set", INTERFACE, "up"]);
+    }
+
+    /// The machines.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        let namespaces = self.hosts.iter().map(|host| host.namespace.clone());
+        for name in namespaces.chain([format!("{}-lan", self.prefix)]) {
+            let ended = run(Command::new("ip").args(["netns", "delete", &name]));
+            if ended.code != Some(0) {
+                eprintln!("the namespace {name} is left: {}", ended.stderr);
+            }
+        }
+    }
+}
+
+impl Host {
+    /// What stands before a program to run it on this machine.
+    pub fn prefix(&self) -> Vec<String> {
+        // Mounts stay where everybody sees them, other than with `ip netns exec`.
+        let net = format!("--net=/run/netns/{}", self.namespace);
+        vec!["nsenter".to_owned(), net]
+    }
+
+    /// A program that is to run on this machine.
+    pub fn command(&self, program: &Path) -> Command {
+        let words = self.prefix();
+        let mut command = Command::new("nsenter");
+        command.args(words.iter().skip(1)).arg(program);
+        command
+    }
+
+    /// Its address at first.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Gives it another address on the same network.
+    pub fn set_address(&self, address: Ipv4Addr) {
+        let with_mask = format!("{address}/24");
+        ip(&[
+            "-n",
+            &self.namespace,
+            "address",
+            "flush",
+            "dev",
+            INTERFACE,
+            "scope",
+            "global",
+        ]);
+        ip(&[
+            "-n",
+            &self.namespace,
+            "address",
+            "add",
+            &with_mask,
+            "dev",
+            INTERFACE,
+        ]);
+    }
+
+    /// Cuts it off: what it sends goes nowhere, and nothing tells it.
+    pub fn unplug(&self) {
+        ip(&["-n", &self.bridge, "link", "set", &self.port, "nomaster"]);
+    }
+
+    /// Connects it again.
+    pub fn plug(&self) {
+        ip(&[
+            "-n",
+            &self.bridge,
+            "link",
+            "set",
+            &self.port,
+            "master",
+            BRIDGE,
+        ]);
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    let done = run(Command::new("ip").args(arguments));
+    assert_eq!(done.code, Some(0), "ip {arguments:?}: {}", done.stderr);
+}

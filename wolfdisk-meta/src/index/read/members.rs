@@ -1,0 +1,84 @@
+//! Members and tokens.
+
+use wolfdisk_common::member::PUBLIC_KEY_BYTES;
+
+use crate::index::Index;
+use crate::index::key::{self, Key};
+use crate::index::record::{Member, Token};
+use crate::index::records::{Read, Records};
+use crate::index::table::TableError;
+
+/// All members with their numbers, the removed ones too.
+pub(crate) fn members_of(records: &impl Read) -> Result<Vec<(u64, Member)>, TableError> {
+    let mut found = Vec::new();
+    records.each(&key::members(), |key, member: Member| {
+        if let Key::Member { number } = key {
+            found.push((number, member));
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// All tokens with their numbers.
+pub(crate) fn tokens_of(records: &impl Read) -> Result<Vec<(u64, Token)>, TableError> {
+    let mut found = Vec::new();
+    records.each(&key::tokens(), |key, token: Token| {
+        if let Key::Token { number } = key {
+            found.push((number, token));
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+impl<R: Records> Index<R> {
+    /// All members with their numbers, the removed ones too.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn members(&self) -> Result<Vec<(u64, Member)>, TableError> {
+        members_of(self.records())
+    }
+
+    /// A member.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn member(&self, number: u64) -> Result<Option<Member>, TableError> {
+        self.records().load(&Key::Member { number })
+    }
+
+    /// The member that has a static key; a removed one only if there is no other.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn member_by_key(
+        &self,
+        public_key: &[u8; PUBLIC_KEY_BYTES],
+    ) -> Result<Option<(u64, Member)>, TableError> {
+        let mut members = self.members()?;
+        members.retain(|(_, member)| member.public_key == *public_key);
+        let current = members.iter().position(|(_, member)| !member.removed);
+        Ok(match current {
+            Some(at) => Some(members.swap_remove(at)),
+            None => members.pop(),
+        })
+    }
+
+    /// A token.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn token(&self, number: u64) -> Result<Option<Token>, TableError> {
+        self.records().load(&Key::Token { number })
+    }
+
+    /// All tokens with their numbers.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn tokens(&self) -> Result<Vec<(u64, Token)>, TableError> {
+        tokens_of(self.records())
+    }
+}
