@@ -28,9 +28,10 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     };
     packages::install(wanted)?;
     if wanted.suites {
-        tools::install()?;
+        tools::install(tools::FILE_SYSTEM)?;
     }
     if wanted.clients {
+        tools::install(tools::S3)?;
         clients::install()?;
     }
     let mut tally = Tally::default();
