@@ -21,6 +21,11 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The S3 front-end built with HTTPS, which the others of the same build are without.
+pub fn https_program() -> PathBuf {
+    program("https/wolfdisk-s3")
+}
+
 /// A test suite of others, installed by `cargo xtask test` beside the profiles.
 pub fn tool(name: &str) -> PathBuf {
     beside_profiles(&format!("tools/bin/{name}"))
