@@ -1,8 +1,9 @@
 //! A `wolfdisk-s3` beside a running node, on ports of its own, and boto3 that asks it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -11,7 +12,7 @@ use crate::command::{Outcome, run};
 use crate::node::Node;
 use crate::ports::{free_port, s3_admin_at};
 use crate::processes::{kill_hard, signal};
-use crate::programs::{client, program};
+use crate::programs::{client, https_program, program};
 use crate::wait::wait_until;
 
 /// The key that it serves.
@@ -30,6 +31,8 @@ pub struct Gateway {
     admin: u16,
     mount: PathBuf,
     log: PathBuf,
+    /// Of one that speaks HTTPS: whom its clients trust.
+    certificate: Option<PathBuf>,
 }
 
 impl Gateway {
@@ -40,6 +43,10 @@ impl Gateway {
 
     /// The same on another address than loopback's, which only its command line says.
     pub fn start_bound(node: &Node, settings: &str, to: Ipv4Addr) -> Gateway {
+        Gateway::start_program(node, settings, to, &program("wolfdisk-s3"))
+    }
+
+    fn start_program(node: &Node, settings: &str, to: Ipv4Addr, program: &Path) -> Gateway {
         let (port, admin) = (free_port(), free_port());
         let config = node.scratch().path().join(format!("s3-{port}.toml"));
         let text = format!(
@@ -48,7 +55,7 @@ impl Gateway {
         );
         std::fs::write(&config, text).expect("a file");
         let log = node.scratch().path().join(format!("s3-{port}.log"));
-        let child = Command::new(program("wolfdisk-s3"))
+        let child = Command::new(program)
             .arg("--config")
             .arg(&config)
             .arg("--data-dir")
@@ -64,6 +71,7 @@ impl Gateway {
             admin,
             mount: node.mount().to_owned(),
             log,
+            certificate: None,
         };
         wait_until("the gateway gets ready", || {
             let ended = gateway.child.try_wait().expect("a child");
@@ -84,9 +92,28 @@ impl Gateway {
         Gateway::start(node, &format!("{keys}\n{settings}"))
     }
 
+    /// The same over HTTPS, with a certificate that it signed itself.
+    pub fn with_https(node: &Node) -> Gateway {
+        let (certificate, key) = self_signed(node);
+        let settings = format!(
+            "access_key = \"{ACCESS_KEY}\"\nsecret_key = \"{SECRET_KEY}\"\n\
+             tls_cert = \"{}\"\ntls_key = \"{}\"",
+            certificate.display(),
+            key.display()
+        );
+        let mut gateway =
+            Gateway::start_program(node, &settings, Ipv4Addr::LOCALHOST, &https_program());
+        gateway.certificate = Some(certificate);
+        gateway
+    }
+
     /// Where it answers.
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        match self.certificate {
+            None => format!("http://127.0.0.1:{}", self.port),
+            // The name that its certificate is for.
+            Some(_) => format!("https://localhost:{}", self.port),
+        }
     }
 
     /// Where it says how it is.
@@ -131,7 +158,12 @@ impl Gateway {
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONFIG_FILE", "/dev/null"))
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env_remove("AWS_CA_BUNDLE")
+            .envs(self.certificate.iter().flat_map(|certificate| {
+                // For boto3, and for the rest of Python.
+                ["AWS_CA_BUNDLE", "SSL_CERT_FILE"].map(|name| (name, certificate))
+            })))
     }
 
     /// What it logged so far.
@@ -156,6 +188,31 @@ impl Gateway {
         assert_eq!(code, Some(0), "{}", self.log());
         assert!(!self.log().contains(SECRET_KEY), "a secret was logged");
     }
+}
+
+/// A certificate for `localhost`, and its key.
+fn self_signed(node: &Node) -> (PathBuf, PathBuf) {
+    let file = |name: &str| node.scratch().path().join(name);
+    let (certificate, key) = (file("s3.crt"), file("s3.key"));
+    let made = run(Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate));
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("its mode");
+    (certificate, key)
 }
 
 impl Drop for Gateway {

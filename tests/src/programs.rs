@@ -21,24 +21,29 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The S3 front-end built with HTTPS, which the others of the same build are without.
+pub fn https_program() -> PathBuf {
+    program("https/wolfdisk-s3")
+}
+
 /// A test suite of others, installed by `cargo xtask test` beside the profiles.
 pub fn tool(name: &str) -> PathBuf {
-    beside_profiles(&format!("tools/bin/{name}"), "posix")
+    beside_profiles(&format!("tools/bin/{name}"))
 }
 
 /// An S3 client in a language of its own, installed there too.
 pub fn client(path: &str) -> PathBuf {
-    beside_profiles(&format!("tools/clients/{path}"), "s3")
+    beside_profiles(&format!("tools/clients/{path}"))
 }
 
-fn beside_profiles(path: &str, group: &str) -> PathBuf {
+fn beside_profiles(path: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test knows where it is");
     // <target>/<profile>/deps/<test>
     let target = own.ancestors().nth(3).expect("a test lies in <target>");
     let path = target.join(path);
     assert!(
         path.exists(),
-        "{} is not installed; run `cargo xtask test {group}`",
+        "{} is not installed; run `cargo xtask test` once",
         path.display()
     );
     path

@@ -32,6 +32,15 @@ pub struct Stored {
     pub upload: Option<UploadOf>,
 }
 
+/// What of it says something about the content, without the lengths of the parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfContent {
+    /// See [`Stored::etag`].
+    pub etag: Option<ETag>,
+    /// See [`Stored::checksum`].
+    pub checksum: Option<Checksum>,
+}
+
 /// See [`Stored::headers`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the headers")]
@@ -44,6 +53,16 @@ pub struct Headers {
     /// As the client wrote it.
     pub expires: Option<String>,
     pub website_redirect_location: Option<String>,
+}
+
+impl OfContent {
+    /// Reads of what was kept no more than this: lists show nothing else, and many of them.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<OfContent, Unreadable> {
+        codec::decode_of_content(bytes)
+    }
 }
 
 /// An upload in parts that is not complete.

@@ -1,5 +1,7 @@
 //! Keys in listings whose client asked for them in the form in which a URL has them.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// All but what S3 leaves as it is.
@@ -12,7 +14,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Encodes a text.
 pub fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
+    Cow::from(utf8_percent_encode(text, ENCODED)).into_owned()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::run::{Failure, output, succeeds};
 
-/// A program, or a file below a library folder, and the package that holds it, in Debian and in Fedora.
+/// A program, or a file below a library folder or by its path, and the package that holds it, in Debian and in Fedora.
 #[derive(Debug)]
 struct Need {
     program: &'static str,
@@ -63,6 +63,8 @@ const SUITES: &[Need] = &[
 
 /// For the tests of the S3 endpoint alone: clients that people use.
 const CLIENTS: &[Need] = &[
+    // Another may come first in the search path, which is not the one of the system.
+    need("/usr/bin/aws", "awscli", "awscli2"),
     need("curl", "curl", "curl"),
     need("ensurepip", "python3-venv", "python3"),
     need("npm", "npm", "npm"),

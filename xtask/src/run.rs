@@ -149,6 +149,21 @@ pub fn build_programs(profile: &str, packages: &[&str]) -> Result<PathBuf, Failu
     Ok(target_directory()?.join(profile))
 }
 
+/// Builds the S3 front-end with HTTPS into a folder of its own below that of `profile`. Cargo knows one place for a
+/// program: the other is there again after [`build_programs`].
+pub fn build_https(profile: &str) -> Result<(), Failure> {
+    let mut build = cargo(&["build", "--locked", "--profile", profile]);
+    if !succeeds(build.args(["--package", "wolfdisk-s3", "--features", "tls"]))? {
+        return Err(Failure::new("the build with HTTPS failed"));
+    }
+    let built = target_directory()?.join(profile);
+    let folder = built.join("https");
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::copy(built.join("wolfdisk-s3"), folder.join("wolfdisk-s3")))
+        .map(drop)
+        .map_err(|error| Failure::new(format!("cannot copy to {}: {error}", folder.display())))
+}
+
 /// Where cargo puts what it builds.
 pub fn target_directory() -> Result<PathBuf, Failure> {
     let unknown = || Failure::new("cargo metadata does not name the target directory");

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: exactly what CI runs.
 
 use crate::groups::{Group, S3, UNIT, chosen, programs_of};
-use crate::run::{Failure, NODE, build_programs, cargo, watched};
+use crate::run::{Failure, NODE, build_https, build_programs, cargo, watched};
 use crate::tally::Tally;
 use crate::{checks, clients, packages, tools};
 
@@ -28,9 +28,10 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     };
     packages::install(wanted)?;
     if wanted.suites {
-        tools::install()?;
+        tools::install(tools::FILE_SYSTEM)?;
     }
     if wanted.clients {
+        tools::install(tools::S3)?;
         clients::install()?;
     }
     let mut tally = Tally::default();
@@ -62,6 +63,9 @@ fn mounted(group: &Group, tally: &mut Tally, long: bool) -> Result<(), Failure> 
     let programs = programs_of(group)?;
     if programs.is_empty() {
         return Ok(());
+    }
+    if group.name == S3 {
+        build_https("checked")?;
     }
     build_programs("checked", &NODE)?;
     let mut arguments = vec!["--package", "wolfdisk-tests"];

@@ -3,7 +3,7 @@
 use wolfdisk_s3::checksum::{Algorithm, Checksum, Scope};
 use wolfdisk_s3::etag::ETag;
 use wolfdisk_s3::limits::STORED_MAX_BYTES;
-use wolfdisk_s3::stored::{Headers, PartSizes, Stored, UploadOf};
+use wolfdisk_s3::stored::{Headers, OfContent, PartSizes, Stored, UploadOf};
 use wolfdisk_s3::tags::Tags;
 
 use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};
@@ -22,9 +22,15 @@ fn what_s3_keeps_is_read_or_refused() {
 }
 
 fn check(bytes: &[u8]) -> bool {
+    let content = OfContent::decode(bytes);
     let Ok(stored) = Stored::decode(bytes) else {
         return false;
     };
+    let content = content.expect("less of it can be read as well");
+    assert_eq!(
+        (content.etag, &content.checksum),
+        (stored.etag, &stored.checksum)
+    );
     assert!(bytes.len() <= STORED_MAX_BYTES);
     // More metadata than S3 allows can be read and not written.
     if let Ok(again) = stored.encode() {

@@ -181,18 +181,19 @@ impl Volume {
         if reply.more && reply.last <= keys.after {
             return Err(Error::Malformed("a listing that does not go on"));
         }
-        let entries = reply.entries.into_iter().map(|entry| {
+        let mut entries = Vec::with_capacity(reply.entries.len());
+        for entry in reply.entries {
             let key = entry.key;
-            Ok(match entry.object {
+            entries.push(match entry.object {
                 None => KeyEntry::Prefix(key),
                 Some(object) => {
                     let object = Box::new(convert::object(Some(object))?);
                     KeyEntry::Object { key, object }
                 }
-            })
-        });
+            });
+        }
         Ok(KeyPage {
-            entries: entries.collect::<Result<_>>()?,
+            entries,
             more: reply.more,
             last: reply.last,
         })

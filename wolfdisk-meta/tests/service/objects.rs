@@ -189,6 +189,8 @@ fn what_was_published_and_removed_survives_a_kill_and_is_done_once() {
         .expect("a page");
     let keys: Vec<_> = page.entries.iter().map(|entry| entry.key.clone()).collect();
     assert_eq!(keys, ["a/b"]);
+    let known = session.object("a/b", None);
+    assert_eq!(page.entries[0].object, known.object);
     assert!(!page.more);
     drop(daemon);
 }

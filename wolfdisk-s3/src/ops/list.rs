@@ -15,7 +15,7 @@ use wolfdisk_common::ids::Ino;
 use super::{Gateway, owner, shown};
 use crate::error::{Failure, Result};
 use crate::limits::{LIST_MAX, LIST_ROUNDS_MAX};
-use crate::store::view::View;
+use crate::store::view::Listed;
 use crate::token;
 use crate::url_encoding::encode;
 
@@ -277,7 +277,7 @@ impl Written {
     }
 
     fn page(self, page: Page) -> (Vec<Object>, Vec<CommonPrefix>) {
-        let (mut contents, mut prefixes) = (Vec::new(), Vec::new());
+        let (mut contents, mut prefixes) = (Vec::with_capacity(page.shown.len()), Vec::new());
         for shown in page.shown {
             match shown {
                 Shown::Key(key, object) => contents.push(self.object(key, &object)),
@@ -292,18 +292,18 @@ impl Written {
     }
 
     fn object(self, key: String, object: &Found) -> Object {
-        let view = View::lenient(object);
-        let checksum = view.stored.checksum.as_ref();
+        let listed = Listed::of(object);
+        let checksum = listed.content.checksum.as_ref();
         let algorithm = checksum
             .map(|checksum| vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]);
         Object {
             checksum_algorithm: algorithm,
             checksum_type: super::sums::checksum_type(checksum),
-            e_tag: Some(shown(view.etag())),
+            e_tag: Some(shown(listed.etag())),
             key: Some(self.text(key)),
-            last_modified: Some(view.modified()),
+            last_modified: Some(listed.modified()),
             owner: self.with_owner.then(owner),
-            size: i64::try_from(view.size()).ok(),
+            size: i64::try_from(listed.size()).ok(),
             storage_class: Some(ObjectStorageClass::from_static(
                 ObjectStorageClass::STANDARD,
             )),

@@ -6,7 +6,7 @@ use crate::condition::Current;
 use crate::error::Result;
 use crate::etag::{EMPTY_MD5, ETag};
 use crate::moment;
-use crate::stored::Stored;
+use crate::stored::{OfContent, Stored};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -38,40 +38,14 @@ impl View {
         })
     }
 
-    /// The same for lists, which go on where something cannot be read.
-    pub fn lenient(object: &Object) -> View {
-        View::of(object).unwrap_or_else(|error| {
-            tracing::warn!(ino = object.attr.ino.0, %error, "listed without what S3 keeps of it");
-            View {
-                attr: object.attr.clone(),
-                stored: Stored::default(),
-            }
-        })
-    }
-
     /// Bytes of content.
     pub fn size(&self) -> u64 {
-        match self.attr.kind {
-            FileKind::Directory => 0,
-            _ => self.attr.size,
-        }
+        size(&self.attr)
     }
 
     /// The tag of the content.
     pub fn etag(&self) -> ETag {
-        match (self.stored.etag, self.size()) {
-            (Some(etag), size) if size > 0 || matches!(etag, ETag::Parts { .. }) => etag,
-            (_, 0) => ETag::Md5(EMPTY_MD5),
-            (_, _) => self.opaque(),
-        }
-    }
-
-    /// The tag that means the content whether its MD5 is known or not.
-    fn opaque(&self) -> ETag {
-        ETag::Opaque {
-            ino: self.attr.ino,
-            version: self.attr.content_version,
-        }
+        etag(&self.attr, self.stored.etag)
     }
 
     /// When the content was last modified.
@@ -82,7 +56,7 @@ impl View {
     /// For conditions.
     pub fn current(&self) -> Current {
         Current {
-            etags: vec![self.etag().to_string(), self.opaque().to_string()],
+            etags: vec![self.etag().to_string(), opaque(&self.attr).to_string()],
             modified: moment::seconds(&self.modified()),
         }
     }
@@ -98,6 +72,69 @@ impl View {
     /// What the index says.
     pub fn attr(&self) -> &Attr {
         &self.attr
+    }
+}
+
+/// What lists show of an object: less, and of many. They go on where something cannot be read.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    attr: &'a Attr,
+    /// What is kept of the content and still holds.
+    pub content: OfContent,
+}
+
+impl Listed<'_> {
+    /// Reads what is kept.
+    pub fn of(object: &Object) -> Listed<'_> {
+        let attr = &object.attr;
+        let current = object.s3_version == attr.content_version;
+        let content = match object.s3.as_ref().filter(|_| current) {
+            None => OfContent::default(),
+            Some(bytes) => OfContent::decode(bytes).unwrap_or_else(|error| {
+                tracing::warn!(ino = attr.ino.0, %error, "listed without what S3 keeps of it");
+                OfContent::default()
+            }),
+        };
+        Listed { attr, content }
+    }
+
+    /// Bytes of content.
+    pub fn size(&self) -> u64 {
+        size(self.attr)
+    }
+
+    /// The tag of the content.
+    pub fn etag(&self) -> ETag {
+        etag(self.attr, self.content.etag)
+    }
+
+    /// When the content was last modified.
+    pub fn modified(&self) -> s3s::dto::Timestamp {
+        moment::shown(self.attr.mtime)
+    }
+}
+
+fn size(attr: &Attr) -> u64 {
+    match attr.kind {
+        FileKind::Directory => 0,
+        _ => attr.size,
+    }
+}
+
+/// The tag of the content, of which `kept` is what S3 keeps.
+fn etag(attr: &Attr, kept: Option<ETag>) -> ETag {
+    match (kept, size(attr)) {
+        (Some(etag), size) if size > 0 || matches!(etag, ETag::Parts { .. }) => etag,
+        (_, 0) => ETag::Md5(EMPTY_MD5),
+        (_, _) => opaque(attr),
+    }
+}
+
+/// The tag that means the content whether its MD5 is known or not.
+fn opaque(attr: &Attr) -> ETag {
+    ETag::Opaque {
+        ino: attr.ino,
+        version: attr.content_version,
     }
 }
 

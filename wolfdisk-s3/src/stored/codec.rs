@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Headers, PartSizes, Stored, Unreadable, UploadOf};
+use super::{Headers, OfContent, PartSizes, Stored, Unreadable, UploadOf};
 use crate::checksum::{Algorithm, Checksum, Scope};
 use crate::etag::ETag;
 use crate::limits::STORED_MAX_BYTES;
@@ -136,6 +136,31 @@ fn algorithm(number: u8) -> Result<Algorithm, Unreadable> {
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Unreadable> {
+    let mut stored = Stored::default();
+    each_field(bytes, |number, body| {
+        decode_field(&mut stored, number, body)
+    })?;
+    Ok(stored)
+}
+
+pub(super) fn decode_of_content(bytes: &[u8]) -> Result<OfContent, Unreadable> {
+    let mut content = OfContent::default();
+    each_field(bytes, |number, body| {
+        match number {
+            ETAG => content.etag = Some(decode_etag(body)?),
+            CHECKSUM => content.checksum = Some(decode_checksum(body)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(content)
+}
+
+/// Hands on each field, with its number.
+fn each_field(
+    bytes: &[u8],
+    mut take: impl FnMut(u8, &[u8]) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
     if bytes.len() > STORED_MAX_BYTES {
         return Err(Unreadable("it is longer than any that is written"));
     }
@@ -143,7 +168,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Unreadable> {
     if rest.take::<1>()? != [VERSION] {
         return Err(Unreadable("a version that this build does not know"));
     }
-    let mut stored = Stored::default();
     let mut last = 0;
     while !rest.0.is_empty() {
         let [number] = rest.take()?;
@@ -152,10 +176,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Unreadable> {
         }
         last = number;
         let length = u32::from_le_bytes(rest.take()?);
-        let body = rest.slice(length as usize)?;
-        decode_field(&mut stored, number, body)?;
+        take(number, rest.slice(length as usize)?)?;
     }
-    Ok(stored)
+    Ok(())
 }
 
 fn decode_field(stored: &mut Stored, number: u8, body: &[u8]) -> Result<(), Unreadable> {
