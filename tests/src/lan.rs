@@ -1,6 +1,7 @@
 //! Several machines on one network: network namespaces whose only way to each other is a bridge in a namespace of its
 //! own. All goes with the value.
 
+use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
@@ -112,10 +113,10 @@ impl Drop for Lan {
 
 impl Host {
     /// What stands before a program to run it on this machine.
-    pub fn prefix(&self) -> Vec<String> {
+    pub fn prefix(&self) -> Vec<OsString> {
         // Mounts stay where everybody sees them, other than with `ip netns exec`.
         let net = format!("--net=/run/netns/{}", self.namespace);
-        vec!["nsenter".to_owned(), net]
+        vec!["nsenter".into(), net.into()]
     }
 
     /// A program that is to run on this machine.

@@ -2,82 +2,26 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use wolfdisk_tests::{Daemon, Node, Outcome, Plan, Scratch, program, run, wait_until};
+use wolfdisk_tests::{Cluster, Daemon, Node, ctl, wait_until};
 
-/// Any port that is free, where nobody else reaches it.
-const CONFIG: &str = "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:0\"\n";
 const USAGE: i32 = 2;
 const LARGE_BYTES: usize = 9_000_000;
-
-/// A node that listens for others, and a place for those.
-struct Cluster {
-    node: Node,
-    elsewhere: Scratch,
-}
-
-impl Cluster {
-    fn start() -> Cluster {
-        let elsewhere = Scratch::new();
-        let config = elsewhere.path().join("config.toml");
-        fs::write(&config, CONFIG).expect("written");
-        let node = Node::start_as(Plan {
-            arguments: vec!["--config".into(), config.into()],
-            ..Plan::default()
-        });
-        Cluster { node, elsewhere }
-    }
-
-    /// Runs `wolfdiskctl` on the node.
-    fn ask(&self, arguments: &[&str]) -> Outcome {
-        ctl(self.node.data(), arguments)
-    }
-
-    fn token(&self, options: &[&str]) -> String {
-        let outcome = self.ask(&[&["join-token"], options].concat());
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        let token = outcome.stdout.trim().to_owned();
-        assert!(token.starts_with("wdj1_") && !token.contains(char::is_whitespace));
-        token
-    }
-
-    /// The data directory of a machine that joined.
-    fn joined(&self, name: &str, options: &[&str]) -> PathBuf {
-        let (token, data) = (self.token(options), self.elsewhere.path().join(name));
-        let outcome = ctl(&data, &["init", "--join", &token, "--id", name]);
-        assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        data
-    }
-}
-
-fn ctl(data: &Path, arguments: &[&str]) -> Outcome {
-    let mut command = Command::new(program("wolfdiskctl"));
-    run(command.args(arguments).arg("--data-dir").arg(data))
-}
-
-/// Mounts from afar.
-fn up(data: PathBuf) -> Node {
-    Node::start_as(Plan {
-        data: Some(data),
-        ..Plan::default()
-    })
-}
 
 #[test]
 fn what_one_machine_closed_the_other_opens() {
     let cluster = Cluster::start();
-    let mut desk = up(cluster.joined("desk", &["--no-squash-root"]));
+    let mut desk = cluster.up(cluster.joined("desk", &["--no-squash-root"]));
     let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at * 7 >> 3) as u8).collect();
     fs::write(desk.path("there"), "from afar").expect("written");
     fs::write(desk.path("large"), &large).expect("written");
-    fs::write(cluster.node.path("here"), "from the node").expect("written");
-    fs::write(cluster.node.path("large too"), &large).expect("written");
+    fs::write(cluster.node().path("here"), "from the node").expect("written");
+    fs::write(cluster.node().path("large too"), &large).expect("written");
     let read = |node: &Node, name: &str| fs::read(node.path(name)).expect(name);
-    assert_eq!(read(&cluster.node, "there"), b"from afar");
+    assert_eq!(read(cluster.node(), "there"), b"from afar");
     assert_eq!(read(&desk, "here"), b"from the node");
-    assert!(read(&cluster.node, "large") == large, "it went over whole");
+    assert!(read(cluster.node(), "large") == large, "it went over whole");
     assert!(read(&desk, "large too") == large, "it came over whole");
 
     let status = ctl(desk.data(), &["status", "--json"]);
@@ -87,9 +31,9 @@ fn what_one_machine_closed_the_other_opens() {
         "{status:?}"
     );
     // The daemons of the node end and come back: calls wait.
-    cluster.node.kill(Daemon::Meta);
+    cluster.node().kill(Daemon::Meta);
     fs::write(desk.path("there"), "again").expect("written");
-    assert_eq!(read(&cluster.node, "there"), b"again");
+    assert_eq!(read(cluster.node(), "there"), b"again");
     // It stores nothing.
     let kept: Vec<String> = fs::read_dir(desk.data())
         .expect("a directory")
@@ -115,8 +59,8 @@ fn a_token_is_for_one_machine() {
     let cluster = Cluster::start();
     let token = cluster.token(&[]);
     let (first, second) = (
-        cluster.elsewhere.path().join("first"),
-        cluster.elsewhere.path().join("second"),
+        cluster.elsewhere().join("first"),
+        cluster.elsewhere().join("second"),
     );
     let join = |data: &Path| ctl(data, &["init", "--join", &token, "--id", "desk"]);
     assert_eq!(join(&first).code, Some(0));
@@ -140,8 +84,8 @@ fn a_token_is_for_one_machine() {
 #[test]
 fn root_of_a_client_is_nobody_unless_it_was_said() {
     let cluster = Cluster::start();
-    let desk = up(cluster.joined("desk", &[]));
-    fs::write(cluster.node.path("of root"), "x").expect("written");
+    let desk = cluster.up(cluster.joined("desk", &[]));
+    fs::write(cluster.node().path("of root"), "x").expect("written");
     let refused = fs::write(desk.path("of root"), "y").expect_err("refused");
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
     assert_eq!(
@@ -153,7 +97,7 @@ fn root_of_a_client_is_nobody_unless_it_was_said() {
 #[test]
 fn who_is_removed_is_shut_out() {
     let cluster = Cluster::start();
-    let desk = up(cluster.joined("desk", &["--no-squash-root"]));
+    let desk = cluster.up(cluster.joined("desk", &["--no-squash-root"]));
     fs::write(desk.path("file"), "x").expect("written");
     let list = cluster.ask(&["node", "list"]);
     let row = list.stdout.lines().find(|line| line.contains("desk"));
@@ -175,7 +119,7 @@ fn who_is_removed_is_shut_out() {
     wait_until("it is shut out", || {
         fs::write(desk.path("file"), "y").is_err()
     });
-    assert_eq!(fs::read(cluster.node.path("file")).expect("read"), b"x");
+    assert_eq!(fs::read(cluster.node().path("file")).expect("read"), b"x");
     let status = ctl(desk.data(), &["status"]);
     assert_ne!(status.code, Some(0), "{status:?}");
 }

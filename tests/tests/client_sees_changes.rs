@@ -1,16 +1,16 @@
-//! Two members without state, each with a mount of its own over the network, see each other's changes at once.
+//! Two members that hold nothing, each with a mount over the network, see each other's changes at once.
 
-use wolfdisk_tests::{Joined, Node, TwoViews};
+use wolfdisk_tests::{Cluster, Node, TwoViews};
 
-fn start() -> ((Joined, Joined, Node), TwoViews) {
-    let node = Node::start_as(wolfdisk_tests::Plan::on_the_network());
-    let member = |name| Joined::mounted(&node, &["--no-squash-root"], name, None);
-    let (one, two) = (member("one"), member("two"));
+fn start() -> ((Node, Node, Cluster), TwoViews) {
+    let cluster = Cluster::start();
+    let mounted = |name| cluster.up(cluster.joined(name, &["--no-squash-root"]));
+    let (one, two) = (mounted("one"), mounted("two"));
     let views = TwoViews {
-        first: one.mount(),
-        second: two.mount(),
+        first: one.mount().to_owned(),
+        second: two.mount().to_owned(),
     };
-    ((one, two, node), views)
+    ((one, two, cluster), views)
 }
 
 wolfdisk_tests::two_views!(start);
