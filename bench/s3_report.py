@@ -65,6 +65,7 @@ lines += [
     " all cores allow.",
     "A median of 40 to 45 ms of small Gets is the kernel's delayed acknowledgement, for which a server waits that sends an",
     "answer in two pieces without `TCP_NODELAY`: such a row compares that, and not what the server could do.",
+    "What listings come up against is in [levers.md](levers.md).",
     "",
     "```",
     f"cargo xtask bench s3{given}",
