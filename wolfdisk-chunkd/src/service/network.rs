@@ -376,9 +376,8 @@ impl ChunkServer {
 
     pub(super) fn admit_members(&self, request: v1::AdmitRequest) -> Result<v1::Empty, Failure> {
         // Without a network there is nobody to let in.
-        match &self.network {
-            Some(network) => network.replace(request.members)?,
-            None => {}
+        if let Some(network) = &self.network {
+            network.replace(request.members)?;
         }
         Ok(v1::Empty {})
     }

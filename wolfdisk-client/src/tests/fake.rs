@@ -17,6 +17,7 @@ use wolfdisk_proto::v1::mutate_request::Op;
 use wolfdisk_proto::v1::write_piece::Source;
 use wolfdisk_proto::v1::*;
 
+use super::fake_far::{self, Far};
 use super::fake_objects::{self, Objects};
 use crate::transport::{Line, Transport};
 use crate::types::OpenFlags;
@@ -74,6 +75,8 @@ pub struct World {
     /// The answer to a feed that tells of what is closed is kept back.
     pub held_feed: bool,
     pub objects: Objects,
+    /// The daemons are on another machine.
+    pub far: Option<Far>,
 }
 
 /// See the module.
@@ -113,6 +116,7 @@ impl Fake {
             released: Vec::new(),
             held_feed: false,
             objects: Objects::default(),
+            far: None,
         };
         Fake {
             world: Arc::new((Mutex::new(world), Condvar::new())),
@@ -229,7 +233,7 @@ impl Fake {
             7 => {
                 let request: MapRequest = parse(body);
                 live(&world, request.session)?;
-                let reply = map(&world, &request);
+                let reply = map(&mut world, &request);
                 self.wait_while(world, |world| world.held_map == Some(request.ino));
                 framed::encode(&reply)
             }
@@ -308,7 +312,10 @@ impl Fake {
                 for piece in write.pieces {
                     let data = match piece.source.expect("a source") {
                         Source::Data(data) => data,
-                        Source::Chunk(chunk) => world.chunks[&chunk.id].clone(),
+                        Source::Chunk(chunk) => {
+                            fake_far::named(&mut world, &chunk);
+                            world.chunks[&chunk.id].clone()
+                        }
                     };
                     let changed = world.version;
                     let file = world.files.entry(write.ino).or_default();
@@ -389,6 +396,7 @@ impl Fake {
 
     fn chunk_call(&self, method: u8, body: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut world = self.world.0.lock();
+        self.world.1.notify_all();
         Ok(match method {
             2 => {
                 let request: PutRequest = parse(body);
@@ -397,7 +405,10 @@ impl Fake {
                 };
                 let mut id = [0; 32];
                 id[..8].copy_from_slice(&(world.puts.len() as u64).to_le_bytes());
-                let id = Bytes::copy_from_slice(&id);
+                let far = fake_far::put(&world, &data);
+                let id = far
+                    .as_ref()
+                    .map_or_else(|| Bytes::copy_from_slice(&id), |far| far.id.clone());
                 world.puts.push(data.clone());
                 world.chunks.insert(id.clone(), data);
                 let (place, incarnation, epoch) = (world.puts.len() as u64, 1, 1);
@@ -408,13 +419,14 @@ impl Fake {
                     epoch,
                     deduplicated: false,
                     node: 1,
-                    ..PutReply::default()
+                    ..far.unwrap_or_default()
                 })
             }
             3 => framed::encode(&FlushReply {
                 durable_place: u64::MAX,
                 incarnation: 1,
             }),
+            8 if world.far.is_some() => framed::encode(&fake_far::read(&mut world, parse(body))?),
             other => return Err(Failure::Unsupported(format!("method {other}"))),
         })
     }
@@ -445,7 +457,10 @@ pub(super) fn attr(world: &World, ino: u64) -> Attr {
     }
 }
 
-pub(super) fn map(world: &World, request: &MapRequest) -> MapReply {
+pub(super) fn map(world: &mut World, request: &MapRequest) -> MapReply {
+    if world.far.is_some() {
+        return fake_far::map(world, request);
+    }
     let file = world.files.get(&request.ino).cloned().unwrap_or_default();
     let from = (request.offset as usize).min(file.content.len());
     let data = Bytes::copy_from_slice(&file.content[from..]);
@@ -492,6 +507,10 @@ impl Transport for Fake {
 
     fn chunk_connection(&self) -> Result<Line, Failure> {
         Ok(self.chunk())
+    }
+
+    fn is_remote(&self) -> bool {
+        self.with(|world| world.far.is_some())
     }
 }
 

@@ -101,7 +101,11 @@ impl Volume {
                 from
             }
         };
-        let (reply, asked) = self.ask_map(node, missing, to)?;
+        let begin = self.map_begin(missing);
+        let (mut reply, mut asked) = self.ask_map(node, begin, to)?;
+        if begin < missing && reply.covered_to <= missing {
+            (reply, asked) = self.ask_map(node, missing, to)?;
+        }
         if self.learn_map(node, &reply, asked)? {
             return Ok(None); // known now: look again
         }

@@ -85,6 +85,15 @@ impl Volume {
         true
     }
 
+    /// From where on the map is asked for that is needed from `at` on: tickets are for the pieces of a map, and one for a
+    /// whole chunk is worth more than one for the rest of it.
+    pub(super) fn map_begin(&self, at: u64) -> u64 {
+        match self.chunks.remote() {
+            None => at,
+            Some(_) => at - at % u64::from(self.session.chunk_size()),
+        }
+    }
+
     /// Keeps the tickets of a map.
     pub(super) fn learn_tickets(&self, reply: &MapReply) {
         if let Some(remote) = self.chunks.remote() {
