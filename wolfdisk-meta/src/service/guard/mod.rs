@@ -1,9 +1,9 @@
-//! What somebody on another machine may do: whose session a call may name, and what of the volume it may see and change.
+//! What somebody on another machine may do: whose session it may name, and what it may see and change.
 //!
 //! Nodes hold the cluster's key and are trusted as local callers are. Of any other member each request is judged before
 //! it is looked at ([`request`], a mutation once more when its turn comes: [`mutation`]), and each answer is gone
 //! through before it leaves ([`reply`]): a method, a mutation or an answer without a decision here does not compile.
-//! Where an inode is, is found out from it upwards ([`place`]), so that no number that a member makes up leads anywhere.
+//! Where an inode is, is found out from it upwards ([`place`]), so no number that a member makes up leads anywhere.
 //! For local callers nothing is done.
 
 mod mutation;
