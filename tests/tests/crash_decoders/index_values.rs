@@ -8,7 +8,8 @@ use wolfdisk_meta::index::key::Key;
 use wolfdisk_meta::index::op::Entry;
 use wolfdisk_meta::index::record::{
     Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Member, Node,
-    ObjectRecord, Orphan, Reap, Session, SessionLock, Sparse, Token, Undestaged, Usage, Volume, Xattr,
+    ObjectRecord, Orphan, Reap, Session, SessionLock, Sparse, Token, Undestaged, Usage, Volume,
+    Xattr,
 };
 
 use super::engine::{MEMORY_BYTES, Target, as_it_is, fuzz};

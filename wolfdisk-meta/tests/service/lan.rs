@@ -58,7 +58,9 @@ fn joined(daemon: &Daemon, key: u8) -> (JoinToken, v1::JoinReply) {
         kind: MemberKind::Client.number().into(),
         ..Default::default()
     };
-    let issued = local.issue_token(&mut options(), &request).expect("a token");
+    let issued = local
+        .issue_token(&mut options(), &request)
+        .expect("a token");
     let token = JoinToken::parse(&issued.token).expect("a token");
     let mut asking = credentials(Who::Joining(token.number), *token.shared_key, key);
     asking.node_key = Some(token.node_key);
@@ -89,7 +91,9 @@ fn a_machine_joins_works_and_is_shut_out_within_two_seconds() {
         frontend: "fuse".into(),
         ..Default::default()
     };
-    let session = remote.open_session(&mut once(), &request).expect("a session");
+    let session = remote
+        .open_session(&mut once(), &request)
+        .expect("a session");
     let listed = remote.list_members(&mut once(), &v1::Empty {});
     assert!(matches!(listed, Err(Failure::Denied(_))), "{listed:?}");
 
@@ -106,9 +110,14 @@ fn a_machine_joins_works_and_is_shut_out_within_two_seconds() {
         change: Some(Change::Remove(true)),
     };
     let since = Instant::now();
-    local.change_member(&mut options(), &removal).expect("removed");
+    local
+        .change_member(&mut options(), &removal)
+        .expect("removed");
     let there = |status: &v1::MetaStatus| {
-        status.sessions.iter().any(|open| open.session == session.session)
+        status
+            .sessions
+            .iter()
+            .any(|open| open.session == session.session)
     };
     assert!(!there(&daemon.status()));
     let cut = remote.status(&mut once(), &v1::Empty {});
@@ -141,7 +150,10 @@ fn a_wrong_key_opens_nothing() {
         let refused = connect(&daemon, stranger);
         assert!(refused.is_err(), "{stranger:?}");
     }
-    let members = daemon.session("ctl").meta.list_members(&mut options(), &v1::Empty {});
+    let members = daemon
+        .session("ctl")
+        .meta
+        .list_members(&mut options(), &v1::Empty {});
     assert_eq!(members.expect("members").members.len(), 2);
     assert!(connect(&daemon, &member(&reply, 7)).is_ok());
     daemon.stop_well();
