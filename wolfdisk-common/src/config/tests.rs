@@ -64,10 +64,10 @@ fn the_example_gives_the_defaults_whether_commented_out_or_not() {
         })
         .flat_map(|line| [line, "\n"])
         .collect();
-    assert_eq!(
-        format!("{:?}", parse(&switched_on).expect("the example")),
-        defaults
-    );
+    // That somebody chose the address is all that differs.
+    let chosen = format!("{:?}", parse(&switched_on).expect("the example"));
+    let chosen = chosen.replace("bind_is_chosen: true", "bind_is_chosen: false");
+    assert_eq!(chosen, defaults);
 }
 
 #[test]
