@@ -5,10 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wolfdisk_tests::{Daemon, Node, Outcome, Plan, Scratch, program, run, wait_until};
+use wolfdisk_tests::{Daemon, Node, Outcome, Plan, Scratch, free_port, program, run, wait_until};
 
-/// Any port that is free, where nobody else reaches it.
-const CONFIG: &str = "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:0\"\n";
 const USAGE: i32 = 2;
 const LARGE_BYTES: usize = 9_000_000;
 
@@ -22,7 +20,12 @@ impl Cluster {
     fn start() -> Cluster {
         let elsewhere = Scratch::new();
         let config = elsewhere.path().join("config.toml");
-        fs::write(&config, CONFIG).expect("written");
+        // Where nobody else reaches it, and where it is again when it was started anew.
+        let (meta, chunkd) = (free_port(), free_port());
+        let text = format!(
+            "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:{meta}\"\nchunk_bind = \"127.0.0.1:{chunkd}\"\n"
+        );
+        fs::write(&config, text).expect("written");
         let node = Node::start_as(Plan {
             arguments: vec!["--config".into(), config.into()],
             ..Plan::default()
