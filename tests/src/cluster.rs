@@ -8,11 +8,10 @@ use std::process::Command;
 use crate::command::{Outcome, run};
 use crate::lan::Host;
 use crate::node::{Node, Plan};
+use crate::ports::free_port;
 use crate::programs::program;
 use crate::scratch::Scratch;
 
-/// Any port that is free, where nobody else reaches it.
-const ON_LOOPBACK: &str = "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:0\"\n";
 /// As people leave it.
 const ON_THE_NETWORK: &str = "[node]\nid = \"alpha\"\n";
 
@@ -25,7 +24,12 @@ pub struct Cluster {
 impl Cluster {
     /// The node on this machine.
     pub fn start() -> Cluster {
-        Cluster::with(ON_LOOPBACK, Vec::new())
+        // Where nobody else reaches it, and where it is again when it was started anew.
+        let (meta, chunkd) = (free_port(), free_port());
+        let text = format!(
+            "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:{meta}\"\nchunk_bind = \"127.0.0.1:{chunkd}\"\n"
+        );
+        Cluster::with(&text, Vec::new())
     }
 
     /// The node on a host.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::TryRngCore;
 use rand::rngs::OsRng;
@@ -212,8 +213,11 @@ fn make_static_key(path: &Path) -> Result<(), IdentityError> {
     let drawn = OsRng.try_fill_bytes(&mut *key);
     drawn.map_err(|error| io_error("draw random bytes for", path, io::Error::other(error)))?;
     let text = Zeroizing::new(format!("{}\n", to_hex(&*key)));
+    // Each attempt has a file of its own, also of several threads.
+    static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
+    let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
+    name.push(format!(".{}.{attempt}", std::process::id()));
     let own = std::path::PathBuf::from(name);
     write(&own, &text, 0o600)?;
     let linked = std::fs::hard_link(&own, path);
