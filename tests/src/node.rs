@@ -19,8 +19,10 @@ use crate::wait::{DEADLINE, wait_until, wait_within};
 
 /// How long an orderly stop may take before the test calls it a hang.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-/// The configuration of a node that answers S3.
+/// Its configuration.
 const CONFIG: &str = "config.toml";
+/// Nodes of other tests run on this machine, and are none of its business.
+const ALONE: &str = "[cluster]\ndiscovery = \"none\"\n";
 /// Lines of the log that are shown after a failure.
 const LOG_LINES: usize = 80;
 
@@ -102,13 +104,13 @@ impl Node {
             .unwrap_or_else(|| scratch.path().join("data"));
         let mount = scratch.directory("mount");
         let s3 = plan.s3.then(free_port);
+        let mut text = ALONE.to_owned();
         if plan.s3 {
-            let config = scratch.path().join(CONFIG);
             // Lifecycle rules are followed while a test waits.
             let often = "[s3]\nlifecycle_interval_s = 1\n";
-            let text = format!("{}{often}", s3_admin_at(free_port()));
-            std::fs::write(config, text).expect("a file");
+            text += &format!("{}{often}", s3_admin_at(free_port()));
         }
+        std::fs::write(scratch.path().join(CONFIG), text).expect("a file");
         Node {
             scratch,
             plan,
@@ -157,11 +159,10 @@ impl Node {
             .arg("--s3");
         match self.s3 {
             None => command.arg("off"),
-            Some(port) => command
-                .arg(format!("127.0.0.1:{port}"))
-                .arg("--config")
-                .arg(self.scratch.path().join(CONFIG)),
+            Some(port) => command.arg(format!("127.0.0.1:{port}")),
         };
+        // A plan may name another one, which counts before this.
+        command.env("WOLFDISK_CONFIG", self.scratch.path().join(CONFIG));
         command.args(&self.plan.arguments);
         command.envs(
             self.plan
