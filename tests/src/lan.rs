@@ -156,22 +156,14 @@ impl Host {
         ]);
     }
 
-    /// Cuts it off: what it sends goes nowhere, and nothing tells it.
+    /// Pulls its cable.
     pub fn unplug(&self) {
-        ip(&["-n", &self.bridge, "link", "set", &self.port, "nomaster"]);
+        ip(&["-n", &self.bridge, "link", "set", &self.port, "down"]);
     }
 
-    /// Connects it again.
+    /// Puts it in again.
     pub fn plug(&self) {
-        ip(&[
-            "-n",
-            &self.bridge,
-            "link",
-            "set",
-            &self.port,
-            "master",
-            BRIDGE,
-        ]);
+        ip(&["-n", &self.bridge, "link", "set", &self.port, "up"]);
     }
 }
 

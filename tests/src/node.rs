@@ -22,7 +22,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// Its configuration.
 const CONFIG: &str = "config.toml";
 /// Nodes of other tests run on this machine, and are none of its business.
-const ALONE: &str = "[cluster]\ndiscovery = \"none\"\n";
+const ALONE: &str = "[node]\nbind = \"127.0.0.1:0\"\n[cluster]\ndiscovery = \"none\"\n";
 /// Lines of the log that are shown after a failure.
 const LOG_LINES: usize = 80;
 

@@ -211,7 +211,9 @@ fn only_members_come_in_and_nobody_who_joins() {
     assert_eq!(door.welcome().chunk_port, PORT);
     // Before the first list: nodes, whoever they are.
     assert!(comes_in(Who::Node, 99) && !comes_in(Who::Member(CLIENT), CLIENT as u8));
-    assert!(door.shared_key(Who::Member(CLIENT)).is_none());
+    // Until then a member is to ask again, not to take it for a no.
+    let early = door.admit(Who::Member(CLIENT), &[CLIENT as u8; 32], address);
+    assert!(matches!(early, Err(Failure::Unavailable(_))), "{early:?}");
     daemon.admit(&[NODE, CLIENT, READER]).expect("admitted");
     assert!(comes_in(Who::Node, NODE as u8) && comes_in(Who::Member(CLIENT), CLIENT as u8));
     assert!(!comes_in(Who::Node, 99), "a node that is none any more");

@@ -188,8 +188,11 @@ impl Network {
         match who {
             Who::Joining(_) => Err(denied("whoever joins asks wolfdisk-meta")),
             Who::Member(number) => {
-                let member = members.as_ref().and_then(|members| members.get(&number));
-                match member {
+                // It just started: who asks waits a moment, as for the start itself.
+                let members = members.as_ref().ok_or_else(|| {
+                    Failure::Unavailable("wolfdisk-meta has yet to say who is a member".to_owned())
+                })?;
+                match members.get(&number) {
                     Some(member)
                         if member.public_key == *public_key && !member.kind.holds_cluster_key() =>
                     {
@@ -308,13 +311,8 @@ impl ChunkDoor {
 impl Door for ChunkDoor {
     fn shared_key(&self, who: Who) -> Option<Zeroizing<[u8; 32]>> {
         let known = match who {
-            Who::Node => true,
-            Who::Member(number) => {
-                let members = self.network.members.read();
-                members
-                    .as_ref()
-                    .is_some_and(|all| all.contains_key(&number))
-            }
+            // Whether it is one (still) is said when it has proven itself.
+            Who::Node | Who::Member(_) => true,
             Who::Joining(_) => false,
         };
         known.then(|| who.shared_key(&self.network.key))
