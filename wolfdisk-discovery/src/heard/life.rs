@@ -62,6 +62,11 @@ impl Life {
         now.saturating_sub(self.last) <= SILENT_AFTER
     }
 
+    /// Whether it is known where it is: not every beacon tells that.
+    pub fn is_found(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// Where its wolfdisk-meta is, the surest first: this very machine, then IPv4 for the eyes of people, each of which
     /// was heard as lately as any.
     pub fn addresses(&self) -> Vec<SocketAddr> {

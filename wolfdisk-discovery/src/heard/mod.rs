@@ -198,13 +198,13 @@ impl Heard {
             life.presence.node == presence.node && life.presence.start == presence.start
         });
         if let Some(life) = known {
-            let awake = life.is_live(now.monotonic);
+            let before = (life.is_live(now.monotonic), life.is_found());
             if !life.hear(presence, from, now) {
                 self.counts.replayed += 1;
                 return Reaction::Nothing;
             }
             self.counts.accepted += 1;
-            return match awake {
+            return match before == (true, life.is_found()) {
                 true => Reaction::Nothing,
                 false => Reaction::New,
             };

@@ -1,5 +1,7 @@
 //! Whom to believe, with made-up times.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::beacon::tests::{key, presence};
 use crate::limits::{ADDRESSES_MAX, CLOCK_SKEW_MAX, SILENT_AFTER, SOURCE_RATE};
@@ -67,6 +69,23 @@ fn who_announces_itself_is_found_where_it_is() {
     assert!(!heard.sights(now + SILENT_AFTER * 2)[0].is_live());
     heard.forget(now + FORGOTTEN_AFTER);
     assert!(heard.sights(now).is_empty());
+}
+
+#[test]
+fn a_node_is_news_again_when_it_is_known_where_it_is() {
+    let mut heard = holder();
+    let near = |counter| {
+        let mut near = presence("alpha", 7, counter);
+        near.about.listens = Ipv4Addr::LOCALHOST.into();
+        near.encode(&key())
+    };
+    // Its loopback address is of no use to other machines.
+    assert_eq!(heard.receive(at(5), from(2), &near(1)), Reaction::New);
+    assert!(heard.addresses(Duration::from_secs(5)).is_empty());
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
+    assert_eq!(heard.receive(at(5), loopback, &near(2)), Reaction::New);
+    assert_eq!(heard.addresses(Duration::from_secs(5)).len(), 1);
+    assert_eq!(heard.receive(at(6), loopback, &near(3)), Reaction::Nothing);
 }
 
 #[test]
