@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use wolfdisk_discovery::{Discovery, Finder};
 use wolfdisk_meta::service::{self, Service};
+use wolfdisk_proto::blocking;
 use wolfdisk_proto::framed::Dispatch;
 use wolfdisk_proto::noise::Pool;
 use wolfdisk_proto::v1::{self, MetaClient, MetaFramed};
@@ -17,8 +18,7 @@ fn discover(node: &Node, daemon: &Daemon, group: &str) -> Discovery {
     service::discover(&daemon.service(), &config.paths(), &config).expect("it listens")
 }
 
-fn servers(daemon: &Daemon) -> Vec<v1::Server> {
-    let meta = daemon.session("ctl").meta;
+fn servers(meta: &MetaClient<Arc<blocking::Pool>>) -> Vec<v1::Server> {
     let answer = meta.servers(&mut options(), &v1::Empty {});
     answer.expect("an answer").servers
 }
@@ -36,15 +36,21 @@ fn a_node_of_another_cluster_is_listed_as_a_stranger_and_nothing_is_wrong() {
     let group = "udp://239.255.77.3:39521";
     let (one, two) = (Node::new(), Node::new());
     let (first, second) = (one.start(), two.start());
-    let alone = servers(&first);
+    let (at_first, at_second) = (first.session("ctl").meta, second.session("ctl").meta);
+    let alone = servers(&at_first);
     assert!(alone.len() == 1 && alone[0].own, "{alone:?}");
     let before = first.status().reasons;
     let (_one, _two) = (
         discover(&one, &first, group),
         discover(&two, &second, group),
     );
-    until(|| servers(&first).len() == 2 && servers(&second).len() == 2);
-    let seen = servers(&first);
+    let found = |meta| {
+        servers(meta)
+            .get(1)
+            .is_some_and(|other| !other.addresses.is_empty())
+    };
+    until(|| found(&at_first) && found(&at_second));
+    let seen = servers(&at_first);
     assert_eq!((seen[1].state.as_str(), seen[1].own), ("stranger", false));
     assert_eq!(seen[1].volume_id, second.status().volume_id);
     assert_eq!(seen[1].addresses, second.status().listens);
