@@ -5,9 +5,10 @@ use std::fs;
 
 use wolfdisk_tests::repository;
 
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "wolfdisk-common",
     "wolfdisk-client",
+    "wolfdisk-discovery",
     "wolfdisk-meta",
     "wolfdisk-chunkd",
     "wolfdisk-fuse",

@@ -57,6 +57,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         // Only its starter is to speak to it.
         false => None,
     };
+    let discovery = match access.serves() {
+        true => Some(service::discover(&service, &paths, &config)?),
+        false => None,
+    };
     let threads = Threads::start(&service, &around).context("cannot start threads")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,6 +69,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         &service, &socket, &shutdown, &threads, &access, listener,
     ));
     notify::stopping();
+    // From now on nobody is to come.
+    drop(discovery);
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::debug!(%error, "the socket was gone");
     }

@@ -10,6 +10,7 @@ mod bucket_values;
 mod checkpoint_file;
 mod chunk_files;
 mod engine;
+mod finding;
 mod form_policies;
 mod index_values;
 mod log_files;

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wolfdisk_common::config::{Config, Peer, Role};
+use wolfdisk_common::config::{Config, Role};
 use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::identity::{Identity, IdentityError};
 use wolfdisk_common::paths::Paths;
+use wolfdisk_discovery::Finder;
 use wolfdisk_proto::blocking;
 use wolfdisk_proto::call::Caller;
 use wolfdisk_proto::noise::{self, Targets, Welcome};
@@ -79,11 +80,10 @@ impl Reach {
         }
     }
 
-    /// The nodes that a member knows, and those that are configured.
+    /// The nodes that are heard on the networks of this machine, those that are configured, and those that a member knows.
+    /// Listens from now on.
     pub fn remote(config: &Config, credentials: Credentials) -> Reach {
-        let configured = config.cluster.peers.iter().map(Peer::as_str);
-        let names = (credentials.addresses.iter().cloned()).chain(configured.map(str::to_owned));
-        let nodes = KnownNodes::new(names.collect());
+        let nodes = Finder::new(config, &credentials);
         Reach::Remote(Remote::new(credentials, Arc::new(nodes)))
     }
 
@@ -197,14 +197,15 @@ mod tests {
         );
 
         member(&plain.paths()).keep(&plain.paths()).expect("kept");
-        let peers = config(&directory, "[cluster]\npeers = [\"127.0.0.2:9500\"]\n");
+        let text = "[cluster]\ndiscovery = \"none\"\npeers = [\"127.0.0.2:9500\"]\n";
+        let peers = config(&directory, text);
         let reach = Reach::of(&peers).expect("a member");
         let remote = reach.as_remote().expect("others are asked");
         assert_eq!(remote.credentials().name, "desk");
         let known: Vec<String> = (remote.spot.addresses().iter())
             .map(SocketAddr::to_string)
             .collect();
-        assert_eq!(known, ["127.0.0.1:9500", "127.0.0.2:9500"]);
+        assert_eq!(known, ["127.0.0.2:9500", "127.0.0.1:9500"]);
         assert!(!format!("{reach:?}").contains("8, 8"));
 
         let other = tempfile::tempdir().expect("a directory");

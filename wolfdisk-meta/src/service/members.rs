@@ -399,14 +399,6 @@ impl Service {
                 .collect(),
         })
     }
-
-    pub(super) fn servers(
-        &self,
-        _call: &mut Call,
-        _request: v1::Empty,
-    ) -> Result<v1::ServersReply, Failure> {
-        Err(Failure::Unsupported("not yet".to_owned()))
-    }
 }
 
 fn kind_of(number: u32) -> Result<MemberKind, Failure> {

@@ -1,8 +1,8 @@
 //! The service itself, and the table from the protocol's calls to the functions that answer them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, SessionId};
 use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::Clock;
+use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::v1;
@@ -62,6 +63,8 @@ pub struct Service {
     pub(super) space: SpaceView,
     pub(super) rounds: Rounds,
     trust: Trust,
+    /// What is heard of other nodes.
+    pub(super) heard: OnceLock<View>,
     abandoned: Mutex<BTreeSet<ChunkId>>,
     /// Taken by whoever writes a checkpoint, before the core.
     generations: Mutex<Generations>,
@@ -95,6 +98,7 @@ impl Service {
             space,
             rounds: Rounds::default(),
             trust: Trust::default(),
+            heard: OnceLock::new(),
             abandoned: Mutex::default(),
             generations: Mutex::new(generations),
             failure: watch::Sender::new(None),

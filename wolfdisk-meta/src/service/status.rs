@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use wolfdisk_common::ids::SessionId;
+use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::noise::Guests;
@@ -33,6 +34,10 @@ impl Service {
         let chunkd = self.space.chunkd();
         let records = core.index.records();
         let options = self.options();
+        let heard = self.heard.get();
+        let mut counters = counters(&core, self.trust().guests());
+        let named = heard.into_iter().flat_map(|view| view.counts().named());
+        counters.extend(named.map(|(name, value)| (name.to_owned(), value)));
         Ok(v1::MetaStatus {
             node: options.node.clone(),
             role: options.role.clone(),
@@ -51,7 +56,7 @@ impl Service {
             log_bytes: core.log.log_bytes(),
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
-            counters: counters(&core, self.trust().guests()),
+            counters,
             reasons: self.reasons(call, chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
@@ -62,6 +67,7 @@ impl Service {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            notes: heard.map(View::notes).unwrap_or_default(),
         })
     }
 
@@ -75,6 +81,7 @@ impl Service {
             reasons.push("the disk is full: only deleting is possible".into());
         }
         reasons.extend(self.trust().trouble());
+        reasons.extend(self.heard.get().into_iter().flat_map(View::troubles));
         // Of other machines not all may know these names.
         if !guard::is_judged(call) {
             reasons.extend(self.damaged_files());

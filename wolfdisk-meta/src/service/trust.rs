@@ -88,6 +88,11 @@ impl Trust {
         bound.map(interfaces::reachable).unwrap_or_default()
     }
 
+    /// Where wolfdisk-meta listens, if other machines can reach it.
+    pub fn bound(&self) -> Option<SocketAddr> {
+        self.bound.get().copied()
+    }
+
     /// Where wolfdisk-chunkd listens.
     pub fn chunk_port(&self) -> u16 {
         self.chunk_port.load(Ordering::Relaxed)

@@ -48,10 +48,11 @@ impl Node {
         node
     }
 
-    fn config(&self) -> Config {
-        // An empty file of its own, so that nothing of this machine's configuration gets in.
+    /// What is configured; `group`: where it looks for others.
+    pub fn config_in(&self, group: &str) -> Config {
+        // A file of its own, so that nothing of this machine's configuration gets in.
         let config = self.directory.path().join("config.toml");
-        let text = "[node]\nbind = \"127.0.0.1:0\"\n";
+        let text = format!("[node]\nbind = \"127.0.0.1:0\"\n[cluster]\ndiscovery = \"{group}\"\n");
         std::fs::write(&config, text).expect("written");
         let data_dir = Some(self.directory.path().join("data"));
         let arguments = Arguments {
@@ -60,6 +61,10 @@ impl Node {
             ..Arguments::default()
         };
         Config::load(&arguments).expect("a configuration")
+    }
+
+    fn config(&self) -> Config {
+        self.config_in("none")
     }
 
     /// The service without a socket; nothing runs it.

@@ -52,7 +52,7 @@ fn once() -> Options {
 }
 
 /// A token, and the member that a machine became by it.
-fn joined(daemon: &Daemon, key: u8) -> (JoinToken, v1::JoinReply) {
+pub(crate) fn joined(daemon: &Daemon, key: u8) -> (JoinToken, v1::JoinReply) {
     let local = daemon.session("ctl").meta;
     let request = v1::IssueTokenRequest {
         kind: MemberKind::Client.number().into(),
@@ -75,7 +75,7 @@ fn joined(daemon: &Daemon, key: u8) -> (JoinToken, v1::JoinReply) {
     (token, reply)
 }
 
-fn member(reply: &v1::JoinReply, key: u8) -> Credentials {
+pub(crate) fn member(reply: &v1::JoinReply, key: u8) -> Credentials {
     let shared_key = reply.shared_key[..].try_into().expect("a key");
     credentials(Who::Member(reply.member), shared_key, key)
 }

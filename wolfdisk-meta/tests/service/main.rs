@@ -7,3 +7,4 @@ mod guard;
 mod lan;
 mod members;
 mod objects;
+mod servers;

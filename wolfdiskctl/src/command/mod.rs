@@ -12,6 +12,7 @@ mod mount;
 mod node;
 mod reach;
 mod s3;
+mod servers;
 mod standing;
 mod stats;
 mod status;

@@ -9,6 +9,7 @@ use wolfdisk_common::mounts;
 use wolfdisk_proto::v1::{MetaStatus, ScrubStatus};
 
 use super::reach;
+use super::servers::{self, Server};
 use super::standing::Standing;
 use crate::cli::Global;
 use crate::output::{bytes, json, print, verdict};
@@ -54,19 +55,7 @@ struct Cluster {
     mode: String,
     healthy: bool,
     reasons: Vec<String>,
-}
-
-/// One row of `list servers`.
-#[derive(Debug, Serialize)]
-pub(super) struct Server {
-    id: String,
-    role: String,
-    state: String,
-    address: String,
-    release: String,
-    version: u64,
-    lag: u64,
-    last_seen_ms: u64,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,7 +107,12 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
         _ => reach::whom(global, &config)?,
     };
     let answer = reach::status(&reach)?;
-    let status = Status::of(&config, &standing, &reach, answer.as_ref());
+    let nodes = match &answer {
+        Some(_) => servers::ask(&reach)?,
+        None => Vec::new(),
+    };
+    let nodes = nodes.into_iter().filter(|server| server.own).collect();
+    let status = Status::of(&config, &standing, &reach, answer.as_ref(), nodes);
     match global.json {
         true => print(&json(&status)?),
         false => print(&status.for_people(&config, global.no_color)),
@@ -130,33 +124,13 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
-/// The nodes, as far as they are known.
-pub(super) fn servers(reach: &Reach, answer: &MetaStatus) -> Vec<Server> {
-    let address = match reach {
-        Reach::Local { meta_socket, .. } => meta_socket.display().to_string(),
-        Reach::Remote(remote) => remote
-            .answered()
-            .map(|(address, _)| address.to_string())
-            .unwrap_or_default(),
-    };
-    vec![Server {
-        id: answer.node.clone(),
-        role: answer.role.clone(),
-        state: answer.state.clone(),
-        address,
-        release: answer.release.clone(),
-        version: answer.version,
-        lag: 0,
-        last_seen_ms: 0,
-    }]
-}
-
 impl Status {
     fn of(
         config: &Config,
         standing: &Result<Standing, IdentityError>,
         reach: &Reach,
         answer: Option<&MetaStatus>,
+        nodes: Vec<Server>,
     ) -> Status {
         let mut reasons = answer
             .map(|answer| answer.reasons.clone())
@@ -212,15 +186,16 @@ impl Status {
                 mode: config.replication.mode.as_str().to_owned(),
                 healthy: reasons.is_empty(),
                 reasons,
+                notes: answer
+                    .map(|answer| answer.notes.clone())
+                    .unwrap_or_default(),
             },
             connection: answered.map(|(address, welcome)| Connection {
                 address: address.to_string(),
                 node: welcome.node,
                 release: welcome.release,
             }),
-            nodes: answer
-                .map(|answer| servers(reach, answer))
-                .unwrap_or_default(),
+            nodes,
             mounts: mounts_of(reach, answer),
             chunks: Chunks {
                 by_copies: chunkd
@@ -263,6 +238,8 @@ impl Status {
                 .iter()
                 .map(|reason| format!("          {reason}")),
         );
+        let notes = self.cluster.notes.iter();
+        lines.extend(notes.map(|note| format!("note      {note}")));
         if let Some(to) = &self.connection {
             lines.push(format!(
                 "connected to {} at {}, release {}",
@@ -400,20 +377,4 @@ fn mounts_of(reach: &Reach, answer: Option<&MetaStatus>) -> Vec<Mount> {
             pid: Some(session.pid),
         })
         .collect()
-}
-
-impl Server {
-    /// The cells of its row.
-    pub(super) fn row(&self) -> Vec<String> {
-        vec![
-            self.id.clone(),
-            self.role.clone(),
-            self.state.clone(),
-            self.address.clone(),
-            self.release.clone(),
-            self.version.to_string(),
-            self.lag.to_string(),
-            format!("{} ms ago", self.last_seen_ms),
-        ]
-    }
 }
