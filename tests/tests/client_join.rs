@@ -13,7 +13,7 @@ const LARGE_BYTES: usize = 9_000_000;
 fn what_one_machine_closed_the_other_opens() {
     let cluster = Cluster::start();
     let mut desk = cluster.up(cluster.joined("desk", &["--no-squash-root"]));
-    let large: Vec<u8> = (0..LARGE_BYTES).map(|at| (at * 7 >> 3) as u8).collect();
+    let large: Vec<u8> = (0..LARGE_BYTES).map(|at| ((at * 7) >> 3) as u8).collect();
     fs::write(desk.path("there"), "from afar").expect("written");
     fs::write(desk.path("large"), &large).expect("written");
     fs::write(cluster.node().path("here"), "from the node").expect("written");
