@@ -2,9 +2,23 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use wolfdisk_tests::{Cluster, Daemon, Exerciser, Lan, Node, Random, Role, Wires, wait_until};
+use wolfdisk_tests::{
+    Cluster, Daemon, Exerciser, Lan, Node, Random, Role, Wires, python, wait_until,
+};
 
+/// How long a cut may last without a call that fails.
+const CUT: Duration = Duration::from_secs(4);
+/// Appends 200 lines, each opened for itself and synced.
+const APPENDS: &str = "
+import os, sys
+for line in range(200):
+    with open(sys.argv[1], 'a') as file:
+        file.write(f'{line}\\n')
+        file.flush()
+        os.fsync(file.fileno())
+";
 const FULL: &[&str] = &["--no-squash-root"];
 
 struct Office {
@@ -38,6 +52,30 @@ impl Office {
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn calls_wait_for_a_link_that_comes_back_and_nothing_is_done_twice() {
+    let office = Office::of(2);
+    let (desk, host) = (&office.members[0], &office.lan.hosts()[1]);
+    let log = desk.path("log");
+    fs::write(&log, "").expect("written");
+    // In a process of its own: what this one starts would close its files, and wait for the mount.
+    let writer = {
+        let log = log.clone();
+        std::thread::spawn(move || python(Path::new("/"), APPENDS, &[log.as_os_str()]))
+    };
+    wait_until("it writes", || {
+        !text(&office.cluster.node().path("log")).is_empty()
+    });
+    host.unplug();
+    let cut = Instant::now();
+    wait_until("a while is over", || cut.elapsed() > CUT);
+    host.plug();
+    wolfdisk_tests::joined("the writer", writer);
+    let expected: String = (0..200).map(|line| format!("{line}\n")).collect();
+    assert_eq!(text(&office.cluster.node().path("log")), expected);
+    assert_eq!(text(&log), expected);
 }
 
 #[test]

@@ -208,5 +208,7 @@ pub const CHECK_CHECKPOINT_MAX: std::time::Duration = std::time::Duration::from_
 pub const DAMAGED_AT_ONCE: u32 = 1024;
 /// Chunks compared with the index in one call: the store reads a header for each, at worst from a cold disk.
 pub const INVENTORY_AT_ONCE: u32 = 256;
+/// How long a token waits for the network of a daemon that just started: a write to the log and its sync, on a slow disk.
+pub const SETTLED_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Files that the status names when they cannot be read whole.
 pub const DAMAGED_FILES_SHOWN: usize = 8;

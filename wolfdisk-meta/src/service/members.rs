@@ -106,6 +106,7 @@ impl Service {
                 "a {kind} holds the cluster's key and cannot be restricted; restrict clients and gateways"
             )));
         }
+        self.trust().settled().await;
         let addresses = self.token_addresses(request.addresses)?;
         let op = Op::IssueToken {
             kind,

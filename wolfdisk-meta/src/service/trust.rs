@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use wolfdisk_common::cluster_key::{ClusterKey, DERIVED_BYTES};
 use wolfdisk_common::credentials;
 use wolfdisk_common::identity::IdentityError;
@@ -15,6 +16,7 @@ use wolfdisk_proto::noise::{self, Guests};
 use zeroize::Zeroizing;
 
 use super::interfaces;
+use crate::limits;
 use crate::tasks::stop::Stop;
 
 /// The keys of a node.
@@ -56,6 +58,8 @@ pub struct Trust {
     bound: OnceLock<SocketAddr>,
     chunk_port: AtomicU16,
     trouble: Mutex<Option<String>>,
+    /// Other machines are answered now, or it is known why not.
+    settled: Notify,
     /// Counts the changes of who is a member.
     revision: AtomicU64,
     waker: OnceLock<Stop>,
@@ -80,6 +84,22 @@ impl Trust {
 
     pub(super) fn listens_at(&self, bound: SocketAddr) {
         let _ = self.bound.set(bound);
+        self.settled.notify_waiters();
+    }
+
+    /// Waits until other machines are answered or it is known why not: a daemon answers this machine a little earlier.
+    pub(super) async fn settled(&self) {
+        let wait = async {
+            loop {
+                let settled = self.settled.notified();
+                if self.bound().is_some() || self.trouble().is_some() {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        // What it is by then is for the caller to see.
+        let _ = tokio::time::timeout(limits::SETTLED_MAX, wait).await;
     }
 
     /// Where other machines reach wolfdisk-meta; the most promising first, nothing if nowhere.
@@ -112,6 +132,7 @@ impl Trust {
     pub fn set_trouble(&self, trouble: String) {
         tracing::warn!("{trouble}");
         *self.trouble.lock() = Some(trouble);
+        self.settled.notify_waiters();
     }
 
     /// Counts the changes of who is a member in this life.
