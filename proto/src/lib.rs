@@ -19,6 +19,7 @@ pub mod blocking;
 pub mod call;
 pub mod failure;
 pub mod framed;
+pub mod limits;
 mod lookout;
 pub mod noise;
 pub mod server;

@@ -5,8 +5,9 @@ use std::fs;
 
 use wolfdisk_tests::repository;
 
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "wolfdisk-common",
+    "proto",
     "wolfdisk-client",
     "wolfdisk-discovery",
     "wolfdisk-meta",

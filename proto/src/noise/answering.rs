@@ -15,14 +15,14 @@ use wolfdisk_common::member::{Principal, Who};
 use zeroize::Zeroizing;
 
 use super::guests::{Guests, Seat};
-use super::handshake::{Answering, Sealing};
-use super::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, TRANSFER_DEADLINE};
+use super::handshake::{Answering, BATCH_BYTES, Sealing};
 use super::wire::verdict;
-use super::{Door, FEATURES, keep_alive};
+use super::{Door, FEATURES, REFUSAL, keep_alive};
 use crate::PROTOCOL_VERSION;
 use crate::call::Call;
 use crate::failure::Failure;
 use crate::framed::{self, Dispatch, HEADER_BYTES, Header};
+use crate::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, TRANSFER_DEADLINE};
 use crate::server::{OnClose, is_passing};
 
 /// Bytes read ahead of one connection; larger requests get a buffer of their own.
@@ -81,7 +81,7 @@ pub(super) async fn serve_as<D: Dispatch>(
 
 async fn connection<D: Dispatch>(
     stream: TcpStream,
-    mut seat: Seat,
+    seat: Seat,
     service: D,
     setup: &Setup,
     protocol: u32,
@@ -91,15 +91,24 @@ async fn connection<D: Dispatch>(
     let mut line = Line {
         stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream),
         record: Vec::new(),
+        sealed: Vec::new(),
     };
     let shaken = timeout(
         HANDSHAKE_DEADLINE,
         shake(&mut line, &seat, setup, protocol, D::SERVICE),
     );
-    let (mut sealing, who, admitted) = match shaken.await {
+    let shaken = tokio::select! {
+        shaken = shaken => shaken,
+        () = seat.expelled() => return Err(io::Error::other("others want its place")),
+    };
+    let (mut sealing, who, admitted) = match shaken {
         Ok(Ok(shaken)) => shaken,
         Ok(Err(failure)) => {
             setup.guests.refused(&failure);
+            if matches!(failure, Failure::Denied(_)) {
+                tracing::info!(address = %seat.address(), "a machine does not hold the key that it named");
+                timeout(TRANSFER_DEADLINE, line.stream.write_all(&REFUSAL)).await??;
+            }
             return Err(io::Error::other(failure));
         }
         Err(late) => {
@@ -122,10 +131,9 @@ async fn connection<D: Dispatch>(
             return Err(io::Error::other(failure));
         }
     };
-    let expelled = seat.expelled();
     tokio::select! {
         ended = answer(&mut line, &mut sealing, &seat, &service, &principal) => ended,
-        () = expelled => Ok(()),
+        () = seat.expelled() => Ok(()),
     }
 }
 
@@ -209,6 +217,7 @@ async fn answer<D: Dispatch>(
 struct Line {
     stream: BufReader<TcpStream>,
     record: Vec<u8>,
+    sealed: Vec<u8>,
 }
 
 fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -233,8 +242,15 @@ impl Line {
     }
 
     async fn send(&mut self, sealing: &mut Sealing, plain: &[u8]) -> io::Result<()> {
-        let sealed = sealing.seal(plain).map_err(invalid)?;
-        timeout(TRANSFER_DEADLINE, self.stream.write_all(&sealed)).await?
+        for batch in plain.chunks(BATCH_BYTES) {
+            sealing.seal(batch, &mut self.sealed).map_err(invalid)?;
+            timeout(TRANSFER_DEADLINE, self.stream.write_all(&self.sealed)).await??;
+        }
+        if self.sealed.capacity() > READ_AHEAD_BYTES {
+            // An idle connection holds little.
+            self.sealed = Vec::new();
+        }
+        Ok(())
     }
 
     /// The next request, or none when the other side has closed between two. It may take its time to begin.
@@ -258,6 +274,7 @@ impl Line {
         let head = plain.first_chunk::<HEADER_BYTES>().copied();
         let header = Header::parse(&head.unwrap_or_default()).map_err(invalid)?;
         let total = HEADER_BYTES + header.body;
+        plain.reserve(total.saturating_sub(plain.len()));
         while plain.len() < total {
             self.next_record(sealing, &mut plain).await?;
         }

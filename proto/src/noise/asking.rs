@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
 
-use super::handshake::{Asking, Sealing};
-use super::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES};
+use super::handshake::{Asking, BATCH_BYTES, Sealing};
 use super::wire::{Arrival, Opening, read_verdict};
-use super::{FEATURES, Welcome, keep_alive};
+use super::{FEATURES, REFUSAL, Welcome, keep_alive};
 use crate::PROTOCOL_VERSION;
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
 use crate::framed::{self, HEADER_BYTES, Header};
+use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES};
 
 /// Bytes read ahead: two records.
 const READ_AHEAD_BYTES: usize = 2 * RECORD_MAX_BYTES;
@@ -31,6 +31,7 @@ pub struct Connection {
     welcome: Welcome,
     timeout: Duration,
     record: Vec<u8>,
+    sealed: Vec<u8>,
     lost: bool,
 }
 
@@ -73,11 +74,9 @@ impl Connection {
         within: Duration,
         protocol: u32,
     ) -> Result<Connection, Failure> {
-        let lost = |error: io::Error| match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Failure::Deadline(format!("{address} does not answer"))
-            }
-            _ => Failure::Disconnected(format!("{address}: {error}")),
+        let lost = |error: io::Error| match is_deadline(&error) {
+            true => Failure::Deadline(format!("{address} does not answer")),
+            false => Failure::Disconnected(format!("{address}: {error}")),
         };
         let within = within.max(Duration::from_millis(1));
         let stream = TcpStream::connect_timeout(&address, within.min(CONNECT_DEADLINE));
@@ -112,20 +111,29 @@ impl Connection {
             welcome,
             timeout,
             record: Vec::new(),
+            sealed: Vec::new(),
             lost: false,
         };
-        let mut plain = Vec::new();
-        match connection.read_record(&mut plain) {
-            Ok(()) => read_verdict(&plain)?,
-            // With a key that does not fit, the other side cannot even say so.
-            Err(Failure::Disconnected(_)) => {
-                return Err(Failure::Denied(format!(
-                    "{address} does not let this machine in; was it removed? If it is to be a member, let it join again"
-                )));
-            }
-            Err(failure) => return Err(failure),
-        }
+        connection
+            .verdict(address)
+            .map_err(|failure| match failure {
+                Failure::Disconnected(text) => Failure::Disconnected(format!("{address}: {text}")),
+                failure => failure,
+            })?;
         Ok(connection)
+    }
+
+    /// Whether this machine is let in. A connection that ends before it is told says nothing of that.
+    fn verdict(&mut self, address: SocketAddr) -> Result<(), Failure> {
+        let head = self.read_length()?;
+        if head == REFUSAL {
+            return Err(Failure::Denied(format!(
+                "{address} does not let this machine in; was it removed? If it is to be a member, let it join again"
+            )));
+        }
+        let mut plain = Vec::new();
+        self.open_record(head, &mut plain)?;
+        read_verdict(&plain)
     }
 
     /// What the other side said of itself.
@@ -149,8 +157,14 @@ impl Connection {
         let until = Instant::now() + within;
         let lost = |error| CallError::Lost(from_io(error));
         self.expect_within(within).map_err(lost)?;
-        let sealed = self.sealing.seal(frame).map_err(CallError::Lost)?;
-        self.stream.get_mut().write_all(&sealed).map_err(lost)?;
+        for batch in frame.chunks(BATCH_BYTES) {
+            let sealed = self.sealing.seal(batch, &mut self.sealed);
+            sealed.map_err(CallError::Lost)?;
+            self.stream
+                .get_mut()
+                .write_all(&self.sealed)
+                .map_err(lost)?;
+        }
         let mut plain = Vec::new();
         let mut total = HEADER_BYTES;
         let mut header = None;
@@ -194,8 +208,17 @@ impl Connection {
     }
 
     fn read_record(&mut self, plain: &mut Vec<u8>) -> Result<(), Failure> {
+        let head = self.read_length()?;
+        self.open_record(head, plain)
+    }
+
+    fn read_length(&mut self) -> Result<[u8; 2], Failure> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).map_err(from_io)?;
+        Ok(head)
+    }
+
+    fn open_record(&mut self, head: [u8; 2], plain: &mut Vec<u8>) -> Result<(), Failure> {
         self.record.resize(usize::from(u16::from_le_bytes(head)), 0);
         self.stream.read_exact(&mut self.record).map_err(from_io)?;
         self.sealing.open(&self.record, plain)
@@ -262,9 +285,18 @@ fn late() -> Failure {
 }
 
 fn from_io(error: io::Error) -> Failure {
+    match is_deadline(&error) {
+        true => late(),
+        false => Failure::Disconnected(error.to_string()),
+    }
+}
+
+/// Whether the time was over that this side gave. When TCP gives up (ETIMEDOUT), there is nobody.
+fn is_deadline(error: &io::Error) -> bool {
     match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
-        _ => Failure::Disconnected(error.to_string()),
+        io::ErrorKind::WouldBlock => true,
+        io::ErrorKind::TimedOut => error.raw_os_error() != Some(libc::ETIMEDOUT),
+        _ => false,
     }
 }
 

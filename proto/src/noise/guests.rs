@@ -1,6 +1,6 @@
 //! Who is connected from other machines, how many may be, and how often somebody was turned away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +11,8 @@ use wolfdisk_common::limits::CONNECTIONS_MAX;
 use wolfdisk_common::member::Principal;
 
 use super::PublicKey;
-use super::limits::{CONNECTIONS_PER_KEY_MAX, HALF_OPEN_MAX, HALF_OPEN_PER_ADDRESS_MAX};
 use crate::failure::Failure;
+use crate::limits::{CONNECTIONS_PER_KEY_MAX, HALF_OPEN_MAX, HALF_OPEN_PER_ADDRESS_MAX};
 use crate::server::{OnClose, next_connection};
 
 /// See the module. One for each listener.
@@ -28,9 +28,15 @@ pub struct Guests {
 
 #[derive(Debug, Default)]
 struct Seats {
+    /// In the order in which they came.
+    half_open: BTreeMap<u64, HalfOpen>,
     taken: HashMap<u64, Taken>,
-    half_open: HashMap<IpAddr, usize>,
-    half_open_in_all: usize,
+}
+
+#[derive(Debug)]
+struct HalfOpen {
+    source: IpAddr,
+    leave: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -38,6 +44,24 @@ struct Taken {
     key: PublicKey,
     address: SocketAddr,
     leave: Arc<Notify>,
+}
+
+impl Seats {
+    /// The one that has to go, if there is one, so that another from there may come. A handshake takes a few milliseconds, so the
+    /// oldest is the least likely to be a good one: whoever floods the node keeps nobody out but at a rate that fills all places within that time.
+    fn crowded_out(&self, source: IpAddr) -> Option<u64> {
+        let same = || {
+            self.half_open
+                .iter()
+                .filter(|(_, there)| there.source == source)
+        };
+        if same().count() >= HALF_OPEN_PER_ADDRESS_MAX {
+            return same().next().map(|(number, _)| *number);
+        }
+        let full = self.half_open.len() >= HALF_OPEN_MAX;
+        let oldest = full.then(|| self.half_open.keys().next());
+        oldest.flatten().copied()
+    }
 }
 
 impl Guests {
@@ -75,9 +99,13 @@ impl Guests {
     /// Counters by name, for people.
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let open = self.seats.lock().taken.len() as u64;
+        let (open, half_open) = {
+            let seats = self.seats.lock();
+            (seats.taken.len() as u64, seats.half_open.len() as u64)
+        };
         vec![
             ("connections_open", open),
+            ("handshakes_open", half_open),
             ("connections_accepted", read(&self.accepted)),
             ("connections_over_limit", read(&self.crowded)),
             ("handshakes_late", read(&self.late)),
@@ -86,24 +114,31 @@ impl Guests {
         ]
     }
 
-    /// A place for somebody who has yet to say who it is; none: there are too many.
+    /// A place for somebody who has yet to say who it is; none: there are too many connections.
     pub(super) fn seat(self: &Arc<Self>, address: SocketAddr, on_close: OnClose) -> Option<Seat> {
         let mut seats = self.seats.lock();
         let source = address.ip();
-        let same = seats.half_open.get(&source).copied().unwrap_or_default();
-        let open = seats.taken.len() + seats.half_open_in_all;
-        let full = seats.half_open_in_all >= HALF_OPEN_MAX || open >= CONNECTIONS_MAX;
-        if full || same >= HALF_OPEN_PER_ADDRESS_MAX {
+        if let Some(oldest) = seats.crowded_out(source)
+            && let Some(gone) = seats.half_open.remove(&oldest)
+        {
+            self.crowded.fetch_add(1, Ordering::Relaxed);
+            gone.leave.notify_one();
+        }
+        if seats.taken.len() + seats.half_open.len() >= CONNECTIONS_MAX {
             self.crowded.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        seats.half_open_in_all += 1;
-        seats.half_open.insert(source, same + 1);
+        let (number, leave) = (next_connection(), Arc::new(Notify::new()));
+        let half_open = HalfOpen {
+            source,
+            leave: leave.clone(),
+        };
+        seats.half_open.insert(number, half_open);
         Some(Seat {
             guests: self.clone(),
-            number: next_connection(),
+            number,
             address,
-            taken: None,
+            leave,
             on_close,
         })
     }
@@ -121,15 +156,6 @@ impl Guests {
     pub(super) fn late(&self) {
         self.late.fetch_add(1, Ordering::Relaxed);
     }
-
-    fn leave_half_open(seats: &mut Seats, source: IpAddr) {
-        seats.half_open_in_all = seats.half_open_in_all.saturating_sub(1);
-        let left = seats.half_open.get(&source).copied().unwrap_or_default();
-        match left {
-            0 | 1 => seats.half_open.remove(&source),
-            more => seats.half_open.insert(source, more - 1),
-        };
-    }
 }
 
 /// The place of one connection; given back when it is dropped.
@@ -137,7 +163,7 @@ pub(super) struct Seat {
     guests: Arc<Guests>,
     number: u64,
     address: SocketAddr,
-    taken: Option<Arc<Notify>>,
+    leave: Arc<Notify>,
     on_close: OnClose,
 }
 
@@ -151,7 +177,7 @@ impl Seat {
     }
 
     /// Somebody has proven who it is.
-    pub(super) fn taken(&mut self, principal: &Principal) -> Result<(), Failure> {
+    pub(super) fn taken(&self, principal: &Principal) -> Result<(), Failure> {
         let mut seats = self.guests.seats.lock();
         let key = principal.public_key;
         let own = seats.taken.values().filter(|taken| taken.key == key);
@@ -161,40 +187,31 @@ impl Seat {
                 "{CONNECTIONS_PER_KEY_MAX} connections of this machine are open; close some"
             )));
         }
-        Guests::leave_half_open(&mut seats, self.address.ip());
-        let leave = Arc::new(Notify::new());
+        if seats.half_open.remove(&self.number).is_none() {
+            let text = "too many handshakes are under way";
+            return Err(Failure::Unavailable(text.to_owned()));
+        }
         let taken = Taken {
             key,
             address: self.address,
-            leave: leave.clone(),
+            leave: self.leave.clone(),
         };
         seats.taken.insert(self.number, taken);
-        self.taken = Some(leave);
         self.guests.accepted.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Ends when it is to leave.
-    pub(super) fn expelled(&self) -> impl Future<Output = ()> + use<> {
-        let leave = self.taken.clone();
-        async move {
-            match leave {
-                Some(leave) => leave.notified().await,
-                None => std::future::pending().await,
-            }
-        }
+    pub(super) async fn expelled(&self) {
+        self.leave.notified().await;
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.guests.seats.lock();
-        match self.taken {
-            Some(_) => {
-                seats.taken.remove(&self.number);
-            }
-            None => Guests::leave_half_open(&mut seats, self.address.ip()),
-        }
+        seats.half_open.remove(&self.number);
+        seats.taken.remove(&self.number);
         drop(seats);
         (self.on_close)(self.number);
     }

@@ -6,10 +6,12 @@
 use snow::{Builder, HandshakeState, TransportState};
 use wolfdisk_common::member::PUBLIC_KEY_BYTES;
 
-use super::limits::{HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, RECORD_MAX_PLAIN_BYTES, TAG_BYTES};
 use super::wire::{Arrival, Opening};
 use super::{PublicKey, Welcome};
 use crate::failure::Failure;
+use crate::limits::{
+    HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, RECORD_MAX_PLAIN_BYTES, RECORDS_PER_WRITE, TAG_BYTES,
+};
 
 const PATTERN: &str = "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s";
 /// Both sides must begin from the same.
@@ -137,9 +139,9 @@ pub struct Sealing(TransportState);
 
 impl Sealing {
     /// The records of some bytes, ready to be sent. No bytes are one empty record.
-    pub fn seal(&mut self, plain: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub fn seal(&mut self, plain: &[u8], sealed: &mut Vec<u8>) -> Result<(), Failure> {
         let records = plain.len().div_ceil(RECORD_MAX_PLAIN_BYTES).max(1);
-        let mut sealed = vec![0; plain.len() + records * (2 + TAG_BYTES)];
+        sealed.resize(plain.len() + records * (2 + TAG_BYTES), 0);
         let mut room = sealed.as_mut_slice();
         let mut rest = plain;
         for _ in 0..records {
@@ -151,7 +153,7 @@ impl Sealing {
             self.0.write_message(part, body).map_err(broken)?;
             (rest, room) = (after, left);
         }
-        Ok(sealed)
+        Ok(())
     }
 
     /// Opens a record without its length, behind what `plain` holds.
@@ -171,6 +173,9 @@ impl Sealing {
 fn broken(error: snow::Error) -> Failure {
     Failure::Disconnected(format!("the encrypted connection is broken: {error}"))
 }
+
+/// Plain bytes that are sealed and written at a time.
+pub const BATCH_BYTES: usize = RECORDS_PER_WRITE * RECORD_MAX_PLAIN_BYTES;
 
 const _: () = assert!(RECORD_MAX_BYTES == u16::MAX as usize);
 
@@ -205,7 +210,8 @@ mod tests {
         let (mut ours, mut theirs) = shaken([9; 32]).expect("shaken");
         for length in [0, 1, 65_519, 65_520, 200_000] {
             let bytes: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let sealed = ours.seal(&bytes).expect("sealed");
+            let mut sealed = Vec::new();
+            ours.seal(&bytes, &mut sealed).expect("sealed");
             let (mut rest, mut plain) = (sealed.as_slice(), Vec::new());
             while let Some((head, after)) = rest.split_first_chunk::<2>() {
                 let (record, after) = after.split_at(usize::from(u16::from_le_bytes(*head)));
@@ -225,13 +231,15 @@ mod tests {
     #[test]
     fn a_changed_or_repeated_record_is_refused() {
         let (mut ours, mut theirs) = shaken([9; 32]).expect("shaken");
-        let mut sealed = ours.seal(b"hello").expect("sealed");
+        let mut sealed = Vec::new();
+        ours.seal(b"hello", &mut sealed).expect("sealed");
         let mut plain = Vec::new();
         let good = sealed.clone();
         sealed[5] ^= 1;
         assert!(theirs.open(&sealed[2..], &mut plain).is_err());
         let (mut ours, mut theirs) = shaken([9; 32]).expect("shaken");
-        let again = ours.seal(b"hello").expect("sealed");
+        let mut again = Vec::new();
+        ours.seal(b"hello", &mut again).expect("sealed");
         assert_ne!(again, good);
         theirs.open(&again[2..], &mut plain).expect("opened");
         assert!(theirs.open(&again[2..], &mut plain).is_err());

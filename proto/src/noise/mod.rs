@@ -8,8 +8,9 @@ mod answering;
 mod asking;
 mod guests;
 mod handshake;
-pub mod limits;
 mod pool;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::io;
@@ -20,6 +21,7 @@ use wolfdisk_common::member::{PUBLIC_KEY_BYTES, Principal, Who};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::limits;
 
 pub use answering::{Setup, serve};
 pub use asking::{Connection, Targets};
@@ -28,6 +30,10 @@ pub use pool::Pool;
 
 /// The public half of a static key.
 pub type PublicKey = [u8; PUBLIC_KEY_BYTES];
+
+/// What a node sends to one that does not hold the key it named: a record of no length. It is for people only; whoever can forge it
+/// can as well cut the connection.
+const REFUSAL: [u8; 2] = [0; 2];
 
 /// What this release knows beside the protocol; none yet.
 const FEATURES: u64 = 0;
@@ -81,11 +87,14 @@ pub fn public_key(private: &[u8; 32]) -> Result<PublicKey, Failure> {
     handshake::public_key(private)
 }
 
-/// Has the kernel notice when the other side is gone.
+/// Has the kernel notice when the other side is gone, whether the connection is idle or has bytes on the way: those it would
+/// send again for a quarter of an hour, and not ask.
 fn keep_alive(stream: &impl AsFd) -> io::Result<()> {
     let alive = socket2::TcpKeepalive::new()
         .with_time(limits::KEEPALIVE_IDLE)
         .with_interval(limits::KEEPALIVE_INTERVAL)
         .with_retries(limits::KEEPALIVE_RETRIES);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&alive)
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_keepalive(&alive)?;
+    socket.set_tcp_user_timeout(Some(limits::UNACKNOWLEDGED_MAX))
 }

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use wolfdisk_common::credentials::Credentials;
 
 use super::asking::{CallError, Connection, Targets, sealed};
-use super::limits::{HANDSHAKE_DEADLINE, IDLE_MAX};
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
+use crate::limits::{HANDSHAKE_DEADLINE, IDLE_MAX};
 
 /// First pause before a reconnect; doubled up to [`RECONNECT_PAUSE_MAX`].
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
@@ -62,6 +62,13 @@ impl Pool {
             match Connection::open(address, self.service, &self.credentials, left) {
                 Ok(connection) => {
                     self.targets.reached(address, connection.welcome());
+                    // Those to another life, or to another node, have ended or are about to.
+                    let life = |connection: &Connection| {
+                        let welcome = connection.welcome();
+                        (welcome.cluster, welcome.node.clone(), welcome.incarnation)
+                    };
+                    let new = life(&connection);
+                    self.idle.lock().retain(|idle| life(idle) == new);
                     return Ok(connection);
                 }
                 Err(error) => {

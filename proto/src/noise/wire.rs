@@ -75,7 +75,7 @@ impl Opening {
 
 impl Welcome {
     /// The bytes of it.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.protocol.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.features.to_le_bytes());
         bytes.extend_from_slice(&self.cluster);
@@ -91,7 +91,7 @@ impl Welcome {
     ///
     /// # Errors
     /// They are none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Welcome, Failure> {
+    pub fn parse(bytes: &[u8]) -> Result<Welcome, Failure> {
         let mut rest = Rest(bytes);
         Ok(Welcome {
             protocol: u32::from_le_bytes(rest.take()?),
@@ -156,11 +156,11 @@ pub fn read_verdict(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// As much of it as a byte of length allows, in whole characters.
 fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    let text: &[u8] = text.as_bytes();
-    let length = text.len().min(usize::from(u8::MAX));
-    bytes.push(length as u8);
-    bytes.extend(text.iter().take(length));
+    let end = text.floor_char_boundary(usize::from(u8::MAX));
+    bytes.push(end as u8);
+    bytes.extend(text.bytes().take(end));
 }
 
 /// What is left to read.
@@ -180,7 +180,8 @@ impl Rest<'_> {
             .split_at_checked(usize::from(length))
             .ok_or_else(short)?;
         self.0 = rest;
-        Ok(String::from_utf8_lossy(text).into_owned())
+        String::from_utf8(text.to_vec())
+            .map_err(|_| Failure::Invalid("a handshake message whose text is none".into()))
     }
 }
 
@@ -231,6 +232,16 @@ mod tests {
             release: "0.1.0".into(),
         };
         assert_eq!(Arrival::parse(&arrival.to_bytes()), Ok(arrival));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let arrival = Arrival {
+            name: "é".repeat(200),
+            ..Arrival::default()
+        };
+        let read = Arrival::parse(&arrival.to_bytes()).expect("read");
+        assert_eq!(read.name, "é".repeat(127));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod chunk_files;
 mod engine;
 mod finding;
 mod form_policies;
+mod handshakes;
 mod index_values;
 mod log_files;
 mod messages;

@@ -1,4 +1,4 @@
-//! What strangers and members can make a daemon hold or wait for, each with its reason.
+//! What machines can make each other hold or wait for, each with its reason. Limits of frames are in wolfdisk-common.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const HANDSHAKE_MAX_BYTES: usize = 1024;
 /// A handshake is three messages; a peer that takes longer is not there or means no good.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// Handshakes under way at a time: each holds a few kilobytes and a timer.
+/// Handshakes under way at a time: each holds a few kilobytes and a timer. A further one takes the place of the oldest.
 pub const HALF_OPEN_MAX: usize = 128;
 /// The same of one address: one machine does not keep all others out.
 pub const HALF_OPEN_PER_ADDRESS_MAX: usize = 32;
@@ -20,10 +20,16 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// .. how many times: a peer that vanished is noticed after 25 s.
 pub const KEEPALIVE_RETRIES: u32 = 3;
+/// Bytes that are not acknowledged for so long end a connection: a cable may be pulled and put back, and whoever waits may ask
+/// another node within its call.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 /// How long a connection to an address may take: longer than a lost packet, short enough to try the next.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 /// Idle connections that a pool keeps.
 pub const IDLE_MAX: usize = 32;
+/// Records that are sealed and written at a time: with a quarter of a MiB a system call costs next to nothing, and one side
+/// opens while the other seals.
+pub const RECORDS_PER_WRITE: usize = 4;
 /// Largest Noise message, and what it carries beside its tag.
 pub const RECORD_MAX_BYTES: usize = 65_535;
 /// See [`RECORD_MAX_BYTES`].
