@@ -43,7 +43,7 @@ fn check(bytes: &[u8]) -> bool {
         }),
         3 => {
             let read = read_verdict(bytes);
-            let again = verdict(read.as_ref().map(|()| ()));
+            let again = verdict(read.as_ref().copied());
             assert_eq!(read_verdict(&again), read);
             true
         }
