@@ -127,6 +127,15 @@ fn an_object_that_is_replaced_is_read_to_its_end_and_then_told() {
     assert_eq!(volume.open_object(ROOT, &key("x")).expect("asked"), None);
 }
 
+/// Has the daemon send what it keeps back, at the end.
+struct LetsGo<'a>(&'a Fake);
+
+impl Drop for LetsGo<'_> {
+    fn drop(&mut self) {
+        self.0.with(|world| world.objects.held = false);
+    }
+}
+
 #[test]
 fn nothing_is_told_closed_that_an_open_under_way_may_have_opened() {
     let fake = Fake::new();
@@ -134,13 +143,15 @@ fn nothing_is_told_closed_that_an_open_under_way_may_have_opened() {
     let first = put(&volume, "k", b"first").expect("published").attr.ino;
     fake.with(|world| (world.objects.held, world.objects.holds) = (true, true));
     std::thread::scope(|scope| {
+        // Also when something fails: the scope waits for the one that opens.
+        let let_go = LetsGo(&fake);
         let opens = scope.spawn(|| volume.open_object(ROOT, &key("k")));
         fake.wait("an open", |world| world.holding == 1);
         put(&volume, "k", b"second").expect("published");
         let feeds = fake.asked(3);
         fake.wait("feeds", |world| world.asked[&3] > feeds + 2);
         assert!(!is_told(&fake, first), "it may be open");
-        fake.with(|world| world.objects.held = false);
+        drop(let_go);
         let opened = opens.join().expect("joined").expect("asked");
         let (object, handle) = opened.expect("an object");
         let bytes = content(&volume, handle);
