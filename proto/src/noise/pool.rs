@@ -17,6 +17,11 @@ use crate::limits::{HANDSHAKE_DEADLINE, IDLE_MAX};
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// Asking again would not help.
+fn is_final(failure: &Failure) -> bool {
+    matches!(failure, Failure::Denied(_) | Failure::Unsupported(_))
+}
+
 /// See the module.
 pub struct Pool {
     credentials: Arc<Credentials>,
@@ -53,6 +58,7 @@ impl Pool {
         let mut failure = Failure::Disconnected(
             "no address of a node is known; name one in cluster.peers".to_owned(),
         );
+        let mut is_first = true;
         for address in self.targets.addresses() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -74,10 +80,12 @@ impl Pool {
                 Err(error) => {
                     tracing::debug!(%address, %error, "not connected");
                     self.targets.failed(address, &error);
-                    // What a node says of us is worth more than that another is not there.
-                    if !matches!(failure, Failure::Denied(_) | Failure::Unsupported(_)) {
+                    // A refusal counts only if all say so: addresses are hints, and a stranger at one of them must not
+                    // end a call that waits for a node that is away.
+                    if is_final(&failure) || is_first || !is_final(&error) {
                         failure = error;
                     }
+                    is_first = false;
                 }
             }
         }
@@ -89,8 +97,7 @@ impl Pool {
         let mut connection = match idle {
             Some(connection) => connection,
             None => self.connect(within).map_err(|failure| match failure {
-                // Asking again would not help.
-                Failure::Denied(_) | Failure::Unsupported(_) => CallError::Answer(failure),
+                failure if is_final(&failure) => CallError::Answer(failure),
                 failure => CallError::Lost(failure),
             })?,
         };
