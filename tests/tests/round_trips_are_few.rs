@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use wolfdisk_tests::{Daemon, Node, Random, Trace, count};
+use wolfdisk_tests::{Cluster, Daemon, Node, Random, Trace, count};
 
 /// How often each operation is done while it is counted. Half as many requests may come on top of what is
 /// promised, beside heartbeats.
@@ -43,12 +43,25 @@ struct Counting {
 
 impl Counting {
     fn of(node: &Node) -> Counting {
-        let trace = |daemon, calls| (Trace::start(node.pid(daemon), calls, node.scratch()), calls);
+        // Answers on a Unix socket.
+        Counting::between(node, node, "sendmsg")
+    }
+
+    /// Of a mount on another machine.
+    fn of_member(member: &Node, cluster: &Cluster) -> Counting {
+        // Answers on TCP.
+        Counting::between(member, cluster.node(), "sendto")
+    }
+
+    fn between(mounted: &Node, served: &Node, answer: &'static str) -> Counting {
+        let trace = |node: &Node, daemon, calls| {
+            (Trace::start(node.pid(daemon), calls, node.scratch()), calls)
+        };
         Counting {
             traces: [
-                trace(Daemon::Fuse, "writev"),
-                trace(Daemon::Meta, "sendmsg"),
-                trace(Daemon::Chunkd, "sendmsg"),
+                trace(mounted, Daemon::Fuse, "writev"),
+                trace(served, Daemon::Meta, answer),
+                trace(served, Daemon::Chunkd, answer),
             ],
             many: Vec::new(),
         }
@@ -112,8 +125,25 @@ const fn most(fuse: usize, meta: usize, chunkd: usize) -> Most {
 #[test]
 fn of_names_and_attributes() {
     let node = Node::start();
-    let at = directory(&node);
-    let mut counting = Counting::of(&node);
+    names_and_attributes(&node, Counting::of(&node));
+}
+
+#[test]
+fn of_names_and_attributes_on_another_machine() {
+    let (cluster, member) = joined();
+    names_and_attributes(&member, Counting::of_member(&member, &cluster));
+}
+
+/// A node, and a member with a mount, which ends first.
+fn joined() -> (Cluster, Node) {
+    let cluster = Cluster::start();
+    let data = cluster.joined("desk", &["--no-squash-root"]);
+    let member = cluster.up(data);
+    (cluster, member)
+}
+
+fn names_and_attributes(node: &Node, mut counting: Counting) {
+    let at = directory(node);
     counting.check("create, write 4 KiB, close", most(7, 2, 0), |n| {
         create(&at("f", n), &PAGE);
     });
@@ -187,14 +217,32 @@ fn of_a_mount_that_knows_nothing() {
 #[test]
 fn of_content() {
     let node = Node::start();
+    content(&node, |node| Counting::of(node));
+}
+
+#[test]
+fn of_content_on_another_machine() {
+    let (cluster, member) = joined();
+    content(&member, |member| Counting::of_member(member, &cluster));
+    let piece = Random::new().bytes(1 << 20);
+    create(&cluster.node().path("piece"), &piece);
+    let mut counting = Counting::of_member(&member, &cluster);
+    // The first fetches it, and all others have it.
+    counting.check("open, read 1 MiB, close, kept", most(5, 0, 0), |_| {
+        assert!(read(&member.path("piece")) == piece);
+    });
+    counting.end();
+}
+
+fn content(node: &Node, counting: impl FnOnce(&Node) -> Counting) {
     let mut random = Random::new();
     let large = random.bytes(1 << 20);
-    let at = directory(&node);
+    let at = directory(node);
     create(&at("f", 0), &PAGE);
     let options = OpenOptions::new().read(true).append(true).open(at("f", 0));
     let file = options.expect("opened");
     let database = File::create(at("database", 0)).expect("created");
-    let mut counting = Counting::of(&node);
+    let mut counting = counting(node);
     counting.check("append 1 KiB, fsync", most(2, 1, 0), |_| {
         (&file).write_all(&PAGE[..1024]).expect("written");
         file.sync_data().expect("synced");
