@@ -25,6 +25,7 @@ mod lan;
 mod mapping;
 mod mounts;
 mod node;
+mod one_file;
 mod ports;
 mod processes;
 mod programs;
@@ -54,6 +55,7 @@ pub use lan::{Host, Lan, Wires};
 pub use mapping::Mapping;
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan, S3};
+pub use one_file::both_see_every_change;
 pub use ports::free_port;
 pub use processes::{
     Memory, Stopped, descendants, is_alive, kill_hard, memory_bytes, open_descriptors, signal,

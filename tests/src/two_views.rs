@@ -13,7 +13,7 @@ use crate::random::{Random, is_long_run};
 use crate::tree::names;
 
 const ROUNDS: usize = 100;
-const LONG_ROUNDS: usize = 2_000;
+const LONG_ROUNDS: usize = 10_000;
 /// Turns of a writer whose file is read under locks.
 const LOCKED_TURNS: u64 = 500;
 const PAGE: usize = 4096;
