@@ -16,6 +16,8 @@ const ROUNDS: usize = 100;
 const LONG_ROUNDS: usize = 10_000;
 /// Turns of a writer whose file is read under locks.
 const LOCKED_TURNS: u64 = 500;
+/// Names in a directory that is listed after every change.
+const LISTED_MAX: usize = 500;
 const PAGE: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -212,9 +214,9 @@ pub fn listings(two: &TwoViews) {
     let mut expected: Vec<String> = Vec::new();
     two.each_round(|round, here, there| {
         assert_eq!(names(there), expected);
-        let name = format!("entry{round:03}");
+        let name = format!("entry{round:05}");
         match round % 5 {
-            4 => {
+            turn if turn == 4 || expected.len() == LISTED_MAX => {
                 let gone = expected.remove(0);
                 fs::remove_file(here.join(gone)).expect("removed");
             }
