@@ -24,10 +24,11 @@ pub struct Cluster {
 impl Cluster {
     /// The node on this machine.
     pub fn start() -> Cluster {
-        // Where nobody else reaches it, and where it is again when it was started anew.
+        // Where nobody else reaches or hears it, and where it is again when it was started anew.
         let (meta, chunkd) = (free_port(), free_port());
         let text = format!(
-            "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:{meta}\"\nchunk_bind = \"127.0.0.1:{chunkd}\"\n"
+            "[node]\nid = \"alpha\"\nbind = \"127.0.0.1:{meta}\"\nchunk_bind = \"127.0.0.1:{chunkd}\"\n\
+             [cluster]\ndiscovery = \"none\"\n"
         );
         Cluster::with(&text, Vec::new())
     }

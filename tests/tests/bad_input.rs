@@ -20,7 +20,12 @@ const REDB_HEADER_BYTES: usize = 4096;
 /// Runs wolfdiskctl; it must end by itself.
 fn ctl(arguments: &[&str]) -> Outcome {
     let mut command = Command::new("timeout");
+    let scratch = Scratch::new();
+    let alone = scratch.path().join("alone.toml");
+    // Whatever else is on this network, a new node is to be founded.
+    fs::write(&alone, "[cluster]\ndiscovery = \"none\"\n").expect("written");
     command
+        .env("WOLFDISK_CONFIG", &alone)
         .arg("40")
         .arg(program("wolfdiskctl"))
         .args(arguments);

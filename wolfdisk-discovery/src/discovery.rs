@@ -169,13 +169,27 @@ impl View {
 
     /// Waits until a node of this cluster is known, or the time has come; whether one is.
     pub fn wait(&self, until: Instant) -> bool {
+        let known = |heard: &Heard, now| (!heard.addresses(now).is_empty()).then_some(());
+        self.wait_for(until, known).is_some()
+    }
+
+    /// The same of any cluster's: the first that is heard. Nothing that it says is proven.
+    pub fn wait_for_anybody(&self, until: Instant) -> Option<Sight> {
+        self.wait_for(until, |heard, now| heard.sights(now).into_iter().next())
+    }
+
+    fn wait_for<T>(
+        &self,
+        until: Instant,
+        look: impl Fn(&Heard, Duration) -> Option<T>,
+    ) -> Option<T> {
         let mut heard = self.0.heard.lock();
         loop {
-            if !heard.addresses(self.0.now()).is_empty() {
-                return true;
+            if let Some(found) = look(&heard, self.0.now()) {
+                return Some(found);
             }
             if self.0.changed.wait_until(&mut heard, until).timed_out() {
-                return !heard.addresses(self.0.now()).is_empty();
+                return look(&heard, self.0.now());
             }
         }
     }
@@ -379,6 +393,9 @@ impl Work {
                         }
                     }
                     Reaction::New => self.somebody_new(now.monotonic),
+                    Reaction::Foreign => {
+                        self.shared.changed.notify_all();
+                    }
                 }
             }
         }

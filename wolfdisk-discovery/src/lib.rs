@@ -1,6 +1,7 @@
 //! How machines of a cluster find each other: beacons on every network of the machine, a list of peers, and where nodes
 //! were before. It only finds and grants nothing: who is found proves itself when it is connected to.
 
+mod anybody;
 pub mod beacon;
 mod discovery;
 mod finder;
@@ -12,6 +13,7 @@ mod rate;
 pub mod seen;
 mod window;
 
+pub use anybody::anybody;
 pub use beacon::{About, Beacon, BeaconKey, Presence, Question};
 pub use discovery::{Announcer, Discovery, View, random};
 pub use finder::Finder;

@@ -1,6 +1,7 @@
 //! Why a command failed, in one line with the next step, and the exit code that goes with it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use wolfdisk_common::bucket::BucketName;
 use wolfdisk_common::bucket_map::{BadFolderPath, FolderPath};
 use wolfdisk_common::exit::{Exit, code_of, one_line};
 use wolfdisk_common::join_token::TokenError;
-use wolfdisk_common::node_id::BadNodeId;
+use wolfdisk_common::node_id::{BadNodeId, NodeId};
 use wolfdisk_proto::Failure;
 
 use crate::supervisor::SupervisorError;
@@ -51,6 +52,25 @@ pub enum CtlError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Whether there is a cluster is not known, and this machine has nothing yet.
+    #[error("cannot listen for a cluster on this network")]
+    Listen(#[source] io::Error),
+    /// There is one, and this machine has nothing yet.
+    #[error(
+        "there is a cluster on this network (node {node}{}), and this machine is none of it. Join it: run wolfdiskctl \
+         join-token on {node}, then here wolfdiskctl init --join TOKEN -d {dir}; or found another one beside it: \
+         wolfdiskctl init -d {dir}",
+        at(*address),
+        dir = dir.display()
+    )]
+    ClusterHere {
+        /// Who was heard.
+        node: NodeId,
+        /// Where, if it says so.
+        address: Option<SocketAddr>,
+        /// The data directory that was to be a new node's.
+        dir: PathBuf,
     },
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
@@ -161,6 +181,10 @@ pub enum CtlError {
     },
 }
 
+fn at(address: Option<SocketAddr>) -> String {
+    address.map_or(String::new(), |address| format!(" at {address}"))
+}
+
 /// A node id on the command line that is none.
 #[derive(Debug, thiserror::Error)]
 #[error("--id: {0}")]
@@ -199,11 +223,13 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::NoFolder(_)
             | CtlError::BucketTaken(_)
             | CtlError::BucketMapped(_)
-            | CtlError::BucketNotMapped(_),
+            | CtlError::BucketNotMapped(_)
+            | CtlError::ClusterHere { .. },
         ) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }
             | CtlError::Join(_)
+            | CtlError::Listen(_)
             | CtlError::Refused(_)
             | CtlError::Running(_)
             | CtlError::CheckBrokenOff

@@ -68,6 +68,18 @@ fn until(mut what: impl FnMut() -> bool) {
 }
 
 #[test]
+fn who_belongs_to_nobody_hears_that_there_is_somebody() {
+    let start = || Discovery::start(group(39_517), Trust::default(), None, plugged());
+    let lone = start().expect("started");
+    let moment = Instant::now() + Duration::from_millis(50);
+    assert_eq!(lone.view().wait_for_anybody(moment), None);
+    let _alpha = node("alpha", 39_517, plugged());
+    let heard = lone.view().wait_for_anybody(soon()).expect("somebody");
+    assert_eq!((heard.node.as_str(), heard.own), ("alpha", false));
+    assert!(lone.view().addresses().is_empty(), "it is none of its");
+}
+
+#[test]
 fn members_and_nodes_find_each_other() {
     let (alpha, desk) = (node("alpha", 39_511, plugged()), member(39_511));
     assert!(desk.view().wait(soon()));

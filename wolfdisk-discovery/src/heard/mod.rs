@@ -50,6 +50,8 @@ pub enum Reaction {
     Answer(u64),
     /// There is somebody new: whoever waits may look, and it is to be asked whether it lives.
     New,
+    /// There is somebody new of another cluster: whoever waits may look.
+    Foreign,
     /// There is more than can be looked at.
     Pause,
 }
@@ -250,7 +252,7 @@ impl Heard {
         let mut life = Life::new(presence.clone(), now.monotonic);
         life.hear(presence, from, now);
         self.strangers.push(Stranger(life));
-        Reaction::Nothing
+        Reaction::Foreign
     }
 }
 

@@ -186,7 +186,7 @@ fn another_cluster_is_named_and_nothing_is_wrong() {
         let seconds = u64::from(number / SOURCE_RATE);
         assert_eq!(
             hear(&mut heard, seconds * 2, 9, &stranger),
-            Reaction::Nothing
+            Reaction::Foreign
         );
     }
     let now = Duration::from_secs(38);

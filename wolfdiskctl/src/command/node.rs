@@ -162,10 +162,12 @@ impl Node {
     }
 }
 
-/// An empty or missing data directory becomes a node; any other must be one, or have joined.
-fn initialise(config: &Config) -> Result<Standing, IdentityError> {
+/// An empty or missing data directory becomes a node, unless there is a cluster already; any other must be one, or have
+/// joined.
+fn initialise(config: &Config) -> anyhow::Result<Standing> {
     match Standing::of(config) {
         Err(IdentityError::NotInitialised { .. }) => {
+            stay_out(config)?;
             let identity = Identity::init(&config.paths(), node_id(config))?;
             say(&format!(
                 "initialised {} as node {}",
@@ -174,7 +176,19 @@ fn initialise(config: &Config) -> Result<Standing, IdentityError> {
             ));
             Ok(Standing::Node(identity))
         }
-        other => other,
+        other => Ok(other?),
+    }
+}
+
+/// A machine that has nothing yet founds no second cluster where there is one already.
+fn stay_out(config: &Config) -> Result<(), CtlError> {
+    match wolfdisk_discovery::anybody(config.cluster.discovery).map_err(CtlError::Listen)? {
+        None => Ok(()),
+        Some(heard) => Err(CtlError::ClusterHere {
+            node: heard.node,
+            address: heard.addresses.first().copied(),
+            dir: config.node.data_dir.clone(),
+        }),
     }
 }
 
