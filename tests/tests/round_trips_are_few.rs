@@ -217,7 +217,7 @@ fn of_a_mount_that_knows_nothing() {
 #[test]
 fn of_content() {
     let node = Node::start();
-    content(&node, |node| Counting::of(node));
+    content(&node, Counting::of);
 }
 
 #[test]
