@@ -1,0 +1,129 @@
+//! Machines on one network find each other: nobody is told where another is.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use wolfdisk_tests::{
+    Cluster, GatewayHost, Host, Lan, Node, Plan, Wires, boto3_on, cluster_key, is_long_run,
+    wait_within,
+};
+
+/// From the moment when the last machine that was waited for is ready until all work.
+const WORKING_WITHIN: Duration = Duration::from_secs(5);
+const FULL: &[&str] = &["--no-squash-root"];
+/// Where nobody ever was whose address is known.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
+const PUT: &str = "
+import sys, boto3
+s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')
+s3.put_object(Bucket='bucket', Key='object', Body=b'of the gateway')
+";
+
+/// As people leave it, other than most tests: it listens.
+fn client(cluster: &Cluster, host: &Host, data: PathBuf) -> Node {
+    let config = cluster.elsewhere().join("empty.toml");
+    fs::write(&config, "").expect("written");
+    Node::prepare(Plan {
+        data: Some(data),
+        arguments: vec!["--config".into(), config.into()],
+        prefix: host.prefix(),
+        ..Plan::default()
+    })
+}
+
+/// Forgets where nodes were seen.
+fn forget(data: &Path) {
+    match fs::remove_file(data.join("nodes.seen")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => {}
+    }
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
+}
+
+fn all_find_each_other(wires: Wires) {
+    let lan = Lan::of(4, wires);
+    let hosts = lan.hosts();
+    let mut cluster = Cluster::start_on(&hosts[0]);
+    let key = cluster_key(&cluster);
+    fs::create_dir(cluster.node().path("bucket")).expect("made");
+    let one = cluster.joined_on(&hosts[1], "one", FULL);
+    let two = cluster.joined_on(&hosts[2], "two", FULL);
+    let web = cluster.joined_on(&hosts[3], "web", &["--role", "gateway"]);
+    // The tokens named the address that the node had.
+    cluster.node_mut().stop();
+    hosts[0].set_address(ELSEWHERE);
+    for data in [&one, &two, &web] {
+        forget(data);
+    }
+
+    let mut one = client(&cluster, &hosts[1], one);
+    let mut two = client(&cluster, &hosts[2], two);
+    cluster.node_mut().up();
+    one.launch();
+    two.launch();
+    let mut web = GatewayHost::launch(&cluster, &hosts[3], web);
+    wait_within(WORKING_WITHIN, "all are ready", || {
+        one.is_ready() && two.is_ready() && web.is_ready()
+    });
+    wait_within(WORKING_WITHIN, "all work", || {
+        fs::write(one.path("file"), "of one").expect("written");
+        assert!(holds(&two.path("file"), "of one"));
+        let put = boto3_on(&hosts[3], &key, PUT, &[&web.url()]);
+        assert_eq!(put.code, Some(0), "{put:?}");
+        holds(&one.path("bucket/object"), "of the gateway")
+    });
+    assert!(holds(&two.path("bucket/object"), "of the gateway"));
+}
+
+#[test]
+fn all_find_each_other_where_multicast_goes_everywhere() {
+    all_find_each_other(Wires { snooping: false });
+}
+
+#[test]
+fn all_find_each_other_where_multicast_goes_to_members_only() {
+    all_find_each_other(Wires { snooping: true });
+}
+
+/// A client on the second host uses the node on the first while the addresses of one of both change.
+fn goes_on_when_addresses_change_of(number: usize) {
+    let lan = Lan::of(2, Wires { snooping: true });
+    let (moves, desk) = (&lan.hosts()[number], &lan.hosts()[1]);
+    let cluster = Cluster::start_on(&lan.hosts()[0]);
+    let mut mount = client(&cluster, desk, cluster.joined_on(desk, "desk", FULL));
+    mount.up();
+    let works = |what: &str| {
+        // A call waits while nobody is reached; it does not fail.
+        fs::write(mount.path("file"), what).expect(what);
+        assert!(holds(&cluster.node().path("file"), what), "{what}");
+    };
+    works("at first");
+    moves.set_address(moves.address());
+    works("after an address was lost and came back");
+    moves.set_address(ELSEWHERE);
+    works("after it changed");
+    if is_long_run() {
+        moves.set_address(moves.address());
+        works("after it was the first one again");
+        moves.unplug();
+        moves.set_address(ELSEWHERE);
+        moves.plug();
+        works("after it changed while nobody could hear of it");
+    }
+    mount.stop();
+}
+
+#[test]
+fn a_client_goes_on_when_its_address_changes() {
+    goes_on_when_addresses_change_of(1);
+}
+
+#[test]
+fn a_client_goes_on_when_the_address_of_its_node_changes() {
+    goes_on_when_addresses_change_of(0);
+}
