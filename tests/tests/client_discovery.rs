@@ -70,13 +70,15 @@ fn all_find_each_other(wires: Wires) {
     wait_within(WORKING_WITHIN, "all are ready", || {
         one.is_ready() && two.is_ready() && web.is_ready()
     });
-    wait_within(WORKING_WITHIN, "all work", || {
+    let took = wait_within(WORKING_WITHIN, "all work", || {
         fs::write(one.path("file"), "of one").expect("written");
         assert!(holds(&two.path("file"), "of one"));
         let put = boto3_on(&hosts[3], &key, PUT, &[&web.url()]);
         assert_eq!(put.code, Some(0), "{put:?}");
         holds(&one.path("bucket/object"), "of the gateway")
     });
+    // Calls wait for what is not there yet, so that the first look may be the last, and late.
+    assert!(took < WORKING_WITHIN, "all work after {took:?} only");
     assert!(holds(&two.path("bucket/object"), "of the gateway"));
 }
 
