@@ -42,7 +42,17 @@ impl Cluster {
         let elsewhere = Scratch::new();
         let file = elsewhere.path().join("config.toml");
         std::fs::write(&file, config).expect("written");
+        // On purpose, whoever else is heard.
+        let data = elsewhere.path().join("data");
+        let mut found = Command::new(program("wolfdiskctl"));
+        let founded = run(found
+            .args(["init", "--config"])
+            .arg(&file)
+            .arg("--data-dir")
+            .arg(&data));
+        assert_eq!(founded.code, Some(0), "{founded:?}");
         let node = Node::start_as(Plan {
+            data: Some(data),
             arguments: vec!["--config".into(), file.into()],
             prefix,
             ..Plan::default()
