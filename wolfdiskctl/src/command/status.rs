@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use wolfdisk_client::Reach;
-use wolfdisk_common::config::Config;
+use wolfdisk_common::config::{Config, Peer};
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::identity::IdentityError;
 use wolfdisk_common::mounts;
@@ -137,8 +137,8 @@ impl Status {
             .unwrap_or_default();
         match (answer, standing) {
             (None, Err(error)) => reasons.push(error.to_string()),
-            (None, Ok(_)) if reach.as_remote().is_some() => {
-                reasons.push("no node answers; see that one runs and can be reached".to_owned());
+            (None, Ok(standing)) if reach.as_remote().is_some() => {
+                reasons.push(nobody(config, standing));
             }
             (None, Ok(_)) => reasons.push("no daemon runs".to_owned()),
             (Some(answer), _) => match &answer.chunkd {
@@ -321,6 +321,30 @@ impl Scrub {
                 last.damaged.unwrap_or_default()
             ),
         }
+    }
+}
+
+/// That no node answers, where one was looked for, and what to do.
+fn nobody(config: &Config, standing: &Standing) -> String {
+    let mut places: Vec<&str> = config.cluster.peers.iter().map(Peer::as_str).collect();
+    if let Standing::Member(member) = standing {
+        let others = member.addresses.iter().map(String::as_str);
+        places.extend(others.filter(|one| {
+            !config
+                .cluster
+                .peers
+                .iter()
+                .any(|peer| peer.as_str() == *one)
+        }));
+    }
+    match places.as_slice() {
+        [] => "no node is heard; see that one runs on this network, or name one in cluster.peers"
+            .to_owned(),
+        places => format!(
+            "no node is heard, and none answers at {}; see that one runs and can be reached, or name another in \
+             cluster.peers",
+            places.join(", ")
+        ),
     }
 }
 
