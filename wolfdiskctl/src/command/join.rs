@@ -5,7 +5,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -32,6 +32,10 @@ use crate::output::{json, print, say};
 const JOIN_DEADLINE: Duration = Duration::from_secs(20);
 /// At a start a node that is away is not waited for: the front-ends wait themselves.
 const INTRODUCE_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a machine that no node has known yet waits for the first one: whoever starts a whole cluster is done by then.
+const FIRST_NODE_DEADLINE: Duration = Duration::from_secs(600);
+/// Between two attempts.
+const INTRODUCE_PAUSE: Duration = Duration::from_millis(500);
 /// Addresses that are kept: those of two to twenty nodes.
 const ADDRESSES_MAX: usize = 64;
 /// More than any token is long.
@@ -94,32 +98,49 @@ pub(super) fn by_key(
     report(global, config, &credentials)
 }
 
-/// A holder of the cluster's key makes itself known before it uses the volume; it is kept in mind which one that is.
+/// A holder of the cluster's key makes itself known before it uses the volume; it is kept in mind which one that is. Who was
+/// never known to any node waits for one.
 ///
 /// # Errors
-/// It is not let in. That no node answers is none: whoever needs one says so.
+/// It is not let in, or no node answers who has to know it. Who is known goes on: whoever needs a node says so.
 pub(super) fn introduce(config: &Config, member: &Credentials) -> anyhow::Result<()> {
     if member.who != Who::Node {
         return Ok(());
     }
-    match ask_to_join(config, member.clone(), INTRODUCE_DEADLINE) {
-        Ok(reply) => {
-            let known = joined(member, &reply)?.credentials;
-            if (known.cluster, &known.name, &known.addresses)
-                != (member.cluster, &member.name, &member.addresses)
-            {
-                known.keep(&config.paths())?;
+    let began = Instant::now();
+    let mut waits = false;
+    loop {
+        let failure = match ask_to_join(config, member.clone(), INTRODUCE_DEADLINE) {
+            Ok(reply) => return keep_known(config, member, &reply),
+            Err(failure @ (Failure::Denied(_) | Failure::Unsupported(_))) => {
+                return Err(CtlError::Join(failure).into());
             }
-            Ok(())
-        }
-        Err(failure @ (Failure::Denied(_) | Failure::Unsupported(_))) => {
-            Err(CtlError::Join(failure).into())
-        }
-        Err(failure) => {
+            Err(failure) => failure,
+        };
+        if member.cluster.is_some() {
             say(&format!("no node answers yet: {failure}"));
-            Ok(())
+            return Ok(());
         }
+        if !std::mem::replace(&mut waits, true) {
+            say(&format!(
+                "no node answers yet: {failure}; this machine joins as soon as one does"
+            ));
+        }
+        if began.elapsed() >= FIRST_NODE_DEADLINE {
+            return Err(CtlError::Unreachable(config.node.data_dir.clone()).into());
+        }
+        std::thread::sleep(INTRODUCE_PAUSE);
     }
+}
+
+/// Keeps what a node says that this machine is.
+fn keep_known(config: &Config, member: &Credentials, reply: &JoinReply) -> anyhow::Result<()> {
+    let known = joined(member, reply)?.credentials;
+    let before = (member.cluster, &member.name, &member.addresses);
+    if (known.cluster, &known.name, &known.addresses) != before {
+        known.keep(&config.paths())?;
+    }
+    Ok(())
 }
 
 fn ask_to_join(
