@@ -1,126 +1,180 @@
-//! What goes wrong where machines find each other is named, with what to do: by what refuses, or by `status`.
+//! What goes wrong with several machines is found out, and named with what to do about it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wolfdisk_tests::{
-    Cluster, Host, Lan, Node, Outcome, Plan, Scratch, Wires, program, run, wait_until,
+    Cluster, Host, Lan, Node, Outcome, Plan, Wires, program, run, sh, wait_until,
 };
 
+const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const NOT_RUNNING: i32 = 3;
+const DEGRADED: i32 = 4;
+/// How long a token lives that is to expire.
+const SHORT: Duration = Duration::from_secs(1);
 
-/// `wolfdiskctl` on a host, without a configuration.
-fn ctl_on(host: &Host, arguments: &[&str], data: &Path) -> Outcome {
-    let mut command = host.command(&program("wolfdiskctl"));
-    run(command.args(arguments).arg("--data-dir").arg(data))
-}
-
-fn says(outcome: &Outcome, code: i32, fragments: &[&str]) {
-    assert_eq!(outcome.code, Some(code), "{outcome:#?}");
-    let line = fragments.iter().all(|it| outcome.stderr.contains(it));
-    assert!(line, "nothing of {fragments:?}: {outcome:#?}");
-}
-
-/// Starts a node that was initialised, on a host, as people leave it.
-fn node_on(host: &Host, data: PathBuf, name: &str, scratch: &Scratch) -> Node {
-    let config = scratch.path().join(format!("{name}.toml"));
-    fs::write(&config, format!("[node]\nid = \"{name}\"\n")).expect("written");
-    Node::start_as(Plan {
-        arguments: vec!["--config".into(), config.into()],
-        data: Some(data),
-        prefix: host.prefix(),
-        ..Plan::default()
-    })
-}
-
-fn status(node: &Node) -> String {
-    node.control(&["status", "--json"]).stdout
+/// Runs `wolfdiskctl` on a host, to its end.
+fn ctl_on(host: &Host, data: &Path, arguments: &[&str]) -> Outcome {
+    let mut control = host.command(&program("wolfdiskctl"));
+    run(control.args(arguments).arg("--data-dir").arg(data))
 }
 
 #[test]
-fn a_machine_that_has_nothing_stays_out_of_a_cluster_and_founds_another_only_on_purpose() {
+fn an_empty_machine_founds_no_second_cluster() {
     let lan = Lan::of(2, Wires::default());
     let cluster = Cluster::start_on(&lan.hosts()[0]);
-    let (host, scratch) = (&lan.hosts()[1], Scratch::new());
-    let (data, mount) = (scratch.path().join("data"), scratch.path().join("mount"));
+    let data = cluster.elsewhere().join("new");
+    let mount = cluster.elsewhere().join("mount");
     let mount = mount.to_str().expect("a plain path");
+    let out = ctl_on(&lan.hosts()[1], &data, &["up", "--s3", "off", "-m", mount]);
+    assert_eq!(out.code, Some(USAGE), "{out:?}");
     let join = format!("wolfdiskctl init --join TOKEN -d {}", data.display());
-    let found = format!("wolfdiskctl init -d {}", data.display());
-    let up = ctl_on(host, &["up", "--s3", "off", "-m", mount], &data);
-    says(&up, USAGE, &["node alpha at 10.77.0.1:9500", &join, &found]);
-    assert!(!data.exists(), "something was founded");
-
-    assert_eq!(ctl_on(host, &["init", "--id", "beta"], &data).code, Some(0));
-    let beta = node_on(host, data, "beta", &scratch);
-    fs::write(beta.path("file"), "its own").expect("written");
-    assert!(!cluster.node().path("file").exists());
-    for node in [&beta, cluster.node()] {
-        wait_until("the other cluster is named", || {
-            status(node).contains("another cluster is on this network")
-        });
+    let place = format!("node alpha at {}:9500", lan.hosts()[0].address());
+    for part in ["wolfdiskctl join-token", &join, &place] {
+        assert!(out.stderr.contains(part), "no {part}: {out:?}");
     }
+    assert!(!data.exists(), "it left something behind");
+    // On purpose it founds one.
+    let founded = ctl_on(&lan.hosts()[1], &data, &["init"]);
+    assert_eq!(founded.code, Some(0), "{founded:?}");
+    assert!(fs::exists(data.join("format")).expect("it can be looked at"));
 }
 
 #[test]
-fn two_machines_with_one_data_directory_are_named() {
-    let (lan, scratch) = (Lan::of(2, Wires::default()), Scratch::new());
-    let places = ["first", "second"].map(|name| scratch.path().join(name));
-    assert_eq!(
-        ctl_on(&lan.hosts()[0], &["init", "--id", "alpha"], &places[0]).code,
-        Some(0)
-    );
-    let copied = run(std::process::Command::new("cp").arg("-a").args(&places));
-    assert_eq!(copied.code, Some(0), "{copied:?}");
-    let [first, second] = places;
-    let one = node_on(&lan.hosts()[0], first, "alpha", &scratch);
-    let two = node_on(&lan.hosts()[1], second, "alpha", &scratch);
-    for (node, other) in [(&one, "10.77.0.2"), (&two, "10.77.0.1")] {
-        wait_until("the other machine is named", || {
-            let said = status(node);
-            said.contains("another machine, ")
-                && said.contains(other)
-                && said.contains("wolfdiskctl init --id NAME")
-        });
-    }
-}
-
-#[test]
-fn a_token_that_is_over_is_refused() {
-    const TTL: Duration = Duration::from_secs(1);
-    let (cluster, scratch) = (Cluster::start(), Scratch::new());
-    let token = cluster.token(&["--ttl", "1s"]);
-    let issued = Instant::now();
-    wait_until("it is over", || issued.elapsed() > 2 * TTL);
-    let mut join = std::process::Command::new(program("wolfdiskctl"));
-    join.args(["init", "--join", &token, "--id", "late", "--data-dir"]);
-    let outcome = run(join.arg(scratch.path().join("late")));
-    says(&outcome, 1, &["expired", "join-token"]);
-}
-
-#[test]
-fn who_reaches_no_node_says_so() {
+fn a_machine_with_the_key_waits_for_a_node_and_founds_nothing() {
     let lan = Lan::of(2, Wires::default());
-    let cluster = Cluster::start_on(&lan.hosts()[0]);
-    let data = cluster.joined_on(&lan.hosts()[1], "desk", &[]);
-    lan.hosts()[0].unplug();
-    let outcome = ctl_on(&lan.hosts()[1], &["status"], &data);
-    assert_eq!(outcome.code, Some(NOT_RUNNING), "{outcome:?}");
-    assert!(outcome.stdout.contains("no node answers"), "{outcome:?}");
-    lan.hosts()[0].plug();
-    wait_until("it is reached again", || {
-        ctl_on(&lan.hosts()[1], &["status"], &data).code == Some(0)
+    let mut cluster = Cluster::start_on(&lan.hosts()[0]);
+    fs::write(cluster.node().path("file"), "of alpha").expect("written");
+    let key = cluster.node().data().join("cluster.key");
+    cluster.node_mut().stop();
+    let data = cluster.elsewhere().join("beta");
+    let join = [
+        "init",
+        "--key-file",
+        key.to_str().expect("a path"),
+        "--id",
+        "beta",
+    ];
+    let joined = ctl_on(&lan.hosts()[1], &data, &join);
+    assert_eq!(joined.code, Some(0), "{joined:?}");
+    let config = cluster.elsewhere().join("beta.toml");
+    fs::write(&config, "").expect("written");
+    let mut beta = Node::prepare(Plan {
+        data: Some(data.clone()),
+        arguments: vec!["--config".into(), config.into()],
+        prefix: lan.hosts()[1].prefix(),
+        ..Plan::default()
+    });
+    beta.launch();
+    wait_until("it says that it waits", || {
+        beta.log().contains("no node answers yet")
+    });
+    cluster.node_mut().up();
+    wait_until("it is ready", || beta.is_ready());
+    assert_eq!(fs::read(beta.path("file")).expect("read"), b"of alpha");
+    assert!(!data.join("format").exists(), "it founded a cluster");
+    wait_until("it is a member", || {
+        cluster.ask(&["node", "list"]).stdout.contains("beta")
     });
 }
 
 #[test]
-fn an_address_that_is_no_group_is_refused() {
-    let scratch = Scratch::new();
-    let config = scratch.path().join("config.toml");
-    fs::write(&config, "[cluster]\ndiscovery = \"udp://10.77.0.1:9501\"\n").expect("written");
-    let mut up = std::process::Command::new(program("wolfdiskctl"));
-    up.arg("up").arg("--config").arg(&config);
-    let outcome = run(up.arg("--data-dir").arg(scratch.path().join("data")));
-    says(&outcome, USAGE, &["cluster.discovery", "udp://"]);
+fn two_machines_of_one_name_are_named() {
+    let lan = Lan::of(2, Wires::default());
+    let mut cluster = Cluster::start_on(&lan.hosts()[0]);
+    cluster.node_mut().stop();
+    sh(cluster.elsewhere(), "cp -r data copied");
+    cluster.node_mut().up();
+    let config = cluster.elsewhere().join("config.toml");
+    let _twin = Node::start_as(Plan {
+        data: Some(cluster.elsewhere().join("copied")),
+        arguments: vec!["--config".into(), config.into()],
+        prefix: lan.hosts()[1].prefix(),
+        ..Plan::default()
+    });
+    let named = format!(
+        "another machine, {}, also runs as node alpha",
+        lan.hosts()[1].address()
+    );
+    wait_until("the other one is named", || {
+        let status = cluster.ask(&["status"]);
+        status.code == Some(DEGRADED)
+            && status.stdout.contains(&named)
+            && status.stdout.contains("wolfdiskctl init --id NAME")
+    });
+}
+
+#[test]
+fn another_cluster_on_the_network_is_named() {
+    let lan = Lan::of(2, Wires::default());
+    let [one, other] = [0, 1].map(|host| Cluster::start_on(&lan.hosts()[host]));
+    for cluster in [&one, &other] {
+        wait_until("the other cluster is named", || {
+            let status = cluster.ask(&["status"]);
+            assert_eq!(status.code, Some(0), "nothing is wrong: {status:?}");
+            status.stdout.contains("another cluster is on this network")
+                && status.stdout.contains("another cluster.discovery group")
+        });
+    }
+}
+
+#[test]
+fn tokens_that_were_used_or_have_expired_are_refused() {
+    let lan = Lan::of(3, Wires::default());
+    let cluster = Cluster::start_on(&lan.hosts()[0]);
+    let join = |host: usize, name: &str, token: &str| {
+        let data = cluster.elsewhere().join(name);
+        ctl_on(
+            &lan.hosts()[host],
+            &data,
+            &["init", "--join", token, "--id", name],
+        )
+    };
+    let refused = |out: &Outcome, why: &str| {
+        assert_eq!(out.code, Some(FAILED), "{out:?}");
+        assert!(out.stderr.contains(why), "{out:?}");
+        assert!(out.stderr.contains("wolfdiskctl join-token"), "{out:?}");
+    };
+    let token = cluster.token(&[]);
+    assert_eq!(join(1, "first", &token).code, Some(0));
+    refused(
+        &join(2, "second", &token),
+        "another machine has used this token",
+    );
+    let token = cluster.token(&["--ttl", "1s"]);
+    let made = Instant::now();
+    wait_until("the token has expired", || made.elapsed() > SHORT);
+    refused(&join(2, "second", &token), "this token has expired");
+}
+
+#[test]
+fn a_group_that_is_none_and_peers_that_cannot_be_reached_are_named() {
+    let lan = Lan::of(2, Wires::default());
+    let mut cluster = Cluster::start_on(&lan.hosts()[0]);
+    let desk = &lan.hosts()[1];
+    let data = cluster.joined_on(desk, "desk", &[]);
+    let config = cluster.elsewhere().join("desk.toml");
+    let named = config.to_str().expect("a path");
+    fs::write(&config, "[cluster]\ndiscovery = \"udp://10.0.0.1:9501\"\n").expect("written");
+    for command in ["up", "status"] {
+        let out = ctl_on(desk, &data, &[command, "--config", named]);
+        assert_eq!(out.code, Some(USAGE), "{out:?}");
+        assert!(
+            out.stderr.contains("cluster.discovery") && out.stderr.contains("multicast"),
+            "{out:?}"
+        );
+    }
+    // Nobody has this address.
+    fs::write(&config, "[cluster]\npeers = [\"10.77.0.9:9500\"]\n").expect("written");
+    let reached = ctl_on(desk, &data, &["status", "--config", named]);
+    assert_eq!(reached.code, Some(0), "the node is heard: {reached:?}");
+    cluster.node_mut().stop();
+    let lost = ctl_on(desk, &data, &["status", "--config", named]);
+    assert_eq!(lost.code, Some(NOT_RUNNING), "{lost:?}");
+    let node = format!("{}:9500", lan.hosts()[0].address());
+    for part in ["none answers at", "10.77.0.9:9500", &node, "cluster.peers"] {
+        assert!(lost.stdout.contains(part), "no {part}: {lost:?}");
+    }
 }
