@@ -50,6 +50,14 @@ fn a_machine_with_the_key_waits_for_a_node_and_founds_nothing() {
     let key = cluster.node().data().join("cluster.key");
     cluster.node_mut().stop();
     let data = cluster.elsewhere().join("beta");
+    fs::create_dir(&data).expect("a directory");
+    // A key that was put there is not replaced: it says how to use it.
+    fs::copy(&key, data.join("cluster.key")).expect("copied");
+    let alone = ctl_on(&lan.hosts()[1], &data, &["up", "--s3", "off"]);
+    assert_eq!(alone.code, Some(USAGE), "{alone:?}");
+    let key = data.join("cluster.key");
+    let command = format!("wolfdiskctl init --key-file {}", key.display());
+    assert!(alone.stderr.contains(&command), "{alone:?}");
     let join = [
         "init",
         "--key-file",
