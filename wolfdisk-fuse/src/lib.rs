@@ -29,4 +29,5 @@ pub mod patience;
 pub mod readahead;
 pub mod run;
 pub mod succession;
+pub mod telling;
 pub mod time;

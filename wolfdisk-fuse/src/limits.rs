@@ -69,6 +69,8 @@ pub const CONNECT_RETRY: Duration = Duration::from_millis(100);
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long writing back may take at a stop that was asked for.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long whoever asks for the counters may take to read them, and the pause after one who did not.
+pub const TELL_DEADLINE: Duration = Duration::from_secs(1);
 /// How long the kernel's threads may take to let go after the unmount.
 pub const DETACH_DEADLINE: Duration = Duration::from_secs(1);
 

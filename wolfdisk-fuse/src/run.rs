@@ -8,6 +8,7 @@ use std::time::Instant;
 use wolfdisk_client::{Error, Reach, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_common::shutdown::{Cause, Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -20,6 +21,7 @@ use crate::numbers;
 use crate::options::{Access, Options};
 use crate::patience::within;
 use crate::succession::Succession;
+use crate::telling::Telling;
 
 /// Set by the panic hook: the process ends with a failure.
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -63,15 +65,28 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
         }
     };
     tracing::info!(path = %path.display(), "mounted");
+    let telling = tell(&config, &volume);
     notify::ready();
     let cause = shutdown.wait();
     notify::stopping();
+    drop(telling);
     if let (Cause::HandOver, Some(succession)) = (cause, &succession) {
         hand_over(&mount, &volume, succession);
         return Ok(Exit::HandedOver);
     }
     let outcome = end(mount, &volume, cause);
     outcome.and(write_back(volume)).map(|()| Exit::Ok)
+}
+
+/// Tells the counters. A mount that cannot is a mount all the same.
+fn tell(config: &Config, volume: &Arc<Volume>) -> Option<Telling> {
+    let paths = Paths::new(config.node.data_dir.clone());
+    let begun = paths
+        .create_run_dir()
+        .and_then(|()| Telling::begin(paths.run_dir(), volume));
+    begun
+        .inspect_err(|error| tracing::info!(%error, "`wolfdiskctl stats` does not show this mount"))
+        .ok()
 }
 
 /// Where to mount. The mount of a predecessor is not looked at: nobody would answer.

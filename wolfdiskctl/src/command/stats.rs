@@ -1,10 +1,14 @@
-//! `stats`: the counters of the node, once or every second.
+//! `stats`: the counters of the node and of the mounts of this machine, once or every second.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::v1::MetaStatus;
 
 use super::reach::{must_run, whom};
@@ -13,6 +17,10 @@ use crate::output::{json, print, table};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// A mount that lives tells its counters at once.
+const MOUNT_DEADLINE: Duration = Duration::from_secs(1);
+/// More than the counters of a mount are.
+const MOUNT_ANSWER_MAX_BYTES: u64 = 64 * 1024;
 
 pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
@@ -20,7 +28,11 @@ pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit>
     let mut before: Option<BTreeMap<String, u64>> = None;
     loop {
         let answer = must_run(&reach, &config)?;
-        let now = counters(&answer);
+        let mut now = counters(&answer);
+        if global.node.is_none() {
+            let paths = Paths::new(config.node.data_dir.clone());
+            add_mounts(paths.run_dir(), &mut now)?;
+        }
         match global.json {
             true => print(&json(&now)?),
             false => print(&shown(&now, before.as_ref())),
@@ -30,6 +42,52 @@ pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit>
         }
         before = Some(now);
         std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Adds what the mounts tell, summed. Those that are gone, or another user's, are left out.
+fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> io::Result<()> {
+    use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+    let entries = match std::fs::read_dir(run_dir) {
+        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if !(name.starts_with("fuse.") && name.ends_with(".stats")) {
+            continue;
+        }
+        let mut stream = match UnixStream::connect(run_dir.join(&*name)) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ConnectionRefused | NotFound | PermissionDenied
+                ) =>
+            {
+                continue;
+            }
+            stream => stream?,
+        };
+        stream.set_read_timeout(Some(MOUNT_DEADLINE))?;
+        let mut text = String::new();
+        Read::by_ref(&mut stream)
+            .take(MOUNT_ANSWER_MAX_BYTES)
+            .read_to_string(&mut text)?;
+        add(&text, all);
+    }
+    Ok(())
+}
+
+/// Adds the lines of one mount.
+fn add(text: &str, all: &mut BTreeMap<String, u64>) {
+    let told = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        Some((name, value.parse::<u64>().ok()?))
+    });
+    for (name, value) in std::iter::once(("count", 1)).chain(told) {
+        let sum = all.entry(format!("mounts.{name}")).or_default();
+        *sum = sum.saturating_add(value);
     }
 }
 
@@ -86,4 +144,23 @@ fn shown(now: &BTreeMap<String, u64>, before: Option<&BTreeMap<String, u64>>) ->
     };
     let rows: Vec<Vec<String>> = now.iter().map(row).collect();
     table(&["counter", "value", "change"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_summed() {
+        let mut all = BTreeMap::new();
+        add("bytes_read 4\nname_hits 1\n", &mut all);
+        add("bytes_read 3\n", &mut all);
+        let told = all.iter().map(|(name, value)| (name.as_str(), *value));
+        let expected = [
+            ("mounts.bytes_read", 7),
+            ("mounts.count", 2),
+            ("mounts.name_hits", 1),
+        ];
+        assert!(told.eq(expected));
+    }
 }

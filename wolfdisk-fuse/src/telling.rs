@@ -1,0 +1,83 @@
+//! Tells whoever asks what this mount has counted: a socket `fuse.PID.stats` beside those of the daemons. A
+//! connection is answered with lines of a name and a number, and closed. Nothing is done until somebody asks.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use wolfdisk_client::Volume;
+
+use crate::limits::{TELL_DEADLINE, WAITER_STACK_BYTES};
+
+/// The socket, which goes with this.
+#[derive(Debug)]
+pub struct Telling {
+    path: PathBuf,
+}
+
+impl Telling {
+    /// Begins to tell the counters of `volume` in `run_dir`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn begin(run_dir: &Path, volume: &Arc<Volume>) -> io::Result<Telling> {
+        let path = run_dir.join(format!("fuse.{}.stats", std::process::id()));
+        sweep(run_dir)?;
+        let listener = UnixListener::bind(&path)?;
+        let telling = Telling { path };
+        let volume = Arc::downgrade(volume);
+        std::thread::Builder::new()
+            .name("stats".to_owned())
+            .stack_size(WAITER_STACK_BYTES)
+            .spawn(move || serve(&listener, &volume))?;
+        Ok(telling)
+    }
+}
+
+/// Removes what mounts left that were killed.
+fn sweep(run_dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(run_dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let ours = name.starts_with("fuse.") && name.ends_with(".stats");
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if ours && UnixStream::connect(entry.path()).is_err_and(refused) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the socket of the counters stays");
+        }
+    }
+}
+
+fn serve(listener: &UnixListener, volume: &Weak<Volume>) {
+    loop {
+        let accepted = listener.accept();
+        let Some(volume) = volume.upgrade() else {
+            return;
+        };
+        let told = accepted.and_then(|(stream, _)| tell(stream, &volume));
+        if let Err(error) = told {
+            tracing::debug!(%error, "the counters were not told");
+            std::thread::sleep(TELL_DEADLINE);
+        }
+    }
+}
+
+fn tell(mut stream: UnixStream, volume: &Volume) -> io::Result<()> {
+    let mut text = String::new();
+    for (name, value) in volume.counters() {
+        writeln!(text, "{name} {value}").map_err(io::Error::other)?;
+    }
+    stream.set_write_timeout(Some(TELL_DEADLINE))?;
+    stream.write_all(text.as_bytes())
+}
