@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// First line of the text in which a front-end tells its counters; lines of a name and a number follow.
+pub const COUNTERS_FORMAT: &str = "wolfdisk-counters 1";
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $text:literal,)*) => {
         /// One number that only grows.

@@ -27,6 +27,7 @@ mod transport;
 mod types;
 mod volume;
 
+pub use counters::COUNTERS_FORMAT;
 pub use error::{Error, Result};
 pub use ledger::{Estate, FRONT_END_BYTES, Ledger};
 pub use listener::CacheListener;

@@ -1,5 +1,5 @@
 //! Tells whoever asks what this mount has counted: a socket `fuse.PID.stats` beside those of the daemons. A
-//! connection is answered with lines of a name and a number, and closed. Nothing is done until somebody asks.
+//! connection is answered with [`COUNTERS_FORMAT`] and lines of a name and a number, and closed. Nothing is done until somebody asks.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use wolfdisk_client::Volume;
+use wolfdisk_client::{COUNTERS_FORMAT, Volume};
 
 use crate::limits::{TELL_DEADLINE, WAITER_STACK_BYTES};
 
@@ -74,7 +74,7 @@ fn serve(listener: &UnixListener, volume: &Weak<Volume>) {
 }
 
 fn tell(mut stream: UnixStream, volume: &Volume) -> io::Result<()> {
-    let mut text = String::new();
+    let mut text = format!("{COUNTERS_FORMAT}\n");
     for (name, value) in volume.counters() {
         writeln!(text, "{name} {value}").map_err(io::Error::other)?;
     }

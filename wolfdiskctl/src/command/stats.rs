@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
+use wolfdisk_client::COUNTERS_FORMAT;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::paths::Paths;
@@ -46,10 +48,16 @@ pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit>
 }
 
 /// Adds what the mounts tell, summed. Those that are gone, or another user's, are left out.
-fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> io::Result<()> {
+fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result<()> {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+    let left_out = |error: &io::Error| {
+        matches!(
+            error.kind(),
+            ConnectionRefused | NotFound | PermissionDenied
+        )
+    };
     let entries = match std::fs::read_dir(run_dir) {
-        Err(error) if matches!(error.kind(), NotFound | PermissionDenied) => return Ok(()),
+        Err(error) if left_out(&error) => return Ok(()),
         entries => entries?,
     };
     for entry in entries {
@@ -58,37 +66,43 @@ fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> io::Result<()>
         if !(name.starts_with("fuse.") && name.ends_with(".stats")) {
             continue;
         }
-        let mut stream = match UnixStream::connect(run_dir.join(&*name)) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ConnectionRefused | NotFound | PermissionDenied
-                ) =>
-            {
-                continue;
+        let failed = || format!("a mount does not tell its counters ({name}); is it stopped?");
+        match UnixStream::connect(run_dir.join(&*name)) {
+            Err(error) if left_out(&error) => {}
+            stream => {
+                let text = stream.and_then(told).with_context(failed)?;
+                add(&text, all).with_context(failed)?;
             }
-            stream => stream?,
-        };
-        stream.set_read_timeout(Some(MOUNT_DEADLINE))?;
-        let mut text = String::new();
-        Read::by_ref(&mut stream)
-            .take(MOUNT_ANSWER_MAX_BYTES)
-            .read_to_string(&mut text)?;
-        add(&text, all);
+        }
     }
     Ok(())
 }
 
-/// Adds the lines of one mount.
-fn add(text: &str, all: &mut BTreeMap<String, u64>) {
-    let told = text.lines().filter_map(|line| {
+fn told(stream: UnixStream) -> io::Result<String> {
+    stream.set_read_timeout(Some(MOUNT_DEADLINE))?;
+    let mut text = String::new();
+    let mut stream = stream.take(MOUNT_ANSWER_MAX_BYTES);
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Adds what one mount told.
+fn add(text: &str, all: &mut BTreeMap<String, u64>) -> anyhow::Result<()> {
+    let mut lines = text.lines();
+    if lines.next() != Some(COUNTERS_FORMAT) {
+        bail!("it is of another release: mount it again");
+    }
+    let one = |line: &str| {
         let (name, value) = line.split_once(' ')?;
-        Some((name, value.parse::<u64>().ok()?))
-    });
-    for (name, value) in std::iter::once(("count", 1)).chain(told) {
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    let counted: Option<Vec<(String, u64)>> = lines.map(one).collect();
+    let counted = counted.context("it told what is no counter")?;
+    for (name, value) in std::iter::once(("count".to_owned(), 1)).chain(counted) {
         let sum = all.entry(format!("mounts.{name}")).or_default();
         *sum = sum.saturating_add(value);
     }
+    Ok(())
 }
 
 /// All numbers that the daemons tell, by name.
@@ -153,8 +167,17 @@ mod tests {
     #[test]
     fn mounts_are_summed() {
         let mut all = BTreeMap::new();
-        add("bytes_read 4\nname_hits 1\n", &mut all);
-        add("bytes_read 3\n", &mut all);
+        let tells = |lines: &str| format!("{COUNTERS_FORMAT}\n{lines}");
+        add(&tells("bytes_read 4\nname_hits 1\n"), &mut all).expect("counters");
+        add(&tells("bytes_read 3\n"), &mut all).expect("counters");
+        for text in [
+            "",
+            "bytes_read 3\n",
+            &tells("bytes_read\n"),
+            &tells("a -1\n"),
+        ] {
+            assert!(add(text, &mut all.clone()).is_err(), "{text}");
+        }
         let told = all.iter().map(|(name, value)| (name.as_str(), *value));
         let expected = [
             ("mounts.bytes_read", 7),
