@@ -129,6 +129,20 @@ pub enum IdentityError {
         /// What the directory says.
         stored: NodeId,
     },
+    /// It holds the key of a cluster, put there or left by an attempt to join, and nothing else.
+    #[error(
+        "{} is the key of a cluster, and nothing else is there; to join that cluster: wolfdiskctl init --key-file {} -d {}; \
+         to found another one, take the key away first",
+        key.display(),
+        key.display(),
+        dir.display()
+    )]
+    KeyAlone {
+        /// The key.
+        key: PathBuf,
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// Others than the owner can read the key.
     #[error("{0} is readable by others than its owner (mode {mode:03o}); run: chmod 600 {0}", file.display())]
     KeyExposed {
@@ -162,6 +176,7 @@ impl IdentityError {
             | IdentityError::AlreadyInitialised { .. }
             | IdentityError::NotEmpty { .. }
             | IdentityError::OtherNode { .. }
+            | IdentityError::KeyAlone { .. }
             | IdentityError::KeyExposed { .. } => true,
             IdentityError::NewerFormat { .. }
             | IdentityError::Damaged { .. }
@@ -180,6 +195,12 @@ impl Identity {
     pub fn init(paths: &Paths, node: NodeId) -> Result<Identity, IdentityError> {
         let _lock = occupy(paths)?;
         let dir = paths.data_dir();
+        if paths.cluster_key().exists() && !paths.identity().exists() {
+            return Err(IdentityError::KeyAlone {
+                key: paths.cluster_key(),
+                dir: dir.to_owned(),
+            });
+        }
         let identity = Identity {
             node,
             number: NodeNumber(FIRST_NODE),
@@ -190,8 +211,9 @@ impl Identity {
                 .as_secs(),
         };
         let key = fresh_key().map_err(|error| io_error("draw random bytes for", dir, error))?;
-        write(&paths.cluster_key(), &key, 0o600)?;
+        // A key that stands alone is that of another cluster: it comes second.
         write(&paths.identity(), &identity.to_toml(&key), 0o644)?;
+        write(&paths.cluster_key(), &key, 0o600)?;
         write(
             &paths.format(),
             &format!("{FORMAT_PREFIX}{FORMAT}\n"),
@@ -531,6 +553,34 @@ mod tests {
             "{refused}"
         );
         assert!(refused.is_usage() && !paths.cluster_key().exists());
+    }
+
+    #[test]
+    fn a_key_that_stands_alone_is_not_replaced() {
+        let (_keep, paths) = fresh();
+        drop(occupy(&paths).expect("free"));
+        std::fs::write(paths.cluster_key(), "of another cluster").expect("written");
+        let refused = Identity::init(&paths, node("alpha")).expect_err("refused");
+        assert!(refused.is_usage());
+        assert!(refused.to_string().contains("init --key-file"), "{refused}");
+        let kept = std::fs::read_to_string(paths.cluster_key()).expect("there");
+        assert_eq!(kept, "of another cluster");
+    }
+
+    #[test]
+    fn a_founding_that_was_cut_short_leaves_no_key_alone_and_is_made_again() {
+        let (_keep, paths) = fresh();
+        drop(occupy(&paths).expect("free"));
+        // In the way of the key, then of the format.
+        for name in ["cluster.key.new", "format.new"] {
+            let in_the_way = paths.data_dir().join(name);
+            std::fs::create_dir(&in_the_way).expect("made");
+            Identity::init(&paths, node("alpha")).expect_err(name);
+            assert!(paths.identity().exists(), "{name}");
+            std::fs::remove_dir(&in_the_way).expect("removed");
+        }
+        Identity::init(&paths, node("alpha")).expect("initialised");
+        Identity::load(&paths).expect("whole");
     }
 
     #[test]

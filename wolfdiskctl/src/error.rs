@@ -72,20 +72,6 @@ pub enum CtlError {
         /// The data directory that was to be a new node's.
         dir: PathBuf,
     },
-    /// There is a key and nothing else.
-    #[error(
-        "{} is the key of a cluster, and nothing else is there; to join that cluster: wolfdiskctl init --key-file {} -d {2}; \
-         to found another one with a new key: wolfdiskctl init -d {2}",
-        key.display(),
-        key.display(),
-        dir.display()
-    )]
-    KeyAlone {
-        /// The key.
-        key: PathBuf,
-        /// The data directory.
-        dir: PathBuf,
-    },
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
     NotRunning(PathBuf),
@@ -238,8 +224,7 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::BucketTaken(_)
             | CtlError::BucketMapped(_)
             | CtlError::BucketNotMapped(_)
-            | CtlError::ClusterHere { .. }
-            | CtlError::KeyAlone { .. },
+            | CtlError::ClusterHere { .. },
         ) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }

@@ -167,7 +167,6 @@ impl Node {
 fn initialise(config: &Config) -> anyhow::Result<Standing> {
     match Standing::of(config) {
         Err(IdentityError::NotInitialised { .. }) => {
-            spare_key(config)?;
             stay_out(config)?;
             let identity = Identity::init(&config.paths(), node_id(config))?;
             say(&format!(
@@ -178,18 +177,6 @@ fn initialise(config: &Config) -> anyhow::Result<Standing> {
             Ok(Standing::Node(identity))
         }
         other => Ok(other?),
-    }
-}
-
-/// The key of a cluster, put there or left by an attempt to join, is not replaced by that of a new one.
-fn spare_key(config: &Config) -> Result<(), CtlError> {
-    let paths = config.paths();
-    match paths.cluster_key().exists() && !paths.identity().exists() {
-        true => Err(CtlError::KeyAlone {
-            key: paths.cluster_key(),
-            dir: config.node.data_dir.clone(),
-        }),
-        false => Ok(()),
     }
 }
 
