@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wolfdisk_tests::{Daemon, Node, wait_until};
+use wolfdisk_tests::{Daemon, Node, Stopped, wait_until};
 
 fn told(node: &Node, name: &str) -> u64 {
     let outcome = node.control(&["stats", "--once", "--json"]);
@@ -30,6 +30,16 @@ fn mounts_tell_what_they_count() {
     assert!(told(&node, "mounts.open_hits") > hits);
     drop(second);
     assert_eq!(told(&node, "mounts.count"), 1);
+
+    let stopped = Stopped::stop(node.pid(Daemon::Fuse));
+    let outcome = node.control(&["stats", "--once"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("does not tell its counters"),
+        "{outcome:?}"
+    );
+    assert!(outcome.stdout.contains("meta.inodes"), "{outcome:?}");
+    drop(stopped);
 
     node.kill(Daemon::Fuse);
     wait_until("the mount tells again", || told(&node, "mounts.count") == 1);

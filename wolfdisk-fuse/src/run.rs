@@ -8,7 +8,6 @@ use std::time::Instant;
 use wolfdisk_client::{Error, Reach, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
-use wolfdisk_common::paths::Paths;
 use wolfdisk_common::shutdown::{Cause, Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -80,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
 
 /// Tells the counters. A mount that cannot is a mount all the same.
 fn tell(config: &Config, volume: &Arc<Volume>) -> Option<Telling> {
-    let paths = Paths::new(config.node.data_dir.clone());
+    let paths = config.paths();
     let begun = paths
         .create_run_dir()
         .and_then(|()| Telling::begin(paths.run_dir(), volume));

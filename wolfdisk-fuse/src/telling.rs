@@ -36,16 +36,29 @@ impl Telling {
     }
 }
 
-/// Removes what mounts left that were killed.
+/// Removes what mounts left that were killed. They are not asked: one that is stopped would be waited for.
 fn sweep(run_dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(run_dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let ours = name.starts_with("fuse.") && name.ends_with(".stats");
-        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-        if ours && UnixStream::connect(entry.path()).is_err_and(refused) {
-            std::fs::remove_file(entry.path())?;
+        let of = |name: &str| {
+            name.strip_prefix("fuse.")?
+                .strip_suffix(".stats")?
+                .parse()
+                .ok()
+        };
+        let Some(pid): Option<u32> = of(&name) else {
+            continue;
+        };
+        let gone = pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
+        if !gone {
+            continue;
+        }
+        match std::fs::remove_file(entry.path()) {
+            // Another mount that starts was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
         }
     }
     Ok(())

@@ -9,13 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use wolfdisk_client::COUNTERS_FORMAT;
 use wolfdisk_common::config::Config;
-use wolfdisk_common::exit::Exit;
-use wolfdisk_common::paths::Paths;
+use wolfdisk_common::exit::{Exit, one_line};
 use wolfdisk_proto::v1::MetaStatus;
 
 use super::reach::{must_run, whom};
 use crate::cli::{self, Global};
-use crate::output::{json, print, table};
+use crate::output::{json, print, say, table};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -32,8 +31,7 @@ pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit>
         let answer = must_run(&reach, &config)?;
         let mut now = counters(&answer);
         if global.node.is_none() {
-            let paths = Paths::new(config.node.data_dir.clone());
-            add_mounts(paths.run_dir(), &mut now)?;
+            add_mounts(config.paths().run_dir(), &mut now)?;
         }
         match global.json {
             true => print(&json(&now)?),
@@ -47,7 +45,8 @@ pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit>
     }
 }
 
-/// Adds what the mounts tell, summed. Those that are gone, or another user's, are left out.
+/// Adds what the mounts tell, summed. Those that are gone, or another user's, are left out; of one that does not tell it
+/// is said, since all others do.
 fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result<()> {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
     let left_out = |error: &io::Error| {
@@ -70,8 +69,11 @@ fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result
         match UnixStream::connect(run_dir.join(&*name)) {
             Err(error) if left_out(&error) => {}
             stream => {
-                let text = stream.and_then(told).with_context(failed)?;
-                add(&text, all).with_context(failed)?;
+                let text = stream.and_then(told).map_err(anyhow::Error::from);
+                let added = text.and_then(|text| add(&text, all)).with_context(failed);
+                if let Err(error) = added {
+                    say(&one_line(error.as_ref()));
+                }
             }
         }
     }
