@@ -326,17 +326,14 @@ impl Scrub {
 
 /// That no node answers, where one was looked for, and what to do.
 fn nobody(config: &Config, standing: &Standing) -> String {
-    let mut places: Vec<&str> = config.cluster.peers.iter().map(Peer::as_str).collect();
-    if let Standing::Member(member) = standing {
-        let others = member.addresses.iter().map(String::as_str);
-        places.extend(others.filter(|one| {
-            !config
-                .cluster
-                .peers
-                .iter()
-                .any(|peer| peer.as_str() == *one)
-        }));
-    }
+    let known = match standing {
+        Standing::Member(member) => member.addresses.as_slice(),
+        Standing::Node(_) => &[],
+    };
+    let peers = config.cluster.peers.iter().map(Peer::as_str);
+    let mut places: Vec<&str> = peers.chain(known.iter().map(String::as_str)).collect();
+    places.sort_unstable();
+    places.dedup();
     match places.as_slice() {
         [] => "no node is heard; see that one runs on this network, or name one in cluster.peers"
             .to_owned(),
