@@ -77,10 +77,12 @@ start() {
 }
 
 mkdir "$work/ext4" "$work/mount" "$work/exclusive" "$work/memory"
+# On purpose: else they would stay out of a cluster that they hear, such as each other's.
+for data in data exclusive-data; do
+    "$programs/wolfdiskctl" init -d "$work/$data" > "$work/$data.init"
+done
 start wolfdisk "$programs/wolfdiskctl" up -d "$work/data" -m "$work/mount" --s3 off
 watched=${started[0]}
-# Else it would stay out of the cluster that it hears.
-"$programs/wolfdiskctl" init -d "$work/exclusive-data" > "$work/exclusive.init"
 start exclusive "$programs/wolfdiskctl" up -d "$work/exclusive-data" -m "$work/exclusive" -o exclusive --s3 off
 start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"

@@ -44,6 +44,8 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 mkdir "$work/mount" "$work/keys" "$work/figures"
+# On purpose: else it would stay out of a cluster that it hears.
+"$programs/wolfdiskctl" init -d "$work/wolfdisk" > "$work/init"
 "$programs/wolfdiskctl" up -d "$work/wolfdisk" -m "$work/mount" --s3 127.0.0.1:19878 \
     > "$work/up.out" 2> "$work/up.log" &
 started+=($!)
