@@ -123,6 +123,26 @@ impl Cluster {
             ..Plan::default()
         })
     }
+
+    /// The same as people leave it, which listens; not started yet.
+    pub fn listening_on(&self, host: &Host, data: PathBuf) -> Node {
+        let config = self.elsewhere.path().join("empty.toml");
+        std::fs::write(&config, "").expect("written");
+        Node::prepare(Plan {
+            data: Some(data),
+            arguments: vec!["--config".into(), config.into()],
+            prefix: host.prefix(),
+            ..Plan::default()
+        })
+    }
+}
+
+/// What joined forgets where nodes were seen.
+pub fn forget_nodes(data: &Path) {
+    match std::fs::remove_file(data.join("nodes.seen")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => {}
+    }
 }
 
 /// Runs `wolfdiskctl` on a data directory.

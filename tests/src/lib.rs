@@ -45,7 +45,7 @@ mod watchdog;
 pub use actor::Role;
 pub use background::Background;
 pub use cell::Cell;
-pub use cluster::{Cluster, ctl};
+pub use cluster::{Cluster, ctl, forget_nodes};
 pub use command::{Outcome, STEP_DEADLINE, python, run, run_as, run_within, sh, sh_within};
 pub use damage::{damage_chunk, place_in_segments, write_durably};
 pub use endpoint::{as_client, node_with_s3, suite, with_client};

@@ -7,9 +7,10 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{FallocateFlags, copy_file_range, fallocate};
+
 use crate::mapping::Mapping;
 use crate::random::{Random, is_long_run};
-use nix::fcntl::{FallocateFlags, copy_file_range, fallocate};
 
 /// The file never grows beyond this.
 const FILE_MAX: u64 = 256 * 1024;

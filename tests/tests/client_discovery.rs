@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use wolfdisk_tests::{
-    Cluster, GatewayHost, Host, Lan, Node, Plan, Wires, boto3_on, cluster_key, is_long_run,
-    wait_within,
+    Cluster, GatewayHost, Lan, Wires, boto3_on, cluster_key, forget_nodes, is_long_run, wait_within,
 };
 
 /// From the moment when the last machine that was waited for is ready until all work.
@@ -20,26 +19,6 @@ import sys, boto3
 s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')
 s3.put_object(Bucket='bucket', Key='object', Body=b'of the gateway')
 ";
-
-/// As people leave it, other than most tests: it listens.
-fn client(cluster: &Cluster, host: &Host, data: PathBuf) -> Node {
-    let config = cluster.elsewhere().join("empty.toml");
-    fs::write(&config, "").expect("written");
-    Node::prepare(Plan {
-        data: Some(data),
-        arguments: vec!["--config".into(), config.into()],
-        prefix: host.prefix(),
-        ..Plan::default()
-    })
-}
-
-/// Forgets where nodes were seen.
-fn forget(data: &Path) {
-    match fs::remove_file(data.join("nodes.seen")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
-        _ => {}
-    }
-}
 
 fn holds(path: &Path, text: &str) -> bool {
     fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
@@ -58,11 +37,11 @@ fn all_find_each_other(wires: Wires) {
     cluster.node_mut().stop();
     hosts[0].set_address(ELSEWHERE);
     for data in [&one, &two, &web] {
-        forget(data);
+        forget_nodes(data);
     }
 
-    let mut one = client(&cluster, &hosts[1], one);
-    let mut two = client(&cluster, &hosts[2], two);
+    let mut one = cluster.listening_on(&hosts[1], one);
+    let mut two = cluster.listening_on(&hosts[2], two);
     cluster.node_mut().up();
     one.launch();
     two.launch();
@@ -97,7 +76,7 @@ fn goes_on_when_addresses_change_of(number: usize) {
     let lan = Lan::of(2, Wires { snooping: true });
     let (moves, desk) = (&lan.hosts()[number], &lan.hosts()[1]);
     let cluster = Cluster::start_on(&lan.hosts()[0]);
-    let mut mount = client(&cluster, desk, cluster.joined_on(desk, "desk", FULL));
+    let mut mount = cluster.listening_on(desk, cluster.joined_on(desk, "desk", FULL));
     mount.up();
     let works = |what: &str| {
         // A call waits while nobody is reached; it does not fail.

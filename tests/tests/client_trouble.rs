@@ -67,14 +67,7 @@ fn a_machine_with_the_key_waits_for_a_node_and_founds_nothing() {
     ];
     let joined = ctl_on(&lan.hosts()[1], &data, &join);
     assert_eq!(joined.code, Some(0), "{joined:?}");
-    let config = cluster.elsewhere().join("beta.toml");
-    fs::write(&config, "").expect("written");
-    let mut beta = Node::prepare(Plan {
-        data: Some(data.clone()),
-        arguments: vec!["--config".into(), config.into()],
-        prefix: lan.hosts()[1].prefix(),
-        ..Plan::default()
-    });
+    let mut beta = cluster.listening_on(&lan.hosts()[1], data.clone());
     beta.launch();
     wait_until("it says that it waits", || {
         beta.log().contains("no node answers yet")

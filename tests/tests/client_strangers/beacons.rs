@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use wolfdisk_common::node_id::NodeId;
 use wolfdisk_discovery::{About, BeaconKey, Presence, Question};
-use wolfdisk_tests::{Cluster, Host, Lan, Node, Plan, Wires, run, wait_until, wait_within};
+use wolfdisk_tests::{Cluster, Host, Lan, Wires, forget_nodes, run, wait_until, wait_within};
 
 use crate::raw::{counter, credentials};
 
@@ -135,20 +135,13 @@ fn a_flood_of_beacons_is_counted_and_keeps_nobody_from_finding_the_node() {
     let cluster = Cluster::start_on(node);
     let data = cluster.joined_on(desk, "desk", FULL);
     let id = credentials(&data).cluster.expect("a cluster");
-    // It has to find the node by what it hears.
-    let config = cluster.elsewhere().join("empty.toml");
-    fs::write(&config, "").expect("written");
+    forget_nodes(&data);
     let counted = |name: &str| counter(&cluster, &format!("meta.discovery_{name}"));
     let _flood = Flood::from(stranger, cluster.elsewhere(), &datagrams(id));
     for name in ["foreign", "forged", "malformed", "other_version", "flooded"] {
         wait_until(name, || counted(name) > 0);
     }
-    let mut mount = Node::prepare(Plan {
-        data: Some(data),
-        arguments: vec!["--config".into(), config.into()],
-        prefix: desk.prefix(),
-        ..Plan::default()
-    });
+    let mut mount = cluster.listening_on(desk, data);
     mount.launch();
     wait_within(WORKING_WITHIN, "the client finds the node", || {
         mount.is_ready()

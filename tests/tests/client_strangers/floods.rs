@@ -17,6 +17,15 @@ const FLOOD: usize = 300;
 /// Files that the member writes in the meantime.
 const ROUNDS: usize = 50;
 
+/// A node, its daemons as a stranger reaches them, and a member with a mount, which ends first.
+fn under_attack() -> (Cluster, [Listener; 2], Node) {
+    let cluster = Cluster::start();
+    let data = cluster.joined("desk", &["--no-squash-root"]);
+    let daemons = Listener::both(&credentials(&data));
+    let desk = cluster.up(data);
+    (cluster, daemons, desk)
+}
+
 /// A member works, and machines come in anew.
 fn works(cluster: &Cluster, desk: &Node) {
     for round in 0..ROUNDS {
@@ -43,10 +52,7 @@ fn gets_nothing(mut stream: TcpStream) {
 
 #[test]
 fn connections_that_say_nothing_keep_nobody_out() {
-    let cluster = Cluster::start();
-    let data = cluster.joined("desk", &["--no-squash-root"]);
-    let daemons = Listener::both(&credentials(&data));
-    let desk = cluster.up(data);
+    let (cluster, daemons, desk) = under_attack();
     let over = |daemon: &Listener| daemon.counter(&cluster, "connections_over_limit");
     let late = |daemon: &Listener| daemon.counter(&cluster, "handshakes_late");
     let open = |daemon: &Listener| daemon.counter(&cluster, "handshakes_open");
@@ -73,10 +79,7 @@ fn connections_that_say_nothing_keep_nobody_out() {
 
 #[test]
 fn a_flood_that_goes_on_keeps_nobody_out() {
-    let cluster = Cluster::start();
-    let data = cluster.joined("desk", &["--no-squash-root"]);
-    let daemons = Listener::both(&credentials(&data));
-    let desk = cluster.up(data);
+    let (cluster, daemons, desk) = under_attack();
     let garbled = |daemon: &Listener| daemon.counter(&cluster, "handshakes_garbled");
     let before = daemons.map(|daemon| garbled(&daemon));
     let floods = daemons.map(|daemon| {

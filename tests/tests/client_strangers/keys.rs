@@ -9,7 +9,7 @@ use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::member::Who;
 use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::Failure;
-use wolfdisk_tests::{Cluster, DEADLINE, ctl, wait_until};
+use wolfdisk_tests::{Cluster, DEADLINE, ctl, forget_nodes, wait_until};
 
 use crate::raw::{Listener, credentials, shake};
 
@@ -162,10 +162,7 @@ fn what_a_member_said_says_nothing_a_second_time() {
     member.addresses = vec![recorder.address.to_string()];
     member.keep(&Paths::new(data.clone())).expect("kept");
     // It knows no other way.
-    match fs::remove_file(data.join("nodes.seen")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => panic!("{error}"),
-        _ => {}
-    }
+    forget_nodes(&data);
     let desk = cluster.up(data);
     fs::write(desk.path("file"), "of the desk").expect("written");
     fs::remove_file(cluster.node().path("file")).expect("removed");
