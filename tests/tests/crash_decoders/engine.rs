@@ -16,7 +16,7 @@ use super::panics::{caught, tell};
 
 /// Seconds for each target; two run at a time on two cores.
 const SECONDS_VARIABLE: &str = "WOLFDISK_FUZZ_SECONDS";
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 15;
 const SECONDS_LONG: u64 = 3600;
 /// Writes the corpus anew instead of comparing with it.
 const WRITE_VARIABLE: &str = "WOLFDISK_WRITE_CORPUS";
