@@ -2,6 +2,7 @@
 //! hosts of a [`Lan`](crate::Lan).
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,7 +36,11 @@ impl Cluster {
 
     /// The node on a host.
     pub fn start_on(host: &Host) -> Cluster {
-        Cluster::with(ON_THE_NETWORK, host.prefix())
+        let bind = match host.address() {
+            IpAddr::V4(_) => "",
+            IpAddr::V6(_) => "bind = \"[::]:9500\"\n",
+        };
+        Cluster::with(&format!("{ON_THE_NETWORK}{bind}"), host.prefix())
     }
 
     fn with(config: &str, prefix: Vec<OsString>) -> Cluster {

@@ -1,6 +1,7 @@
 //! A gateway on a host of its own, which holds nothing and mounts nothing.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -39,7 +40,7 @@ impl GatewayHost {
         let name = data.file_name().expect("a name").to_string_lossy();
         let file = |end: &str| cluster.elsewhere().join(format!("{name}.{end}"));
         let (config, out, log) = (file("toml"), file("out"), file("log"));
-        let address = format!("{}:{PORT}", host.address());
+        let address = SocketAddr::new(host.address(), PORT).to_string();
         // Whoever answers other machines must have a key of its own; it opens nothing here that the cluster's keys do not.
         let text = format!(
             "[s3]\nenabled = true\nbind = \"{address}\"\naccess_key = \"of-{name}\"\nsecret_key = \"nobody-asks-with-it\"\n"

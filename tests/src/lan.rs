@@ -2,15 +2,16 @@
 //! own. All goes with the value.
 
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::command::run;
 
-/// Third byte of the addresses; every network is one of its own.
+/// Every network is one of its own, so that all have the same addresses.
 const SUBNET: [u8; 3] = [10, 77, 0];
+const SUBNET_V6: u16 = 0xfd77;
 const BRIDGE: &str = "br0";
 /// The name of a host's interface, inside it.
 const INTERFACE: &str = "eth0";
@@ -20,6 +21,19 @@ const INTERFACE: &str = "eth0";
 pub struct Wires {
     /// The bridge passes multicast on only to those whose membership it has seen.
     pub snooping: bool,
+    /// There is no IPv4.
+    pub only_v6: bool,
+}
+
+impl Wires {
+    /// The address of the machine of this number.
+    pub fn address(self, number: u8) -> IpAddr {
+        let [a, b, c] = SUBNET;
+        match self.only_v6 {
+            true => Ipv6Addr::new(SUBNET_V6, 0, 0, 0, 0, 0, 0, number.into()).into(),
+            false => Ipv4Addr::new(a, b, c, number).into(),
+        }
+    }
 }
 
 /// See the module.
@@ -36,7 +50,7 @@ pub struct Host {
     /// Its interface's end on the bridge.
     port: String,
     bridge: String,
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 impl Lan {
@@ -66,20 +80,19 @@ impl Lan {
         ]);
         ip(&["-n", &bridge, "link", "set", BRIDGE, "up"]);
         for number in 1..=hosts {
-            lan.add(&bridge, number);
+            lan.add(&bridge, number, wires.address(number));
         }
         lan
     }
 
-    fn add(&mut self, bridge: &str, number: u8) {
+    fn add(&mut self, bridge: &str, number: u8, address: IpAddr) {
         let namespace = format!("{}-{number}", self.prefix);
         let port = format!("port{number}");
-        let [a, b, c] = SUBNET;
         let host = Host {
             namespace: namespace.clone(),
             port: port.clone(),
             bridge: bridge.to_owned(),
-            address: Ipv4Addr::new(a, b, c, number),
+            address,
         };
         ip(&["netns", "add", &namespace]);
         self.hosts.push(host.clone());
@@ -128,13 +141,17 @@ impl Host {
     }
 
     /// Its address at first.
-    pub fn address(&self) -> Ipv4Addr {
+    pub fn address(&self) -> IpAddr {
         self.address
     }
 
     /// Gives it another address on the same network.
-    pub fn set_address(&self, address: Ipv4Addr) {
-        let with_mask = format!("{address}/24");
+    pub fn set_address(&self, address: IpAddr) {
+        // Without the second in which the kernel asks whether others have an IPv6 address already.
+        let (with_mask, at_once) = match address {
+            IpAddr::V4(_) => (format!("{address}/24"), &[][..]),
+            IpAddr::V6(_) => (format!("{address}/64"), &["nodad"][..]),
+        };
         ip(&[
             "-n",
             &self.namespace,
@@ -145,15 +162,8 @@ impl Host {
             "scope",
             "global",
         ]);
-        ip(&[
-            "-n",
-            &self.namespace,
-            "address",
-            "add",
-            &with_mask,
-            "dev",
-            INTERFACE,
-        ]);
+        let add = ["address", "add", &with_mask, "dev", INTERFACE];
+        ip(&[&["-n", &self.namespace], &add[..], at_once].concat());
     }
 
     /// Pulls its cable.

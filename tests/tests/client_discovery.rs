@@ -1,19 +1,23 @@
 //! Machines on one network find each other: nobody is told where another is.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use wolfdisk_tests::{
-    Cluster, GatewayHost, Lan, Wires, boto3_on, cluster_key, forget_nodes, is_long_run, wait_within,
+    Cluster, GatewayHost, Lan, Wires, boto3_on, cluster_key, forget_nodes, is_long_run, program,
+    run, wait_within,
 };
 
 /// From the moment when the last machine that was waited for is ready until all work.
 const WORKING_WITHIN: Duration = Duration::from_secs(5);
+const SNOOPING: Wires = Wires {
+    snooping: true,
+    only_v6: false,
+};
 const FULL: &[&str] = &["--no-squash-root"];
-/// Where nobody ever was whose address is known.
-const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
+/// The number of an address where nobody ever was who is known.
+const ELSEWHERE: u8 = 200;
 const PUT: &str = "
 import sys, boto3
 s3 = boto3.client('s3', endpoint_url=sys.argv[1], region_name='us-east-1')
@@ -35,7 +39,7 @@ fn all_find_each_other(wires: Wires) {
     let web = cluster.joined_on(&hosts[3], "web", &["--role", "gateway"]);
     // The tokens named the address that the node had.
     cluster.node_mut().stop();
-    hosts[0].set_address(ELSEWHERE);
+    hosts[0].set_address(wires.address(ELSEWHERE));
     for data in [&one, &two, &web] {
         forget_nodes(data);
     }
@@ -59,21 +63,40 @@ fn all_find_each_other(wires: Wires) {
     // Calls wait for what is not there yet, so that the first look may be the last, and late.
     assert!(took < WORKING_WITHIN, "all work after {took:?} only");
     assert!(holds(&two.path("bucket/object"), "of the gateway"));
+    let status = run(hosts[1]
+        .command(&program("wolfdiskctl"))
+        .args(["status", "--json", "--data-dir"])
+        .arg(one.data()));
+    assert_eq!(status.code, Some(0), "{status:?}");
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    assert_eq!(
+        status["mounts"][0]["path"],
+        one.mount().to_str().expect("UTF-8")
+    );
+    assert_eq!(status["mounts"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]
 fn all_find_each_other_where_multicast_goes_everywhere() {
-    all_find_each_other(Wires { snooping: false });
+    all_find_each_other(Wires::default());
 }
 
 #[test]
 fn all_find_each_other_where_multicast_goes_to_members_only() {
-    all_find_each_other(Wires { snooping: true });
+    all_find_each_other(SNOOPING);
+}
+
+#[test]
+fn all_find_each_other_where_there_is_no_ipv4() {
+    all_find_each_other(Wires {
+        only_v6: true,
+        ..SNOOPING
+    });
 }
 
 /// A client on the second host uses the node on the first while the addresses of one of both change.
 fn goes_on_when_addresses_change_of(number: usize) {
-    let lan = Lan::of(2, Wires { snooping: true });
+    let lan = Lan::of(2, SNOOPING);
     let (moves, desk) = (&lan.hosts()[number], &lan.hosts()[1]);
     let cluster = Cluster::start_on(&lan.hosts()[0]);
     let mut mount = cluster.listening_on(desk, cluster.joined_on(desk, "desk", FULL));
@@ -86,13 +109,13 @@ fn goes_on_when_addresses_change_of(number: usize) {
     works("at first");
     moves.set_address(moves.address());
     works("after an address was lost and came back");
-    moves.set_address(ELSEWHERE);
+    moves.set_address(SNOOPING.address(ELSEWHERE));
     works("after it changed");
     if is_long_run() {
         moves.set_address(moves.address());
         works("after it was the first one again");
         moves.unplug();
-        moves.set_address(ELSEWHERE);
+        moves.set_address(SNOOPING.address(ELSEWHERE));
         moves.plug();
         works("after it changed while nobody could hear of it");
     }

@@ -1,5 +1,7 @@
 //! `status`: the one answer that programs parse and people read.
 
+use std::path::Path;
+
 use serde::Serialize;
 use wolfdisk_client::Reach;
 use wolfdisk_common::config::{Config, Peer};
@@ -196,7 +198,7 @@ impl Status {
                 release: welcome.release,
             }),
             nodes,
-            mounts: mounts_of(reach, answer),
+            mounts: mounts_of(reach, config.paths().run_dir(), answer),
             chunks: Chunks {
                 by_copies: chunkd
                     .map(|chunkd| ("1".to_owned(), chunkd.chunks))
@@ -364,28 +366,27 @@ pub(super) fn when(time_s: u64) -> String {
     }
 }
 
-/// The mounts that have a session with this node and are in the kernel's table.
-fn mounts_of(reach: &Reach, answer: Option<&MetaStatus>) -> Vec<Mount> {
+/// The mounts that are in the kernel's table and have a session with this node; on a machine that has no node, those of its
+/// data directory, which need nobody's answer.
+fn mounts_of(reach: &Reach, run_dir: &Path, answer: Option<&MetaStatus>) -> Vec<Mount> {
     // Without the table the sessions alone are the best answer there is.
     let table = mounts::ours().unwrap_or_default();
+    if reach.as_remote().is_some() {
+        let served = table.iter().filter_map(|path| {
+            let pid = users::server_of(path)?.pid;
+            run_dir
+                .join(format!("fuse.{pid}.stats"))
+                .exists()
+                .then(|| Mount {
+                    path: path.display().to_string(),
+                    pid: Some(pid),
+                })
+        });
+        return served.collect();
+    }
     let sessions = answer
         .map(|answer| answer.sessions.as_slice())
         .unwrap_or_default();
-    if reach.as_remote().is_some() {
-        // Sessions of other machines have places of the same name.
-        let of_nodes = table.iter().filter(|path| {
-            let mut sessions = sessions.iter();
-            sessions.any(|session| {
-                session.frontend == "fuse" && path.as_os_str() == session.place.as_str()
-            })
-        });
-        return of_nodes
-            .map(|path| Mount {
-                path: path.display().to_string(),
-                pid: users::server_of(path).map(|process| process.pid),
-            })
-            .collect();
-    }
     let mounted = sessions.iter().filter(|session| {
         session.frontend == "fuse"
             && table
