@@ -1,25 +1,31 @@
-# Starts and stops a GlusterFS of one node from Debian's packages; sourced by compare.sh.
+# Starts and stops a GlusterFS of one node from Debian's packages; sourced by compare.sh and network.sh.
 #
 # glusterfs_start DIR   DIR/mount is usable when it returns
+# glusterfs_mount DIR   mounts again what was unmounted
 # glusterfs_stop DIR    ends what was started
 #
 # A volume of one brick with the settings that `gluster volume create` gives. Its peers have addresses that
-# are not loopback, so it gets one on a veth pair of its own; everything else of it lives in DIR.
+# are not loopback, so it gets one on a veth pair of its own, unless GLUSTERFS_ADDRESS is there already; everything else of
+# it lives in DIR. What stands in SERVED_AT and MOUNTED_AT is put before the programs: where they run.
 
 GLUSTERFS_ADDRESS=10.213.78.1
 GLUSTERFS_LINK=wdbench2
+SERVED_AT=()
+MOUNTED_AT=()
 
 glusterfs_ask() {
-    gluster --mode=script --glusterd-sock="$1/glusterd.socket" "${@:2}"
+    "${SERVED_AT[@]}" gluster --mode=script --glusterd-sock="$1/glusterd.socket" "${@:2}"
 }
 
 glusterfs_start() {
     local dir=$1
     mkdir -p "$dir"/{work,run,log,brick,mount}
-    ip link add "$GLUSTERFS_LINK" type veth peer name wdbench3
-    ip addr add "$GLUSTERFS_ADDRESS/30" dev "$GLUSTERFS_LINK"
-    ip link set "$GLUSTERFS_LINK" up
-    ip link set wdbench3 up
+    if [ -n "$GLUSTERFS_LINK" ]; then
+        ip link add "$GLUSTERFS_LINK" type veth peer name wdbench3
+        ip addr add "$GLUSTERFS_ADDRESS/30" dev "$GLUSTERFS_LINK"
+        ip link set "$GLUSTERFS_LINK" up
+        ip link set wdbench3 up
+    fi
     cat > "$dir/glusterd.vol" <<CFG
 volume management
     type mgmt/glusterd
@@ -33,12 +39,17 @@ volume management
     option event-threads 1
 end-volume
 CFG
-    glusterd -N -f "$dir/glusterd.vol" -p "$dir/glusterd.pid" -l "$dir/log/glusterd.log" &
+    "${SERVED_AT[@]}" glusterd -N -f "$dir/glusterd.vol" -p "$dir/glusterd.pid" -l "$dir/log/glusterd.log" &
     echo $! > "$dir/glusterd.own"
     glusterfs_wait_for "$dir" 'glusterfs_ask "$dir" volume list > /dev/null' || return
     glusterfs_ask "$dir" volume create bench "$GLUSTERFS_ADDRESS:$dir/brick" force > /dev/null
     glusterfs_ask "$dir" volume start bench > /dev/null
-    glusterfs -s "$GLUSTERFS_ADDRESS" --volfile-id=bench -l "$dir/log/mount.log" \
+    glusterfs_mount "$dir"
+}
+
+glusterfs_mount() {
+    local dir=$1
+    "${MOUNTED_AT[@]}" glusterfs -s "$GLUSTERFS_ADDRESS" --volfile-id=bench -l "$dir/log/mount.log" \
         -p "$dir/mount.pid" "$dir/mount"
     glusterfs_wait_for "$dir" 'mountpoint -q "$dir/mount" && echo x > "$dir/mount/probe" && rm "$dir/mount/probe"'
 }
@@ -56,14 +67,13 @@ glusterfs_wait_for() {
 
 glusterfs_stop() {
     local dir=$1 file
-    mountpoint -q "$dir/mount" && umount "$dir/mount"
+    if mountpoint -q "$dir/mount"; then umount "$dir/mount" || true; fi
     if [ -S "$dir/glusterd.socket" ]; then
-        glusterfs_ask "$dir" volume stop bench force > /dev/null 2>&1
+        glusterfs_ask "$dir" volume stop bench force > /dev/null 2>&1 || true
     fi
     for file in "$dir/glusterd.own" "$dir"/run/*/*.pid "$dir"/run/*/*/*.pid; do
-        [ -s "$file" ] && kill "$(cat "$file")" 2> /dev/null
+        if [ -s "$file" ]; then kill "$(cat "$file")" 2> /dev/null || true; fi
     done
-    [ -f "$dir/glusterd.own" ] && wait "$(cat "$dir/glusterd.own")" 2> /dev/null
-    ip link del "$GLUSTERFS_LINK" 2> /dev/null
-    true
+    if [ -f "$dir/glusterd.own" ]; then wait "$(cat "$dir/glusterd.own")" 2> /dev/null || true; fi
+    if [ -n "$GLUSTERFS_LINK" ]; then ip link del "$GLUSTERFS_LINK" 2> /dev/null || true; fi
 }

@@ -22,6 +22,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [GROUP] [--long]   install what the tests need, then run them: all, or one group
   bench [ARGUMENTS]       build the node, then compare it: bench/compare.sh ARGUMENTS
   bench s3 [ARGUMENTS]    the same with its S3 endpoint: bench/s3.sh ARGUMENTS
+  bench network [ARGUMENTS]
+                          the same with mounts on another machine: bench/network.sh ARGUMENTS
 ";
 
 fn main() -> ExitCode {
