@@ -65,8 +65,8 @@ impl Volume {
     ) -> bool {
         let first = pieces.first().map_or(0, |piece| piece.offset);
         let read_to = handle.read_to.load(Ordering::Relaxed);
-        let in_order = first.abs_diff(read_to) <= limits::IN_ORDER_BYTES;
         let end = last.offset + last.length;
+        let in_order = first.abs_diff(read_to) <= limits::IN_ORDER_READS * (end - first);
         if !in_order {
             return false;
         }
