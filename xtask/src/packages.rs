@@ -33,6 +33,8 @@ const NEEDS: &[Need] = &[
     need("sqlite3", "sqlite3", "sqlite"),
     need("git", "git", "git"),
     need("openssl", "openssl", "openssl"),
+    need("shellcheck", "shellcheck", "ShellCheck"),
+    need("dpkg-deb", "dpkg", "dpkg"),
     need("python3", "python3", "python3"),
     need("setpriv", "util-linux", "util-linux"),
     need("qemu-img", "qemu-utils", "qemu-img"),
