@@ -443,13 +443,15 @@ is_taken() {
 }
 
 check_ports() {
-    local port option
-    # A node that runs here has them itself.
-    ! systemctl is-active --quiet wolfdisk-meta.service 2>/dev/null || return 0
+    local port option who
     for port in $(wanted_ports); do
+        is_taken "$port" || continue
+        who=$(who_listens "$port")
+        # The node that is configured anew has it itself.
+        if [[ $who == 'by wolfdisk-'* ]] && systemctl is-active --quiet wolfdisk.service 2>/dev/null; then continue; fi
         option=--bind
         [[ $port != "$(s3_port)" ]] || option=--s3
-        ! is_taken "$port" || problem "port $port is in use ($(who_listens "$port")); stop that, or choose another by $option ADDRESS:PORT"
+        problem "port $port is in use ($who); stop that, or choose another by $option ADDRESS:PORT"
     done
 }
 
@@ -881,11 +883,8 @@ make_user() {
 }
 
 place_config() {
-    local mode=644
-    # It holds a secret, or is kept from others already.
-    [[ -z $(value_of "$DRAFT" s3.secret_key) ]] || mode=640
-    [[ ! -f $ROOT$CONFIG || $(stat -c %a "$ROOT$CONFIG") != *0 ]] || mode=$(stat -c %a "$ROOT$CONFIG")
-    place "$DRAFT" "$CONFIG" "$mode"
+    # It may hold a secret, which the daemons read as their group.
+    place "$DRAFT" "$CONFIG" 640
     $DRY_RUN || [[ -n $ROOT ]] || ! getent group wolfdisk >/dev/null || chgrp wolfdisk "$CONFIG"
 }
 
@@ -934,20 +933,32 @@ run_node() {
     [[ -z $ROOT ]] && ! $DRY_RUN || return 0
     local name
     ! changed '*.service' || systemctl daemon-reload
+    stop_what_is_not_wanted
     if ! systemctl is-active --quiet wolfdisk.service || changed $CONFIG || changed '*.service' || changed $DATA; then
-        systemctl restart wolfdisk.service || not_running
+        systemctl restart --no-block wolfdisk.service || not_running
     else
         for name in "${PROGRAMS[@]:1}"; do
-            ! changed "*/$name" || systemctl try-restart "$name.service" "$name@*.service" || not_running
+            ! changed "*/$name" || systemctl try-restart "$name*.service" || not_running
         done
     fi
     wait_for_node
+}
+
+# A mount that is elsewhere now, or S3 that is off, would start anew with the rest.
+stop_what_is_not_wanted() {
+    local unit wanted
+    systemctl is-active --quiet wolfdisk.service || return 0
+    wanted=$("$CONTROL" --config $CONFIG units) || fail 'cannot tell which daemons this machine needs'
+    while read -r unit _; do
+        grep -qxF "$unit" <<<"$wanted" || systemctl stop "$unit" || fail "$unit does not stop; see: journalctl -u '$unit'"
+    done < <(systemctl list-units --plain --no-legend --state=active 'wolfdisk-*.service')
 }
 
 wait_for_node() {
     local mount until=$((SECONDS + START_SECONDS))
     mount=$(value_of "$DRAFT" mount.path)
     until is_running "$mount"; do
+        ! systemctl is-failed --quiet wolfdisk.service || not_running
         ((SECONDS < until)) || not_running
         sleep 0.5
     done
@@ -955,7 +966,10 @@ wait_for_node() {
 }
 
 is_running() {
-    "$CONTROL" --config $CONFIG status >/dev/null 2>&1 && { [[ -z $1 ]] || is_mounted "$1"; }
+    local code=0
+    "$CONTROL" --config $CONFIG status >/dev/null 2>&1 || code=$?
+    # Healthy or degraded.
+    ((code == 0 || code == 4)) && { [[ -z $1 ]] || is_mounted "$1"; }
 }
 
 not_running() {
