@@ -149,7 +149,10 @@ impl Transport for RemoteNodes {
             let credentials = self.remote.credentials();
             let within = limits::DIAL_DEADLINE;
             match noise::Connection::open(address, CHUNK_SERVICE, credentials, within) {
-                Ok(connection) => return Ok(Line::new(Arc::new(Mutex::new(connection)))),
+                Ok(connection) => {
+                    let connection = connection.watched_by(self.chunk_spot.clone());
+                    return Ok(Line::new(Arc::new(Mutex::new(connection))));
+                }
                 Err(refused) => failure = refused,
             }
         }

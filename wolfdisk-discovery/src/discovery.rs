@@ -152,6 +152,11 @@ impl View {
         self.0.heard.lock().addresses(self.0.now())
     }
 
+    /// Whether the node that was heard at an address is heard at others only.
+    pub fn has_left(&self, address: SocketAddr) -> bool {
+        self.0.heard.lock().has_left(address, self.0.now())
+    }
+
     /// What is wrong in this cluster, and what to do about it.
     pub fn troubles(&self) -> Vec<String> {
         self.0.heard.lock().troubles(self.0.now())

@@ -39,6 +39,8 @@ pub struct Finder {
 struct State {
     /// Where somebody answered last.
     good: Option<SocketAddr>,
+    /// There too, though beacons said that nobody is there any more: to who has no key they are hints.
+    stays: Option<SocketAddr>,
     /// Where nobody did, and when.
     failed: HashMap<SocketAddr, Instant>,
     names: HashMap<String, (Instant, Vec<SocketAddr>)>,
@@ -151,6 +153,11 @@ impl Finder {
         all
     }
 
+    fn has_left(&self, state: &State, address: SocketAddr) -> bool {
+        let heard_elsewhere = self.view().is_some_and(|view| view.has_left(address));
+        heard_elsewhere && state.stays != Some(address)
+    }
+
     /// All that are known at present, the most promising first.
     fn known(&self) -> Vec<SocketAddr> {
         let heard = self.view().map(View::addresses);
@@ -167,11 +174,12 @@ impl Finder {
                 addresses.push(address);
             }
         }
-        // The one that failed longest ago is tried first.
+        // The one that failed longest ago is tried first, one where nobody can be any more last.
         let now = Instant::now();
-        addresses.sort_by_key(|address| {
+        addresses.sort_by_cached_key(|address| {
             let failed = state.failed.get(address).copied();
-            failed.filter(|at| now.saturating_duration_since(*at) < FAILED_FOR)
+            let failed = failed.filter(|at| now.saturating_duration_since(*at) < FAILED_FOR);
+            (self.has_left(&state, *address), failed)
         });
         addresses
     }
@@ -201,8 +209,10 @@ impl Targets for Finder {
             address,
             at_s: now.map_or(0, |since| since.as_secs()),
         };
+        let heard_elsewhere = self.view().is_some_and(|view| view.has_left(address));
         let seen = {
             let mut state = self.state.lock();
+            state.stays = heard_elsewhere.then_some(address);
             state.good = Some(address);
             state.failed.remove(&address);
             state.seen.note(place).then(|| state.seen.clone())
@@ -222,6 +232,10 @@ impl Targets for Finder {
         }
         state.failed.retain(|_, at| at.elapsed() < FAILED_FOR);
         state.failed.insert(address, Instant::now());
+    }
+
+    fn have_left(&self, address: SocketAddr) -> bool {
+        self.has_left(&self.state.lock(), address)
     }
 }
 

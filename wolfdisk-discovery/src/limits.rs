@@ -21,6 +21,8 @@ pub const INTERFACES_INTERVAL: Duration = Duration::from_secs(1);
 pub const INTERFACES_MAX: usize = 64;
 /// Silence after which a node is not counted on: several lost announcements.
 pub const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// Silence at one address, of a node that is heard at another, after which it has left the one: two announcements.
+pub const LEFT_AFTER: Duration = Duration::from_millis(2500);
 /// Silence after which it is forgotten.
 pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Nodes of the own cluster, each in each of its lives, that are remembered; the one silent longest makes room.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
 
 use super::handshake::{Asking, BATCH_BYTES, Sealing};
+use super::line::Line;
 use super::wire::{Arrival, Opening, read_verdict};
 use super::{FEATURES, REFUSAL, Welcome, keep_alive};
 use crate::PROTOCOL_VERSION;
@@ -21,15 +22,12 @@ use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, R
 
 /// Bytes read ahead: two records.
 const READ_AHEAD_BYTES: usize = 2 * RECORD_MAX_BYTES;
-/// Timeouts are rounded up to a multiple of this: most calls need not set them anew.
-const TIMEOUT_STEP: Duration = Duration::from_millis(500);
 
 /// One encrypted connection, used by one call at a time.
 pub struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Line>,
     sealing: Sealing,
     welcome: Welcome,
-    timeout: Duration,
     record: Vec<u8>,
     sealed: Vec<u8>,
     lost: bool,
@@ -105,11 +103,11 @@ impl Connection {
         };
         let (sealing, third) = asking.end(&arrival)?;
         send_message(&mut stream, &third).map_err(lost)?;
+        let line = Line::new(stream, address, timeout).map_err(lost)?;
         let mut connection = Connection {
-            stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream),
+            stream: BufReader::with_capacity(READ_AHEAD_BYTES, line),
             sealing,
             welcome,
-            timeout,
             record: Vec::new(),
             sealed: Vec::new(),
             lost: false,
@@ -136,6 +134,13 @@ impl Connection {
         read_verdict(&plain)
     }
 
+    /// A call that waits ends when `targets` say that the node has left the address that this goes to.
+    #[must_use]
+    pub fn watched_by(mut self, targets: Arc<dyn Targets>) -> Connection {
+        self.stream.get_mut().watched_by(targets);
+        self
+    }
+
     /// What the other side said of itself.
     pub fn welcome(&self) -> &Welcome {
         &self.welcome
@@ -156,7 +161,7 @@ impl Connection {
     fn exchange_once(&mut self, frame: &[u8], within: Duration) -> Result<Bytes, CallError> {
         let until = Instant::now() + within;
         let lost = |error| CallError::Lost(from_io(error));
-        self.expect_within(within).map_err(lost)?;
+        self.stream.get_mut().wait_until(until);
         for batch in frame.chunks(BATCH_BYTES) {
             let sealed = self.sealing.seal(batch, &mut self.sealed);
             sealed.map_err(CallError::Lost)?;
@@ -195,16 +200,6 @@ impl Connection {
                 String::from_utf8_lossy(&body).into_owned(),
             ))),
         }
-    }
-
-    fn expect_within(&mut self, within: Duration) -> io::Result<()> {
-        let steps = within.as_nanos().div_ceil(TIMEOUT_STEP.as_nanos()).max(1);
-        let timeout = TIMEOUT_STEP * u32::try_from(steps).unwrap_or(u32::MAX);
-        if self.timeout != timeout {
-            set_timeouts(self.stream.get_ref(), timeout)?;
-            self.timeout = timeout;
-        }
-        Ok(())
     }
 
     fn read_record(&mut self, plain: &mut Vec<u8>) -> Result<(), Failure> {
@@ -347,6 +342,11 @@ pub trait Targets: Send + Sync {
 
     /// There nobody did, and why.
     fn failed(&self, address: SocketAddr, failure: &Failure);
+
+    /// Whether whoever was there is known to be elsewhere now. Asked while a call waits.
+    fn have_left(&self, _address: SocketAddr) -> bool {
+        false
+    }
 }
 
 /// The same targets for several pools.
@@ -361,5 +361,9 @@ impl<T: Targets + ?Sized> Targets for Arc<T> {
 
     fn failed(&self, address: SocketAddr, failure: &Failure) {
         (**self).failed(address, failure);
+    }
+
+    fn have_left(&self, address: SocketAddr) -> bool {
+        (**self).have_left(address)
     }
 }

@@ -8,6 +8,7 @@ mod answering;
 mod asking;
 mod guests;
 mod handshake;
+mod line;
 mod pool;
 #[cfg(test)]
 mod tests;

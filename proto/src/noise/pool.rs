@@ -75,7 +75,7 @@ impl Pool {
                     };
                     let new = life(&connection);
                     self.idle.lock().retain(|idle| life(idle) == new);
-                    return Ok(connection);
+                    return Ok(connection.watched_by(self.targets.clone()));
                 }
                 Err(error) => {
                     tracing::debug!(%address, %error, "not connected");

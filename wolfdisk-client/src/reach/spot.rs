@@ -40,6 +40,10 @@ impl Targets for Spot {
     fn failed(&self, address: SocketAddr, failure: &Failure) {
         self.nodes.failed(address, failure);
     }
+
+    fn have_left(&self, address: SocketAddr) -> bool {
+        self.nodes.have_left(address)
+    }
 }
 
 /// Where wolfdisk-chunkd is: nowhere until wolfdisk-meta has answered.
@@ -47,22 +51,27 @@ pub(crate) struct ChunkSpot(pub(crate) Arc<Spot>);
 
 impl Targets for ChunkSpot {
     fn addresses(&self) -> Vec<SocketAddr> {
-        let answered = self.0.answered.lock();
-        let listening = answered
-            .iter()
-            .filter(|(_, welcome)| welcome.chunk_port != 0);
-        let at = listening.map(|(address, welcome)| {
-            let mut address = *address;
+        let answered = self.0.answered();
+        let listening = answered.filter(|(address, welcome)| {
+            // Where it is now is known as soon as wolfdisk-meta has answered there.
+            welcome.chunk_port != 0 && !self.0.have_left(*address)
+        });
+        let at = listening.map(|(mut address, welcome)| {
             address.set_port(welcome.chunk_port);
             address
         });
-        at.collect()
+        at.into_iter().collect()
     }
 
     fn reached(&self, _address: SocketAddr, _welcome: &Welcome) {}
 
     fn failed(&self, address: SocketAddr, failure: &Failure) {
         tracing::debug!(%address, %failure, "a chunk store does not answer");
+    }
+
+    fn have_left(&self, address: SocketAddr) -> bool {
+        let answered = self.0.answered();
+        answered.is_some_and(|(meta, _)| meta.ip() != address.ip() || self.0.have_left(meta))
     }
 }
 

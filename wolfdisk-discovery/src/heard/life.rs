@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::beacon::{About, Presence};
-use crate::limits::{ADDRESSES_MAX, SILENT_AFTER};
+use crate::limits::{ADDRESSES_MAX, LEFT_AFTER, SILENT_AFTER};
 use crate::window::Window;
 
 /// See the module.
@@ -77,6 +77,14 @@ impl Life {
         addresses
     }
 
+    /// Whether it is heard elsewhere, and not at this address any more; nothing is known of one where it never was.
+    pub fn has_left(&self, address: SocketAddr, now: Duration) -> Option<bool> {
+        let mut known = self.addresses.iter();
+        let (_, at) = known.find(|(known, _)| *known == address)?;
+        let heard_lately = |at: Duration| now.saturating_sub(at) <= LEFT_AFTER;
+        Some(!heard_lately(*at) && heard_lately(self.last))
+    }
+
     /// Whether both lived at one time: each answered after the other had.
     pub fn overlaps(&self, other: &Life) -> bool {
         match (self.proven, other.proven) {
@@ -114,7 +122,45 @@ pub struct Now {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+    use wolfdisk_common::node_id::NodeId;
+
     use super::*;
+
+    #[test]
+    fn who_is_heard_elsewhere_only_has_left() {
+        let [old, new] = ["10.0.0.1:9", "10.0.0.2:9"].map(|text| text.parse().expect("an address"));
+        let about = About {
+            listens: IpAddr::from([0; 4]),
+            meta_port: 9,
+            ..About::default()
+        };
+        let presence = |counter| Presence {
+            cluster: Uuid::nil(),
+            node: NodeId::parse("alpha").expect("an id"),
+            start: 1,
+            counter,
+            answers: None,
+            about: about.clone(),
+        };
+        let at = |seconds| Now {
+            monotonic: Duration::from_secs(seconds),
+            wall_ms: 0,
+        };
+        let mut life = Life::new(presence(1), Duration::ZERO);
+        life.hear(presence(1), old, at(1));
+        let left =
+            |life: &Life, address, seconds| life.has_left(address, Duration::from_secs(seconds));
+        assert_eq!(left(&life, new, 1), None, "it never was there");
+        assert_eq!(left(&life, old, 9), Some(false), "it is not heard at all");
+        life.hear(presence(2), new, at(2));
+        assert_eq!(left(&life, old, 3), Some(false), "it may be at both");
+        life.hear(presence(3), new, at(4));
+        assert_eq!(left(&life, old, 4), Some(true));
+        assert_eq!(left(&life, new, 4), Some(false));
+        life.hear(presence(4), old, at(5));
+        assert_eq!(left(&life, old, 5), Some(false), "it came back");
+    }
 
     #[test]
     fn where_a_node_listens_is_where_it_is_found() {

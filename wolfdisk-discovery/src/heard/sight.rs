@@ -72,6 +72,17 @@ impl Heard {
         lives.iter().flat_map(|life| life.addresses()).collect()
     }
 
+    /// Whether the node that was heard at an address is heard at others only.
+    pub fn has_left(&self, address: SocketAddr, now: Duration) -> bool {
+        let mut there = self
+            .lives
+            .iter()
+            .filter_map(|life| life.has_left(address, now));
+        there
+            .next()
+            .is_some_and(|first| first && there.all(|left| left))
+    }
+
     /// What is wrong in this cluster, and what to do about it.
     pub fn troubles(&self, now: Duration) -> Vec<String> {
         let live = self.lives.iter().filter(|life| life.is_live(now));
