@@ -82,6 +82,41 @@ fn a_machine_with_the_key_waits_for_a_node_and_founds_nothing() {
 }
 
 #[test]
+fn where_peers_are_named_no_cluster_is_founded_beside_theirs() {
+    let lan = Lan::of(2, Wires::default());
+    let [node, desk] = lan.hosts() else {
+        panic!("two hosts")
+    };
+    let mut cluster = Cluster::start_on(node);
+    let data = cluster.elsewhere().join("desk");
+    let config = cluster.elsewhere().join("desk.toml");
+    // Nobody has the first address, and nobody is listened for.
+    let text = format!(
+        "[cluster]\ndiscovery = \"none\"\npeers = [\"10.77.0.9:9500\", \"{}:9500\"]\n",
+        node.address()
+    );
+    fs::write(&config, text).expect("written");
+    let named = config.to_str().expect("a path");
+    let up = || {
+        let out = ctl_on(desk, &data, &["up", "--s3", "off", "--config", named]);
+        assert_eq!(out.code, Some(USAGE), "{out:?}");
+        assert!(!data.join("format").exists(), "it founded one: {out:?}");
+        out.stderr
+    };
+    let told = up();
+    for part in ["node alpha", "join-token", "wolfdiskctl init --join TOKEN"] {
+        assert!(told.contains(part), "no {part}: {told}");
+    }
+    cluster.node_mut().stop();
+    let told = up();
+    for part in ["10.77.0.9:9500", "cluster.peers", "wolfdiskctl init -d"] {
+        assert!(told.contains(part), "no {part}: {told}");
+    }
+    let founded = ctl_on(desk, &data, &["init", "--config", named]);
+    assert_eq!(founded.code, Some(0), "on purpose: {founded:?}");
+}
+
+#[test]
 fn two_machines_of_one_name_are_named() {
     let lan = Lan::of(2, Wires::default());
     let mut cluster = Cluster::start_on(&lan.hosts()[0]);

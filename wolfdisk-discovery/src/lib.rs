@@ -13,7 +13,7 @@ mod rate;
 pub mod seen;
 mod window;
 
-pub use anybody::anybody;
+pub use anybody::{Company, anybody};
 pub use beacon::{About, Beacon, BeaconKey, Presence, Question};
 pub use discovery::{Announcer, Discovery, View, random};
 pub use finder::Finder;

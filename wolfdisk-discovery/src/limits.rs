@@ -56,6 +56,8 @@ pub const RESOLVED_FOR: Duration = Duration::from_secs(10);
 pub const HEARD_WITHIN: Duration = Duration::from_millis(250);
 /// The same of who knows nothing else: two announcements come in this time.
 pub const FOUND_WITHIN: Duration = Duration::from_secs(3);
+/// How long one that is named has to answer a machine that has nothing yet: a handshake over a slow link, several times.
+pub const PEER_ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// How long a machine that has nothing yet listens before it founds a cluster: its question is answered in a few
 /// milliseconds, and an announcement comes in this time too.
 pub const ANYBODY_WITHIN: Duration = Duration::from_millis(1500);

@@ -72,6 +72,21 @@ pub enum CtlError {
         /// The data directory that was to be a new node's.
         dir: PathBuf,
     },
+    /// There may be one, and this machine has nothing yet.
+    #[error(
+        "this machine has nothing yet, and none of its cluster.peers ({peers}) answers: {why}. Where others are named it founds no \
+         cluster by itself. Start one of them, then join it: run wolfdiskctl join-token there, then here wolfdiskctl init --join \
+         TOKEN -d {dir}; or, if this is the first machine, found the cluster here: wolfdiskctl init -d {dir}",
+        dir = dir.display()
+    )]
+    PeersSilent {
+        /// Who is named.
+        peers: String,
+        /// What became of the last one.
+        why: String,
+        /// The data directory that was to be a new node's.
+        dir: PathBuf,
+    },
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
     NotRunning(PathBuf),
@@ -224,7 +239,8 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::BucketTaken(_)
             | CtlError::BucketMapped(_)
             | CtlError::BucketNotMapped(_)
-            | CtlError::ClusterHere { .. },
+            | CtlError::ClusterHere { .. }
+            | CtlError::PeersSilent { .. },
         ) => Exit::Usage.into(),
         Some(
             CtlError::Busy { .. }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
+use wolfdisk_common::member::Who;
 
 use super::handshake::{Asking, BATCH_BYTES, Sealing};
 use super::line::Line;
@@ -72,27 +73,15 @@ impl Connection {
         within: Duration,
         protocol: u32,
     ) -> Result<Connection, Failure> {
-        let lost = |error: io::Error| match is_deadline(&error) {
-            true => Failure::Deadline(format!("{address} does not answer")),
-            false => Failure::Disconnected(format!("{address}: {error}")),
-        };
-        let within = within.max(Duration::from_millis(1));
-        let stream = TcpStream::connect_timeout(&address, within.min(CONNECT_DEADLINE));
-        let mut stream = stream.map_err(lost)?;
-        let timeout = within.min(HANDSHAKE_DEADLINE);
-        set_timeouts(&stream, timeout).map_err(lost)?;
-        stream.set_nodelay(true).map_err(lost)?;
-        keep_alive(&stream).map_err(lost)?;
+        let lost = |error| lost(address, &error);
         let opening = Opening {
             protocol,
             service,
             who: credentials.who,
         };
-        let (mut asking, first) =
-            Asking::begin(&credentials.static_key, &credentials.shared_key, opening)?;
-        send_message(&mut stream, &first).map_err(lost)?;
-        let second = receive_message(&mut stream).map_err(lost)?;
-        let (mut welcome, key) = asking.read_welcome(&second)?;
+        let timeout = within.min(HANDSHAKE_DEADLINE);
+        let began = Asking::begin(&credentials.static_key, &credentials.shared_key, opening)?;
+        let (mut stream, asking, (mut welcome, key)) = greet(address, began, within)?;
         check(credentials, &welcome, &key, protocol)?;
         welcome.protocol = welcome.protocol.min(protocol);
         welcome.features &= FEATURES;
@@ -220,6 +209,56 @@ impl Connection {
     }
 }
 
+/// Who answers at an address, for somebody who is nobody yet: it proves nothing of itself, and nothing that is said there is
+/// proven.
+///
+/// # Errors
+/// `Disconnected` or `Deadline`: nobody does.
+pub fn who_is_there(
+    address: SocketAddr,
+    service: u8,
+    within: Duration,
+) -> Result<Welcome, Failure> {
+    let opening = Opening {
+        protocol: PROTOCOL_VERSION,
+        service,
+        who: Who::Node,
+    };
+    // The handshake does not come to where keys are proven.
+    let none = [1; 32];
+    let began = Asking::begin(&none, &none, opening)?;
+    let (_, _, (welcome, _)) = greet(address, began, within)?;
+    Ok(welcome)
+}
+
+/// Connects, and sends and receives the first message of each side.
+fn greet(
+    address: SocketAddr,
+    (mut asking, first): (Asking, Vec<u8>),
+    within: Duration,
+) -> Result<(TcpStream, Asking, (Welcome, super::PublicKey)), Failure> {
+    let lost = |error| lost(address, &error);
+    let within = within.max(Duration::from_millis(1));
+    let stream = TcpStream::connect_timeout(&address, within.min(CONNECT_DEADLINE));
+    let mut stream = stream.map_err(lost)?;
+    let timeout = Some(within.min(HANDSHAKE_DEADLINE));
+    stream.set_read_timeout(timeout).map_err(lost)?;
+    stream.set_write_timeout(timeout).map_err(lost)?;
+    stream.set_nodelay(true).map_err(lost)?;
+    keep_alive(&stream).map_err(lost)?;
+    send_message(&mut stream, &first).map_err(lost)?;
+    let second = receive_message(&mut stream).map_err(lost)?;
+    let told = asking.read_welcome(&second)?;
+    Ok((stream, asking, told))
+}
+
+fn lost(address: SocketAddr, error: &io::Error) -> Failure {
+    match is_deadline(error) {
+        true => Failure::Deadline(format!("{address} does not answer")),
+        false => Failure::Disconnected(format!("{address}: {error}")),
+    }
+}
+
 /// Whether that is whom we look for.
 fn check(
     credentials: &Credentials,
@@ -249,11 +288,6 @@ fn check(
         )));
     }
     Ok(())
-}
-
-fn set_timeouts(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
-    stream.set_read_timeout(Some(timeout))?;
-    stream.set_write_timeout(Some(timeout))
 }
 
 fn send_message(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {

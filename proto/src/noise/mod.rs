@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::limits;
 
 pub use answering::{Setup, serve};
-pub use asking::{Connection, Targets};
+pub use asking::{Connection, Targets, who_is_there};
 pub use guests::Guests;
 pub use pool::Pool;
 

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use wolfdisk_common::config::Config;
+use wolfdisk_common::config::{Config, Peer};
 use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::identity::{Identity, IdentityError};
 use wolfdisk_common::lock::{Lock, LockError};
+use wolfdisk_discovery::Company;
 use wolfdisk_proto::blocking::Connection;
 
 use super::init::node_id;
@@ -180,15 +181,18 @@ fn initialise(config: &Config) -> anyhow::Result<Standing> {
     }
 }
 
-/// A machine that has nothing yet founds no second cluster where there is one already.
+/// A machine that has nothing yet founds no second cluster where there is one already, or may be.
 fn stay_out(config: &Config) -> Result<(), CtlError> {
-    match wolfdisk_discovery::anybody(config.cluster.discovery).map_err(CtlError::Listen)? {
-        None => Ok(()),
-        Some(heard) => Err(CtlError::ClusterHere {
-            node: heard.node,
-            address: heard.addresses.first().copied(),
-            dir: config.node.data_dir.clone(),
-        }),
+    let peers: Vec<&str> = config.cluster.peers.iter().map(Peer::as_str).collect();
+    let company = wolfdisk_discovery::anybody(config.cluster.discovery, &peers);
+    let dir = config.node.data_dir.clone();
+    match company.map_err(CtlError::Listen)? {
+        Company::None => Ok(()),
+        Company::Node { node, address } => Err(CtlError::ClusterHere { node, address, dir }),
+        Company::Silent(why) => {
+            let peers = peers.join(", ");
+            Err(CtlError::PeersSilent { peers, why, dir })
+        }
     }
 }
 
