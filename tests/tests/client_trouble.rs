@@ -82,6 +82,59 @@ fn a_machine_with_the_key_waits_for_a_node_and_founds_nothing() {
 }
 
 #[test]
+fn once_a_node_was_removed_the_key_alone_lets_nobody_in() {
+    let lan = Lan::of(2, Wires::default());
+    let [node, host] = lan.hosts() else {
+        panic!("two hosts")
+    };
+    let cluster = Cluster::start_on(node);
+    let key = cluster.node().data().join("cluster.key");
+    let by_key = |name: &str| {
+        let data = cluster.elsewhere().join(name);
+        let key = key.to_str().expect("a path");
+        let joined = ctl_on(host, &data, &["init", "--key-file", key, "--id", name]);
+        assert_eq!(joined.code, Some(0), "{joined:?}");
+        data
+    };
+    let comes_in = |data| {
+        let mut mount = cluster.listening_on(host, data);
+        mount.up();
+        mount.stop();
+    };
+    comes_in(by_key("beta"));
+    let said = || {
+        let list = cluster.ask(&["node", "list"]);
+        let status = cluster.ask(&["status"]);
+        assert_eq!((list.code, status.code), (Some(0), Some(0)), "{status:?}");
+        [list.stderr, status.stdout].map(|said| said.contains("lets no new machine in"))
+    };
+    assert_eq!(said(), [false; 2]);
+    let removed = cluster.ask(&["node", "remove", "beta"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(said(), [true; 2]);
+
+    // With a new static key.
+    let gamma = by_key("gamma");
+    let refused = ctl_on(host, &gamma, &["up", "--s3", "off"]);
+    assert_eq!(refused.code, Some(FAILED), "{refused:?}");
+    for part in [
+        "lets no new machine in",
+        "wolfdiskctl join-token --role node",
+        "wolfdiskctl init --join TOKEN",
+    ] {
+        assert!(refused.stderr.contains(part), "no {part}: {refused:?}");
+    }
+    let members = cluster.ask(&["node", "list"]);
+    assert!(!members.stdout.contains("gamma"), "{members:?}");
+    comes_in(cluster.joined_on(host, "delta", &["--role", "node"]));
+
+    let forgotten = cluster.ask(&["node", "forget", "beta"]);
+    assert_eq!(forgotten.code, Some(0), "{forgotten:?}");
+    assert_eq!(said(), [false; 2]);
+    comes_in(gamma);
+}
+
+#[test]
 fn where_peers_are_named_no_cluster_is_founded_beside_theirs() {
     let lan = Lan::of(2, Wires::default());
     let [node, desk] = lan.hosts() else {

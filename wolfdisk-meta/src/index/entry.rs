@@ -154,7 +154,7 @@ wire_struct!(RepairRecord {
     expected,
     value
 });
-wire_enum!(MemberChange { 1 => Remove, 2 => Rename { name } });
+wire_enum!(MemberChange { 1 => Remove, 2 => Rename { name }, 3 => Forget });
 wire_struct!(RepairCounters {
     next_ino,
     chunks,

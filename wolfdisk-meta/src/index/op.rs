@@ -453,6 +453,8 @@ pub enum MemberChange {
         /// As a node id.
         name: String,
     },
+    /// That it was removed is forgotten.
+    Forget,
 }
 
 /// A record that is to change if it is still what it was when it was looked at.

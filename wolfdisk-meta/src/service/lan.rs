@@ -150,6 +150,9 @@ impl Service {
                     member.name,
                     member.restrictions,
                 )),
+                None if !core.index.removed_key_holders().map_err(broken)?.is_empty() => {
+                    Err(refusal(libc::EKEYREVOKED))
+                }
                 // It may register itself, and nothing else.
                 None => Ok(principal(
                     MemberKind::Node,

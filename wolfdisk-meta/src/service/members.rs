@@ -34,6 +34,13 @@ pub(super) fn refusal(errno: i32) -> Failure {
         libc::EALREADY => {
             "this machine is a member already; to let it join anew remove it first: wolfdiskctl node remove"
         }
+        libc::EKEYREVOKED => {
+            "the cluster's key alone lets no new machine in, since a node that had it was removed; make a token on a member: \
+             wolfdiskctl join-token --role node, then give it here an empty data directory: wolfdiskctl init --join TOKEN"
+        }
+        libc::EBUSY => {
+            "it is a member; what is forgotten is that one was removed: wolfdiskctl node remove"
+        }
         libc::EPERM => {
             "this machine is a member without the cluster's key; to make it a node remove it first: wolfdiskctl node remove"
         }
@@ -285,6 +292,7 @@ impl Service {
             .map(|(number, member)| self.shown(&core, number, member));
         Ok(v1::ListMembersReply {
             members: shown.collect::<Result<_, _>>().map_err(broken)?,
+            note: key_note(&core).map_err(broken)?.unwrap_or_default(),
         })
     }
 
@@ -315,12 +323,14 @@ impl Service {
         let change = match request.change {
             Some(Change::Remove(true)) => MemberChange::Remove,
             Some(Change::Rename(name)) => MemberChange::Rename { name },
-            Some(Change::Remove(false)) | None => {
+            Some(Change::Forget(true)) => MemberChange::Forget,
+            Some(Change::Remove(false) | Change::Forget(false)) | None => {
                 return Err(Failure::Invalid("no change of a member is named".into()));
             }
         };
         let removes = change == MemberChange::Remove;
         let broken = |error| self.broken(error);
+        let before = self.core().index.member(number).map_err(broken)?;
         if removes {
             let own = self.trust().keys()?.public;
             let member = self.core().index.member(number).map_err(broken)?;
@@ -347,7 +357,8 @@ impl Service {
         }
         self.trust().changed();
         let member = self.core().index.member(number).map_err(broken)?;
-        let member = member.ok_or(Failure::Errno(libc::ENOENT))?;
+        // As it was, if it is forgotten.
+        let member = member.or(before).ok_or(Failure::Errno(libc::ENOENT))?;
         if removes {
             tracing::info!(number, name = member.name, "a member is shut out");
             self.trust().guests().expel(&member.public_key);
@@ -400,6 +411,19 @@ impl Service {
                 .collect(),
         })
     }
+}
+
+/// Whom the cluster's key alone lets in, if that is nobody, and what opens it again.
+pub(super) fn key_note(core: &Core) -> Result<Option<String>, TableError> {
+    let gone = core.index.removed_key_holders()?;
+    let names: Vec<_> = gone.iter().map(|member| member.name.as_str()).collect();
+    Ok((!names.is_empty()).then(|| {
+        format!(
+            "the cluster's key alone (init --key-file) lets no new machine in: {} had it and was removed; tokens do \
+             (wolfdiskctl join-token), and once that copy of the key is destroyed: wolfdiskctl node forget NAME",
+            names.join(", ")
+        )
+    }))
 }
 
 fn kind_of(number: u32) -> Result<MemberKind, Failure> {

@@ -11,6 +11,7 @@ use wolfdisk_proto::v1;
 
 use super::core::Core;
 use super::guard;
+use super::members::key_note;
 use super::rpc::Service;
 use crate::index::table::{Table, TableError};
 
@@ -35,6 +36,9 @@ impl Service {
         let records = core.index.records();
         let options = self.options();
         let heard = self.heard.get();
+        let key_note = key_note(&core).map_err(|error| self.broken(error))?;
+        // Clients and gateways never hold the key.
+        let key_note = key_note.filter(|_| !guard::is_judged(call));
         let mut counters = counters(&core, self.trust().guests());
         let named = heard.into_iter().flat_map(|view| view.counts().named());
         counters.extend(named.map(|(name, value)| (name.to_owned(), value)));
@@ -67,7 +71,9 @@ impl Service {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
-            notes: heard.map(View::notes).unwrap_or_default(),
+            notes: (heard.map(View::notes).unwrap_or_default().into_iter())
+                .chain(key_note)
+                .collect(),
         })
     }
 

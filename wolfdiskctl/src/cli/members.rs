@@ -55,6 +55,12 @@ pub enum Node {
         #[arg(value_name = "MEMBER")]
         member: String,
     },
+    /// Forget that a member was removed; if it was a node, do so once its copy of the cluster's key is destroyed
+    Forget {
+        /// Its name or number
+        #[arg(value_name = "MEMBER")]
+        member: String,
+    },
     /// Call a member by another name
     Rename {
         /// Its name or number

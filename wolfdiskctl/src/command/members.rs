@@ -6,14 +6,14 @@ use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
 use wolfdisk_common::member::MemberKind;
 use wolfdisk_proto::v1::change_member_request::Change;
-use wolfdisk_proto::v1::{ChangeMemberRequest, Empty, Member};
+use wolfdisk_proto::v1::{ChangeMemberRequest, Empty, ListMembersReply, Member};
 
 use super::reach;
 use super::status::when;
 use crate::cli::Global;
 use crate::cli::members::Node;
 use crate::error::CtlError;
-use crate::output::{json, print, table};
+use crate::output::{json, print, say, table};
 
 /// One member in JSON.
 #[derive(Debug, Serialize)]
@@ -35,17 +35,28 @@ pub(super) fn run(global: &Global, what: &Node) -> anyhow::Result<Exit> {
     let reach = reach::whom(global, &config)?;
     match what {
         Node::List => {
-            let members = members(&reach, &config)?;
-            let shown: Vec<Shown> = members.iter().map(Shown::of).collect();
+            let reply = members(&reach, &config)?;
+            let shown: Vec<Shown> = reply.members.iter().map(Shown::of).collect();
             match global.json {
                 true => print(&json(&shown)?),
                 false => print(&as_table(&shown)),
+            }
+            if !reply.note.is_empty() {
+                say(&reply.note);
             }
         }
         Node::Remove { member } => {
             let (before, after) = change(&reach, &config, member, Change::Remove(true))?;
             let text = format!(
                 "{} ({}) is shut out; to come back it has to join again\n",
+                before.name, before.role
+            );
+            answer(global, &after, &text)?;
+        }
+        Node::Forget { member } => {
+            let (before, after) = change(&reach, &config, member, Change::Forget(true))?;
+            let text = format!(
+                "that {} ({}) was removed is forgotten\n",
                 before.name, before.role
             );
             answer(global, &after, &text)?;
@@ -68,11 +79,10 @@ fn answer(global: &Global, after: &Shown, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn members(reach: &Reach, config: &Config) -> Result<Vec<Member>, CtlError> {
-    let reply = reach::ask(reach, config, |meta, options| {
+fn members(reach: &Reach, config: &Config) -> Result<ListMembersReply, CtlError> {
+    reach::ask(reach, config, |meta, options| {
         meta.list_members(options, &Empty {})
-    })?;
-    Ok(reply.members)
+    })
 }
 
 /// Changes a member that people named; gives what it was and is.
@@ -82,8 +92,10 @@ fn change(
     wanted: &str,
     change: Change,
 ) -> Result<(Shown, Shown), CtlError> {
-    let members = members(reach, config)?;
-    let found = named(&members, wanted).ok_or_else(|| CtlError::NoMember(wanted.to_owned()))?;
+    let members = members(reach, config)?.members;
+    let removed = matches!(change, Change::Forget(_));
+    let found =
+        named(&members, wanted, removed).ok_or_else(|| CtlError::NoMember(wanted.to_owned()))?;
     let request = ChangeMemberRequest {
         number: found.number,
         change: Some(change),
@@ -95,9 +107,9 @@ fn change(
     Ok((Shown::of(found), Shown::of(&after)))
 }
 
-/// By its name, else by its number. Those that were removed are not meant.
-fn named<'a>(members: &'a [Member], wanted: &str) -> Option<&'a Member> {
-    let mut present = members.iter().filter(|member| !member.removed);
+/// By its name, else by its number, among those that were removed or those that were not.
+fn named<'a>(members: &'a [Member], wanted: &str, removed: bool) -> Option<&'a Member> {
+    let mut present = members.iter().filter(|member| member.removed == removed);
     let mut again = present.clone();
     let by_name = present.find(|member| member.name == wanted);
     by_name.or_else(|| {
@@ -189,7 +201,9 @@ mod tests {
             member(3, "desk", false),
             member(4, "1", false),
         ];
-        let number = |wanted| named(&members, wanted).map(|member| member.number);
+        let removed = named(&members, "desk", true).map(|member| member.number);
+        assert_eq!(removed, Some(2));
+        let number = |wanted| named(&members, wanted, false).map(|member| member.number);
         assert_eq!(number("desk"), Some(3));
         assert_eq!(number("1"), Some(4));
         assert_eq!(number("3"), Some(3));

@@ -1,6 +1,7 @@
 //! Members and the tokens by which they join. What a member is refused is said by an errno, which the service puts into
 //! words: `ENOENT` no such token or member, `EEXIST` used by another or a name that is taken, `ETIME` expired, `EACCES`
-//! removed, `EALREADY` a member already, `EPERM` no holder of the cluster's key, `ENOSPC` no room for more.
+//! removed, `EALREADY` a member already, `EPERM` no holder of the cluster's key, `ENOSPC` no room for more, `EKEYREVOKED`
+//! the key alone does not do any more, `EBUSY` not removed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use wolfdisk_common::time::Timestamp;
 use super::fail::{Done, Fail, require};
 use crate::index::key::Key;
 use crate::index::op::{Answer, MemberChange, Op};
-use crate::index::read::{members_of, tokens_of};
+use crate::index::read::{is_key_closed, members_of, tokens_of};
 use crate::index::record::{Member, Token};
 use crate::index::records::{Read, Records};
 use crate::index::tx::Tx;
@@ -117,6 +118,7 @@ pub(crate) fn join<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
                 return numbered(*number);
             }
             require(!members.iter().any(|member| own(&member)), libc::EACCES)?;
+            require(!is_key_closed(&members), libc::EKEYREVOKED)?;
             (next_number(tx), *kind, Restrictions::default())
         }
     };
@@ -135,7 +137,7 @@ pub(crate) fn join<R: Records>(tx: &mut Tx<'_, R>, op: &Op) -> Done<Answer> {
 }
 
 /// Drops the first that was removed, if there are too many. Who holds the cluster's key could join again unless it is
-/// known to be removed, so such a one stays.
+/// known that such a one was removed, so those stay.
 fn make_room_for_member<R: Records>(tx: &mut Tx<'_, R>, members: &[(u64, Member)]) -> Done {
     if members.len() < MEMBERS_MAX {
         return Ok(());
@@ -178,6 +180,11 @@ pub(crate) fn change<R: Records>(
     let mut member = tx.load::<Member>(&key)?.ok_or(Fail::Errno(libc::ENOENT))?;
     match change {
         MemberChange::Remove => member.removed = true,
+        MemberChange::Forget => {
+            require(member.removed, libc::EBUSY)?;
+            tx.remove(&key);
+            return numbered(number);
+        }
         MemberChange::Rename { name } => {
             require(!member.removed, libc::ENOENT)?;
             let name = NodeId::parse(name).map_err(|_| Fail::Errno(libc::EINVAL))?;

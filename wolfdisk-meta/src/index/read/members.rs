@@ -20,6 +20,13 @@ pub(crate) fn members_of(records: &impl Read) -> Result<Vec<(u64, Member)>, Tabl
     Ok(found)
 }
 
+/// Whether the cluster's key alone makes nobody a member: somebody holds it who was removed, and could do so with a new
+/// static key.
+pub(crate) fn is_key_closed(members: &[(u64, Member)]) -> bool {
+    let mut members = members.iter();
+    members.any(|(_, member)| member.removed && member.kind.holds_cluster_key())
+}
+
 /// All tokens with their numbers.
 pub(crate) fn tokens_of(records: &impl Read) -> Result<Vec<(u64, Token)>, TableError> {
     let mut found = Vec::new();
@@ -39,6 +46,16 @@ impl<R: Records> Index<R> {
     /// See [`Index::inode`].
     pub fn members(&self) -> Result<Vec<(u64, Member)>, TableError> {
         members_of(self.records())
+    }
+
+    /// Those who were removed and hold the cluster's key: while there are any, it alone lets nobody in.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn removed_key_holders(&self) -> Result<Vec<Member>, TableError> {
+        let mut members = self.members()?;
+        members.retain(|member| is_key_closed(std::slice::from_ref(member)));
+        Ok(members.into_iter().map(|(_, member)| member).collect())
     }
 
     /// A member.

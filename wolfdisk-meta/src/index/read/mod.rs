@@ -10,7 +10,7 @@ mod store;
 
 pub(crate) use content::extent_of;
 pub(crate) use locks::locks_of;
-pub(crate) use members::{members_of, tokens_of};
+pub(crate) use members::{is_key_closed, members_of, tokens_of};
 
 pub use content::{ChunkRange, ChunkRanges, Map, MapPiece, MapSource, UndestagedRange};
 pub use keys::{KeyPage, ListKeys, ListedKey};

@@ -37,6 +37,11 @@ fn remove(world: &mut World, number: u64) -> Result<u64, i32> {
     done(world.own(Op::ChangeMember { number, change }))
 }
 
+fn forget(world: &mut World, number: u64) -> Result<u64, i32> {
+    let change = MemberChange::Forget;
+    done(world.own(Op::ChangeMember { number, change }))
+}
+
 fn rename(world: &mut World, number: u64, name: &str) -> Result<u64, i32> {
     let change = MemberChange::Rename {
         name: name.to_owned(),
@@ -128,6 +133,37 @@ fn who_was_removed_comes_back_only_with_a_new_token() {
 }
 
 #[test]
+fn the_key_alone_makes_nobody_a_member_while_somebody_who_holds_it_is_removed() {
+    let mut world = World::new();
+    let alpha = join(&mut world, None, "alpha", 1).expect("a node");
+    let beta = join(&mut world, None, "beta", 2).expect("a node");
+    let client = issue(&mut world, MemberKind::Client, LONG).expect("a token");
+    assert_eq!(join(&mut world, Some(client), "desk", 3), Ok(client));
+    // It never held the key.
+    assert_eq!(remove(&mut world, client), Ok(client));
+    join(&mut world, None, "gamma", 4).expect("a node");
+    assert_eq!(forget(&mut world, beta), Err(libc::EBUSY));
+    assert_eq!(remove(&mut world, beta), Ok(beta));
+    let holders = |world: &World| world.index.removed_key_holders().expect("readable").len();
+    assert_eq!(holders(&world), 1);
+    // Neither with the static key that it had nor with a new one, and no other either.
+    assert_eq!(join(&mut world, None, "beta", 2), Err(libc::EACCES));
+    assert_eq!(join(&mut world, None, "beta", 5), Err(libc::EKEYREVOKED));
+    // Who is a member stays one, and a token lets in.
+    assert_eq!(join(&mut world, None, "alpha", 1), Ok(alpha));
+    let token = issue(&mut world, MemberKind::Node, LONG).expect("a token");
+    assert_eq!(join(&mut world, Some(token), "delta", 6), Ok(token));
+    assert_eq!(holders(&world), 1);
+
+    assert_eq!(forget(&mut world, beta), Ok(beta));
+    assert_eq!(forget(&mut world, beta), Err(libc::ENOENT));
+    assert_eq!(holders(&world), 0);
+    join(&mut world, None, "beta", 5).expect("a node");
+    world.check();
+    world.check_replay(1);
+}
+
+#[test]
 fn names_are_told_apart() {
     let mut world = World::new();
     let first = join(&mut world, None, "desk", 1).expect("a node");
@@ -140,6 +176,7 @@ fn names_are_told_apart() {
     assert_eq!(rename(&mut world, third, "desk-3"), Ok(third));
     assert_eq!(remove(&mut world, first), Ok(first));
     assert_eq!(rename(&mut world, third, "desk"), Ok(third));
+    assert_eq!(forget(&mut world, first), Ok(first));
     let long = "x".repeat(NODE_ID_MAX_BYTES);
     join(&mut world, None, &long, 4).expect("a node");
     let other = join(&mut world, None, &long, 5).expect("a node");
@@ -191,9 +228,10 @@ fn tokens_and_members_do_not_grow_without_end() {
         .expect("readable")
         .expect("a member");
     remove(&mut world, holder).expect("removed");
-    assert_eq!(enter(&mut world, 0), Err(libc::ENOSPC));
+    let refused = join(&mut world, Some(2), "desk", 2);
+    assert_eq!(refused, Err(libc::ENOSPC));
     remove(&mut world, 1).expect("removed");
-    enter(&mut world, 0).expect("a member");
+    assert_eq!(join(&mut world, Some(2), "desk", 2), Ok(2));
     assert!(world.index.member(1).expect("readable").is_none());
     assert_eq!(enter(&mut world, 1), Err(libc::EACCES));
     world.check();
@@ -223,6 +261,7 @@ enum Step {
     Issue(u8, u64),
     Join(Option<usize>, u8, u8),
     Remove(usize),
+    Forget(usize),
     Rename(usize, u8),
 }
 
@@ -232,6 +271,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (proptest::option::of(0usize..64), 0u8..3, 0u8..6)
             .prop_map(|(token, name, key)| Step::Join(token, name, key)),
         1 => (0usize..64).prop_map(Step::Remove),
+        1 => (0usize..64).prop_map(Step::Forget),
         1 => (0usize..64, 0u8..3).prop_map(|(member, name)| Step::Rename(member, name)),
     ];
     proptest::collection::vec(step, 1..80)
@@ -260,6 +300,8 @@ proptest! {
                     let own = known.iter().find(|(_, (of, _, inside))| *of == key && *inside);
                     let own = own.map(|(number, (_, kind, _))| (*number, *kind));
                     let was = known.values().any(|(of, _, _)| *of == key);
+                    let closed = (known.values())
+                        .any(|(_, kind, inside)| !inside && kind.holds_cluster_key());
                     let expected = match number.map(|number| (number, tokens[&number])) {
                         Some((number, (_, _, Some(user)))) => match own {
                             _ if user != key => Err(libc::EEXIST),
@@ -273,6 +315,7 @@ proptest! {
                             Some((own, kind)) if kind.holds_cluster_key() => Ok(Some(own)),
                             Some(_) => Err(libc::EPERM),
                             None if was => Err(libc::EACCES),
+                            None if closed => Err(libc::EKEYREVOKED),
                             None => Ok(None),
                         },
                     };
@@ -300,6 +343,15 @@ proptest! {
                     if let Some(number) = known.keys().copied().nth(at) {
                         prop_assert_eq!(remove(&mut world, number), Ok(number));
                         known.get_mut(&number).expect("a member").2 = false;
+                    }
+                }
+                Step::Forget(at) => {
+                    if let Some((number, inside)) = known.iter().nth(at).map(|(number, is)| (*number, is.2)) {
+                        let forgotten = forget(&mut world, number);
+                        prop_assert_eq!(forgotten.is_ok(), !inside);
+                        if !inside {
+                            known.remove(&number);
+                        }
                     }
                 }
                 Step::Rename(at, name) => {
