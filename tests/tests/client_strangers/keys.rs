@@ -11,7 +11,7 @@ use wolfdisk_common::paths::Paths;
 use wolfdisk_proto::Failure;
 use wolfdisk_tests::{Cluster, DEADLINE, ctl, forget_nodes, wait_until};
 
-use crate::raw::{Listener, credentials, shake};
+use crate::raw::{Listener, Raw, credentials, shake};
 
 /// What a node sends to one that does not hold the key it named.
 const REFUSAL: [u8; 2] = [0; 2];
@@ -168,17 +168,47 @@ fn what_a_member_said_says_nothing_a_second_time() {
     fs::remove_file(cluster.node().path("file")).expect("removed");
     let said = recorder.said();
 
-    let denied = || meta.counter(&cluster, "handshakes_denied");
+    say_again(&cluster, &meta, &said);
+    assert!(
+        !cluster.node().path("file").exists(),
+        "a call was done again"
+    );
+    fs::write(desk.path("file"), "again").expect("the member goes on");
+    assert_eq!(
+        fs::read(cluster.node().path("file")).expect("read"),
+        b"again"
+    );
+}
+
+#[test]
+fn what_a_member_said_to_a_chunk_store_says_nothing_a_second_time() {
+    let cluster = Cluster::start();
+    let data = cluster.joined("desk", &["--no-squash-root"]);
+    let [_, chunkd] = Listener::both(&credentials(&data));
+    let recorder = Recorder::before(chunkd.address);
+    let raw = Raw::through(&data, recorder.address);
+    raw.put(b"of the desk").expect("put");
+    let puts = || chunkd.counter(&cluster, "puts");
+    wait_until("the put is counted", || puts() > 0);
+    let before = puts();
+    say_again(&cluster, &chunkd, &recorder.said());
+    assert_eq!(puts(), before, "a call was done again");
+    raw.put(b"more of the desk").expect("the member goes on");
+}
+
+/// Says to a daemon what a member said, in several ways; each is refused and counted.
+fn say_again(cluster: &Cluster, daemon: &Listener, said: &[Vec<u8>]) {
+    let denied = || daemon.counter(cluster, "handshakes_denied");
     let before = denied();
     let (mut replayed, mut calls) = (0, 0);
-    for bytes in &said {
+    for bytes in said {
         let Some((first, rest)) = message(bytes) else {
             continue;
         };
         let Some((third, rest)) = message(rest) else {
             continue;
         };
-        let mut again = connect(meta.address);
+        let mut again = connect(daemon.address);
         again.write_all(first).expect("sent");
         receive(&mut again);
         again.write_all(third).expect("sent");
@@ -186,7 +216,7 @@ fn what_a_member_said_says_nothing_a_second_time() {
         again.read_to_end(&mut told).expect("the node closes");
         assert_eq!(told, REFUSAL, "that it is not let in, and nothing else");
         // All in one go, with every call behind it. It closes before it has read what it does not want.
-        let mut at_once = connect(meta.address);
+        let mut at_once = connect(daemon.address);
         at_once.write_all(bytes).expect("sent");
         match at_once.read_to_end(&mut told) {
             Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
@@ -197,13 +227,4 @@ fn what_a_member_said_says_nothing_a_second_time() {
     }
     assert!(calls > 0, "no call was recorded");
     wait_until("each is counted", || denied() == before + replayed);
-    assert!(
-        !cluster.node().path("file").exists(),
-        "a call was done again"
-    );
-    fs::write(desk.path("file"), "again").expect("the member goes on");
-    assert_eq!(
-        fs::read(cluster.node().path("file")).expect("read"),
-        b"again"
-    );
 }

@@ -5,5 +5,6 @@ mod beacons;
 mod floods;
 mod keys;
 mod raw;
+mod recorded;
 mod removed;
 mod restricted;

@@ -102,8 +102,21 @@ fn once() -> Options {
 impl Raw {
     /// The machine that joined.
     pub fn of(data: &Path) -> Raw {
-        let own = Arc::new(credentials(data));
-        let pools = Listener::both(&own).map(|listener| {
+        let own = credentials(data);
+        let daemons = Listener::both(&own);
+        Raw::with(own, daemons)
+    }
+
+    /// The same; it speaks to wolfdisk-chunkd through somebody who listens there.
+    pub fn through(data: &Path, address: SocketAddr) -> Raw {
+        let own = credentials(data);
+        let [meta, chunkd] = Listener::both(&own);
+        Raw::with(own, [meta, Listener { address, ..chunkd }])
+    }
+
+    fn with(own: Credentials, daemons: [Listener; 2]) -> Raw {
+        let own = Arc::new(own);
+        let pools = daemons.map(|listener| {
             let nodes = KnownNodes::new(vec![listener.address.to_string()]);
             Pool::new(own.clone(), listener.service, Arc::new(nodes))
         });

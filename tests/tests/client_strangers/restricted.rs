@@ -9,9 +9,9 @@ use bytes::Bytes;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::v1;
 use wolfdisk_proto::v1::mutate_request::Op;
-use wolfdisk_tests::Cluster;
+use wolfdisk_tests::{Cluster, wait_until};
 
-use crate::raw::{Raw, Span, create, unlink, write};
+use crate::raw::{Listener, Raw, Span, create, credentials, unlink, write};
 
 /// More than is kept beside the attributes, so that chunks hold it.
 const LARGE_BYTES: usize = 5_000_000;
@@ -57,7 +57,10 @@ fn a_client_that_may_only_read_changes_nothing() {
         refused_read_only(what, done);
     }
 
-    // The servers hold to it, whatever a client does.
+    // The servers hold to it, whatever a client does, and count it.
+    let [meta, chunkd] = Listener::both(&credentials(&data));
+    let denied = |daemon: &Listener| daemon.counter(&cluster, "calls_denied");
+    let before = [&meta, &chunkd].map(denied);
     let mut raw = Raw::of(&data);
     let ino = fs::metadata(node.path("file")).expect("there").ino();
     let root = raw.root;
@@ -76,6 +79,8 @@ fn a_client_that_may_only_read_changes_nothing() {
     }
     let put = raw.put(b"a chunk");
     assert!(matches!(put, Err(Failure::Denied(_))), "{put:?}");
+    assert_eq!(denied(&meta) - before[0], 4, "each is counted");
+    wait_until("it is counted", || denied(&chunkd) == before[1] + 1);
     assert_eq!(fs::read(node.path("file")).expect("read"), b"of the node");
     assert_eq!(fs::read_dir(node.mount()).expect("listed").count(), 1);
     assert_eq!(fs::read(&file).expect("it still may read"), b"of the node");
@@ -106,6 +111,9 @@ fn a_client_with_one_directory_reaches_nothing_beside_it() {
     assert_eq!(names, ["own"]);
     assert!(fs::metadata(desk.path("../out/secret")).is_err());
 
+    let [meta, chunkd] = Listener::both(&credentials(&data));
+    let denied = |daemon: &Listener| daemon.counter(&cluster, "calls_denied");
+    let before = [&meta, &chunkd].map(denied);
     let mut raw = Raw::of(&data);
     assert_eq!(raw.root, inside);
     let volume = 1;
@@ -140,6 +148,8 @@ fn a_client_with_one_directory_reaches_nothing_beside_it() {
         let what = format!("{op:?}");
         assert_eq!(raw.change(op), Ok(libc::ESTALE as u32), "{what}");
     }
+    // Three inodes in five ways, two names, five changes.
+    assert_eq!(denied(&meta) - before[0], 15 + 2 + 5, "each is counted");
 
     // Nor chunks: another member may name them, and its tickets are no use to this one.
     let whole = Raw::of(&cluster.joined("table", &["--no-squash-root"]));
@@ -171,6 +181,7 @@ fn a_client_with_one_directory_reaches_nothing_beside_it() {
     };
     let answer = raw.read(&wider);
     assert!(matches!(answer, Err(Failure::Denied(_))), "{answer:?}");
+    wait_until("each is counted", || denied(&chunkd) == before[1] + 5);
     assert_eq!(number("out/secret"), secret);
     let whole = fs::read(node.path("out/secret")).expect("read");
     assert!(whole == vec![2; LARGE_BYTES], "it was changed");

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -116,6 +117,7 @@ pub struct Network {
     trouble: Option<String>,
     /// By number; none: wolfdisk-meta has not said yet.
     members: RwLock<Option<HashMap<u64, Member>>>,
+    denied: AtomicU64,
 }
 
 impl Network {
@@ -128,12 +130,26 @@ impl Network {
             port: port.as_ref().copied().unwrap_or(0),
             trouble: port.err(),
             members: RwLock::new(None),
+            denied: AtomicU64::new(0),
         }
     }
 
     /// Who is connected.
     pub fn guests(&self) -> Arc<Guests> {
         self.guests.clone()
+    }
+
+    /// How often somebody asked for what it may not have.
+    pub(super) fn denied(&self) -> u64 {
+        self.denied.load(Ordering::Relaxed)
+    }
+
+    /// Counts what is denied.
+    pub(super) fn counted<T>(&self, judged: Result<T, Failure>) -> Result<T, Failure> {
+        if matches!(judged, Err(Failure::Denied(_))) {
+            self.denied.fetch_add(1, Ordering::Relaxed);
+        }
+        judged
     }
 
     /// Proofs for members.
@@ -351,7 +367,7 @@ impl ChunkServer {
     pub(super) fn asker(&self, call: &Call, method: Method) -> Result<Asker, Failure> {
         match (&call.principal, &self.network) {
             (None, _) => Ok(Asker::Local),
-            (Some(principal), Some(network)) => network.asker(principal, method),
+            (Some(principal), Some(network)) => network.counted(network.asker(principal, method)),
             (Some(_), None) => Err(denied("this daemon serves no other machines")),
         }
     }

@@ -122,12 +122,13 @@ impl ChunkServer {
         let end = |offset: u32, length: u32| u64::from(offset) + u64::from(length);
         let inside = request.offset >= span.offset
             && end(request.offset, request.length) <= end(span.offset, span.length);
-        match inside && network.tickets().may_read(*number, &span, &request.ticket) {
+        let judged = match inside && network.tickets().may_read(*number, &span, &request.ticket) {
             true => Ok(Some(span)),
             false => Err(Failure::Denied(
                 "no ticket of this member lets it read this range".to_owned(),
             )),
-        }
+        };
+        network.counted(judged)
     }
 }
 

@@ -36,6 +36,7 @@ impl ChunkServer {
         let mut reasons = summary.reasons;
         if let Some(network) = &self.network {
             counters.extend(network.guests().counters());
+            counters.push(("calls_denied", network.denied()));
             reasons.extend(network.trouble().map(str::to_owned));
         }
         Ok(v1::ChunkStatus {

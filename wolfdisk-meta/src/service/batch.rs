@@ -216,7 +216,10 @@ impl Core {
     }
 
     /// Answers what a member may not do. What has been done is repeated to it.
-    fn refuse_if_forbidden(&self, mut pending: Pending) -> Result<Option<Pending>, ServiceError> {
+    fn refuse_if_forbidden(
+        &mut self,
+        mut pending: Pending,
+    ) -> Result<Option<Pending>, ServiceError> {
         let (Some(asker), Some(origin)) = (&pending.asker, pending.origin) else {
             return Ok(Some(pending));
         };
@@ -228,6 +231,7 @@ impl Core {
             Ok(()) => Ok(Some(pending)),
             Err(Refused::Broken(error)) => Err(error.into()),
             Err(Refused::Errno(errno)) => {
+                self.counters.denied += 1;
                 let _ = pending.answer.send(Done::refused(errno));
                 Ok(None)
             }

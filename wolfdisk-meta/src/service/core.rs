@@ -58,6 +58,8 @@ pub(super) struct Counts {
     pub repeated: u64,
     pub expired_sessions: u64,
     pub repacked_bytes: u64,
+    /// What members of other machines asked for and may not have.
+    pub denied: u64,
 }
 
 impl Core {

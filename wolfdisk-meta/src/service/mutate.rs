@@ -29,6 +29,7 @@ impl Service {
         if let Some(asker) = &asker
             && !self.has_put(asker, &request)
         {
+            self.count_denied();
             // It gets what it needs when it puts them itself.
             return Ok(v1::MutateReply {
                 retry_put: true,
@@ -51,6 +52,7 @@ impl Service {
             && !self.is_repeat(origin)?
             && let Some(errno) = self.judge(asker, &mut op)?
         {
+            self.count_denied();
             return Ok(self.refusal(errno));
         }
         if grows(&op) && self.look_if_full() && !self.is_repeat(origin)? {

@@ -208,6 +208,26 @@ impl Service {
         Failure::Unavailable("the daemon is stopping".into())
     }
 
+    /// Judges a call from another machine, and counts it if it is refused.
+    fn let_in(
+        &self,
+        callers: Callers,
+        call: &Call,
+        request: &mut impl guard::Asks,
+    ) -> Result<Option<guard::Asker>, Failure> {
+        let judged = callers.check(call);
+        let judged = judged.and_then(|()| self.guard(call, request));
+        if judged.is_err() {
+            self.count_denied();
+        }
+        judged
+    }
+
+    /// Somebody asked for what it may not have.
+    pub(super) fn count_denied(&self) {
+        self.core().counters.denied += 1;
+    }
+
     /// Locks the core for a call that names `session`, which must be the caller's.
     pub(super) fn enter(
         &self,
@@ -234,8 +254,7 @@ macro_rules! answers {
     };
     (@one $call:ident $request:ident $reply:ident inline $who:ident) => {
         async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
-            Callers::$who.check(call)?;
-            let asker = self.guard(call, &mut request)?;
+            let asker = self.let_in(Callers::$who, call, &mut request)?;
             let mut reply = self.$call(call, request)?;
             if let Some(asker) = asker {
                 self.conceal(&asker, &mut reply)?;
@@ -245,8 +264,7 @@ macro_rules! answers {
     };
     (@one $call:ident $request:ident $reply:ident waits $who:ident) => {
         async fn $call(&self, call: &mut Call, mut request: v1::$request) -> Result<v1::$reply, Failure> {
-            Callers::$who.check(call)?;
-            let asker = self.guard(call, &mut request)?;
+            let asker = self.let_in(Callers::$who, call, &mut request)?;
             let mut reply = Service::$call(self, call, request).await?;
             if let Some(asker) = asker {
                 self.conceal(&asker, &mut reply)?;

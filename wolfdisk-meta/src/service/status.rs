@@ -127,6 +127,7 @@ fn counters(core: &Core, guests: &Guests) -> HashMap<String, u64> {
         ("expired_sessions", counts.expired_sessions),
         ("garbage_chunks", core.index.counters().garbage),
         ("repacked_bytes", counts.repacked_bytes),
+        ("calls_denied", counts.denied),
         ("queued_mutations", core.queue.len() as u64),
     ];
     all.into_iter()
