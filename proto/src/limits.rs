@@ -26,6 +26,8 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(20);
 /// While nothing comes, a call looks so often whether both ends of its connection are still where they were: quick for
 /// people, and a session that waits costs a machine next to nothing.
 pub const LOOK_AROUND_INTERVAL: Duration = Duration::from_millis(500);
+/// Content of a packet of a connection that is to go through any network: each carries packets of 576 bytes.
+pub const SMALL_SEGMENT_BYTES: u32 = 512;
 /// How long a connection to an address may take: longer than a lost packet, short enough to try the next.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 /// Idle connections that a pool keeps.

@@ -106,6 +106,17 @@ impl Lan {
         ip(&["-n", &namespace, "link", "set", INTERFACE, "up"]);
     }
 
+    /// From now on larger packets are lost on the wire of a machine, and nobody is told.
+    pub fn narrow(&self, host: &Host, bytes: u32) {
+        for any in &self.hosts {
+            // The kernel would carry several packets as one, whatever their length.
+            let one = ["gso_max_segs", "1"];
+            ip(&[&["-n", &any.namespace, "link", "set", INTERFACE], &one[..]].concat());
+        }
+        let bytes = bytes.to_string();
+        ip(&["-n", &host.bridge, "link", "set", &host.port, "mtu", &bytes]);
+    }
+
     /// The machines.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts

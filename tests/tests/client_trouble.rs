@@ -239,6 +239,22 @@ fn tokens_that_were_used_or_have_expired_are_refused() {
 }
 
 #[test]
+fn a_way_that_loses_large_packets_is_named() {
+    let lan = Lan::of(2, Wires::default());
+    let cluster = Cluster::start_on(&lan.hosts()[0]);
+    let desk = &lan.hosts()[1];
+    let data = cluster.joined_on(desk, "desk", &[]);
+    let well = ctl_on(desk, &data, &["status"]);
+    assert_eq!(well.code, Some(0), "{well:?}");
+    lan.narrow(desk, 1280);
+    let told = ctl_on(desk, &data, &["status"]);
+    assert_eq!(told.code, Some(DEGRADED), "{told:?}");
+    for part in ["large packets", "node alpha", "MTU", "ip link set"] {
+        assert!(told.stdout.contains(part), "no {part}: {told:?}");
+    }
+}
+
+#[test]
 fn a_group_that_is_none_and_peers_that_cannot_be_reached_are_named() {
     let lan = Lan::of(2, Wires::default());
     let mut cluster = Cluster::start_on(&lan.hosts()[0]);
@@ -259,6 +275,11 @@ fn a_group_that_is_none_and_peers_that_cannot_be_reached_are_named() {
     fs::write(&config, "[cluster]\npeers = [\"10.77.0.9:9500\"]\n").expect("written");
     let reached = ctl_on(desk, &data, &["status", "--config", named]);
     assert_eq!(reached.code, Some(0), "the node is heard: {reached:?}");
+    let node_data = cluster.node().data();
+    let noted = ctl_on(&lan.hosts()[0], node_data, &["status", "--config", named]);
+    assert_eq!(noted.code, Some(0), "the node itself works: {noted:?}");
+    let silent = "10.77.0.9:9500 of cluster.peers does not answer";
+    assert!(noted.stdout.contains(silent), "{noted:?}");
     cluster.node_mut().stop();
     let lost = ctl_on(desk, &data, &["status", "--config", named]);
     assert_eq!(lost.code, Some(NOT_RUNNING), "{lost:?}");

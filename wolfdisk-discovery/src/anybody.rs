@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
+use uuid::Uuid;
 use wolfdisk_common::config;
 use wolfdisk_common::node_id::NodeId;
 use wolfdisk_proto::Failure;
@@ -43,7 +44,7 @@ pub fn anybody(group: config::Discovery, peers: &[&str]) -> io::Result<Company> 
     let mut silent = None;
     for peer in peers {
         match ask(peer) {
-            Ok((node, address)) => {
+            Ok((node, address, _)) => {
                 let address = Some(address);
                 return Ok(Company::Node { node, address });
             }
@@ -64,15 +65,38 @@ pub fn anybody(group: config::Discovery, peers: &[&str]) -> io::Result<Company> 
     })
 }
 
-/// Who is there, and at which of the addresses of the name.
-fn ask(peer: &str) -> Result<(NodeId, SocketAddr), Failure> {
+/// Those of the peers of a node of this cluster that do not answer, or belong to another, and what is wrong with each.
+pub fn silent_peers(cluster: Uuid, peers: &[&str]) -> Vec<String> {
+    let trouble = |peer: &str| match ask(peer) {
+        Ok((_, _, of)) if of == cluster => None,
+        Ok((node, ..)) => Some(format!(
+            "{peer} of cluster.peers is node {node} of another cluster; name it no more"
+        )),
+        Err(failure) => Some(format!(
+            "{peer} of cluster.peers does not answer ({failure}); if a node is to be there, start it, or name it no more"
+        )),
+    };
+    // All at once: each may take as long as it has.
+    std::thread::scope(|scope| {
+        let asked = peers.iter().map(|peer| scope.spawn(|| trouble(peer)));
+        let asked: Vec<_> = asked.collect();
+        let told = asked.into_iter().filter_map(|thread| thread.join().ok());
+        told.flatten().collect()
+    })
+}
+
+/// Who is there, at which of the addresses of the name, and of which cluster.
+fn ask(peer: &str) -> Result<(NodeId, SocketAddr, Uuid), Failure> {
     let unknown = |error: io::Error| Failure::Disconnected(format!("{peer}: {error}"));
     let mut failure = Failure::Disconnected(format!("{peer} has no address"));
     for address in peer.to_socket_addrs().map_err(unknown)? {
         let told = noise::who_is_there(address, META_SERVICE, PEER_ANSWERS_WITHIN);
-        match told.map(|welcome| NodeId::parse(&welcome.node)) {
-            Ok(Ok(node)) => return Ok((node, address)),
-            Ok(Err(error)) => failure = Failure::Invalid(format!("{address}: {error}")),
+        let told = told.and_then(|welcome| match NodeId::parse(&welcome.node) {
+            Ok(node) => Ok((node, address, Uuid::from_bytes(welcome.cluster))),
+            Err(error) => Err(Failure::Invalid(format!("{address}: {error}"))),
+        });
+        match told {
+            Ok(told) => return Ok(told),
             Err(error) => failure = error,
         }
     }

@@ -13,8 +13,8 @@ mod rate;
 pub mod seen;
 mod window;
 
-pub use anybody::{Company, anybody};
+pub use anybody::{Company, anybody, silent_peers};
 pub use beacon::{About, Beacon, BeaconKey, Presence, Question};
 pub use discovery::{Announcer, Discovery, View, random};
 pub use finder::Finder;
-pub use heard::{Counts, Myself, Sight, Trust};
+pub use heard::{Counts, Myself, Sight, Trust, skewed};

@@ -73,6 +73,9 @@ pub const SESSIONS_MAX: usize = 4096;
 /// Addresses of a token, and those that a machine is said to have: more than most have, and a token stays short enough to
 /// be copied.
 pub const ADDRESSES_MAX: usize = 16;
+/// Bytes that fill the answer to a question for the status from another machine: as many as the largest usual packets
+/// have (jumbo frames), so that it shows whether those arrive.
+pub const STATUS_FILLER_BYTES: usize = 9216;
 /// Members of a cluster, those that were removed included: a join looks at all of them. Of removed ones that held no key
 /// of the cluster the first are forgotten beyond it.
 pub const MEMBERS_MAX: usize = 1024;

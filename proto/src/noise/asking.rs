@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
 use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::member::Who;
@@ -19,7 +20,10 @@ use crate::PROTOCOL_VERSION;
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
 use crate::framed::{self, HEADER_BYTES, Header};
-use crate::limits::{CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES};
+use crate::limits::{
+    CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES,
+    SMALL_SEGMENT_BYTES,
+};
 
 /// Bytes read ahead: two records.
 const READ_AHEAD_BYTES: usize = 2 * RECORD_MAX_BYTES;
@@ -39,6 +43,24 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("welcome", &self.welcome)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a connection is to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Of another release, for tests.
+    pub(super) protocol: u32,
+    /// Content of a packet; none: as the interfaces have it.
+    pub(super) segment_bytes: Option<u32>,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms {
+            protocol: PROTOCOL_VERSION,
+            segment_bytes: None,
+        }
     }
 }
 
@@ -62,17 +84,35 @@ impl Connection {
         credentials: &Credentials,
         within: Duration,
     ) -> Result<Connection, Failure> {
-        Connection::open_as(address, service, credentials, within, PROTOCOL_VERSION)
+        Connection::open_as(address, service, credentials, within, Terms::default())
     }
 
-    /// The same for a release of another protocol.
+    /// The same, by packets so small that every network carries them.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_by_small_packets(
+        address: SocketAddr,
+        service: u8,
+        credentials: &Credentials,
+        within: Duration,
+    ) -> Result<Connection, Failure> {
+        let terms = Terms {
+            segment_bytes: Some(SMALL_SEGMENT_BYTES),
+            ..Terms::default()
+        };
+        Connection::open_as(address, service, credentials, within, terms)
+    }
+
+    /// The same on terms of its own.
     pub(super) fn open_as(
         address: SocketAddr,
         service: u8,
         credentials: &Credentials,
         within: Duration,
-        protocol: u32,
+        terms: Terms,
     ) -> Result<Connection, Failure> {
+        let protocol = terms.protocol;
         let lost = |error| lost(address, &error);
         let opening = Opening {
             protocol,
@@ -81,7 +121,8 @@ impl Connection {
         };
         let timeout = within.min(HANDSHAKE_DEADLINE);
         let began = Asking::begin(&credentials.static_key, &credentials.shared_key, opening)?;
-        let (mut stream, asking, (mut welcome, key)) = greet(address, began, within)?;
+        let (mut stream, asking, (mut welcome, key)) =
+            greet(address, began, within, terms.segment_bytes)?;
         check(credentials, &welcome, &key, protocol)?;
         welcome.protocol = welcome.protocol.min(protocol);
         welcome.features &= FEATURES;
@@ -227,7 +268,7 @@ pub fn who_is_there(
     // The handshake does not come to where keys are proven.
     let none = [1; 32];
     let began = Asking::begin(&none, &none, opening)?;
-    let (_, _, (welcome, _)) = greet(address, began, within)?;
+    let (_, _, (welcome, _)) = greet(address, began, within, None)?;
     Ok(welcome)
 }
 
@@ -236,11 +277,11 @@ fn greet(
     address: SocketAddr,
     (mut asking, first): (Asking, Vec<u8>),
     within: Duration,
+    segment_bytes: Option<u32>,
 ) -> Result<(TcpStream, Asking, (Welcome, super::PublicKey)), Failure> {
     let lost = |error| lost(address, &error);
     let within = within.max(Duration::from_millis(1));
-    let stream = TcpStream::connect_timeout(&address, within.min(CONNECT_DEADLINE));
-    let mut stream = stream.map_err(lost)?;
+    let mut stream = connect(address, within, segment_bytes).map_err(lost)?;
     let timeout = Some(within.min(HANDSHAKE_DEADLINE));
     stream.set_read_timeout(timeout).map_err(lost)?;
     stream.set_write_timeout(timeout).map_err(lost)?;
@@ -250,6 +291,20 @@ fn greet(
     let second = receive_message(&mut stream).map_err(lost)?;
     let told = asking.read_welcome(&second)?;
     Ok((stream, asking, told))
+}
+
+fn connect(
+    address: SocketAddr,
+    within: Duration,
+    segment_bytes: Option<u32>,
+) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // Told to the other side with the first packet, so that its own are as small.
+    if let Some(bytes) = segment_bytes {
+        socket.set_tcp_mss(bytes)?;
+    }
+    socket.connect_timeout(&address.into(), within.min(CONNECT_DEADLINE))?;
+    Ok(socket.into())
 }
 
 fn lost(address: SocketAddr, error: &io::Error) -> Failure {

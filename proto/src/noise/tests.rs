@@ -12,6 +12,7 @@ use wolfdisk_common::member::{MemberKind, Principal, Restrictions, Who};
 use zeroize::Zeroizing;
 
 use super::answering::serve_as;
+use super::asking::Terms;
 use super::handshake::{Asking, Sealing};
 use super::wire::{Arrival, Opening};
 use super::{Connection, Door, Guests, PublicKey, Setup, Welcome};
@@ -90,7 +91,11 @@ async fn asked(asking: u32, answering: u32, service: u8) -> Result<u32, Failure>
             addresses: Vec::new(),
         };
         let within = Duration::from_secs(10);
-        let connection = Connection::open_as(address, service, &credentials, within, asking)?;
+        let terms = Terms {
+            protocol: asking,
+            ..Terms::default()
+        };
+        let connection = Connection::open_as(address, service, &credentials, within, terms)?;
         let spoken = connection.welcome().protocol;
         let request = [&[0; HEADER_BYTES][..], b"hello"].concat();
         let connection = Mutex::new(connection);

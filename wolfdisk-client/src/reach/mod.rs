@@ -6,12 +6,15 @@ mod spot;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use wolfdisk_common::config::{Config, Role};
 use wolfdisk_common::credentials::Credentials;
 use wolfdisk_common::identity::{Identity, IdentityError};
 use wolfdisk_common::paths::Paths;
 use wolfdisk_discovery::Finder;
+use wolfdisk_proto::Failure;
 use wolfdisk_proto::blocking;
 use wolfdisk_proto::call::Caller;
 use wolfdisk_proto::noise::{self, Targets, Welcome};
@@ -138,6 +141,18 @@ impl Remote {
     /// The node that answered last, where, and what it said of itself.
     pub fn answered(&self) -> Option<(SocketAddr, Welcome)> {
         self.spot.answered()
+    }
+
+    /// Asks the node that let this machine in last, by packets so small that every network carries them. `None`: none has.
+    ///
+    /// # Errors
+    /// As [`noise::Connection::open`].
+    pub fn meta_by_small_packets(&self, within: Duration) -> Option<Result<MetaLine, Failure>> {
+        let (address, _) = self.answered()?;
+        let credentials = &self.credentials;
+        let open = noise::Connection::open_by_small_packets;
+        let connection = open(address, META_SERVICE, credentials, within);
+        Some(connection.map(|connection| MetaClient(Arc::new(Mutex::new(connection)) as Arc<_>)))
     }
 
     pub(crate) fn meta_pool(&self) -> Arc<noise::Pool> {

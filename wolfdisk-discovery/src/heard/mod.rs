@@ -18,7 +18,7 @@ use wolfdisk_common::node_id::NodeId;
 pub use self::counts::Counts;
 use self::life::Life;
 pub use self::life::Now;
-pub use self::sight::Sight;
+pub use self::sight::{Sight, skewed};
 use crate::beacon::{Beacon, BeaconError, BeaconKey, Presence, Question};
 use crate::limits::{ANSWER_DEADLINE, FORGOTTEN_AFTER, NODES_MAX, QUESTIONS_MAX, STRANGERS_MAX};
 use crate::rate::{Excess, Rates};

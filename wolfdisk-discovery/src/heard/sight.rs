@@ -134,7 +134,7 @@ impl Heard {
         }
         distant(&life.presence.about)
             .map(|what| format!("node {node}: {what}"))
-            .or_else(|| skewed(life))
+            .or_else(|| skewed(node.as_str(), life.skew_ms))
     }
 }
 
@@ -166,16 +166,16 @@ fn distant(about: &About) -> Option<String> {
     })
 }
 
-fn skewed(life: &Life) -> Option<String> {
-    let skew = Duration::from_millis(life.skew_ms.unsigned_abs());
+/// What is wrong with a clock that differs so much from this machine's, and what to do; none: it differs little.
+pub fn skewed(node: &str, skew_ms: i64) -> Option<String> {
+    let skew = Duration::from_millis(skew_ms.unsigned_abs());
     (skew > CLOCK_SKEW_MAX).then(|| {
-        let direction = match life.skew_ms > 0 {
+        let direction = match skew_ms > 0 {
             true => "ahead of",
             false => "behind",
         };
         format!(
-            "the clock of node {} is {} s {direction} this machine's: let both keep time (NTP)",
-            life.presence.node,
+            "the clock of node {node} is {} s {direction} this machine's: let both keep time (NTP)",
             skew.as_secs()
         )
     })

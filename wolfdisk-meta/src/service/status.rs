@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use wolfdisk_common::ids::SessionId;
+use wolfdisk_common::time::Timestamp;
 use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
@@ -14,6 +16,7 @@ use super::guard;
 use super::members::key_note;
 use super::rpc::Service;
 use crate::index::table::{Table, TableError};
+use crate::limits::STATUS_FILLER_BYTES;
 
 impl Service {
     pub(super) fn status(
@@ -71,6 +74,11 @@ impl Service {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            wall_ms: wall_ms(self.clock.now()),
+            filler: match call.principal {
+                Some(_) => Bytes::from_static(&[0; STATUS_FILLER_BYTES]),
+                None => Bytes::new(),
+            },
             notes: (heard.map(View::notes).unwrap_or_default().into_iter())
                 .chain(key_note)
                 .collect(),
@@ -97,6 +105,11 @@ impl Service {
         }
         reasons
     }
+}
+
+fn wall_ms(now: Timestamp) -> u64 {
+    let seconds = now.seconds.max(0) as u64;
+    seconds.saturating_mul(1000) + u64::from(now.nanos / 1_000_000)
 }
 
 fn sessions(core: &Core, now: std::time::Duration) -> Result<Vec<v1::SessionStatus>, TableError> {

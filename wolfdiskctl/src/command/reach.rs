@@ -52,6 +52,15 @@ pub(super) fn status(reach: &Reach) -> Result<Option<MetaStatus>, CtlError> {
     }
 }
 
+/// The same of a node that let this machine in and whose answer did not come, by packets so small that every network carries
+/// them; `None`: that does not help either.
+pub(super) fn status_by_small_packets(reach: &Reach) -> Option<MetaStatus> {
+    let line = reach.as_remote()?.meta_by_small_packets(FAR_DEADLINE)?;
+    let answer = line.and_then(|line| line.status(&mut once(reach), &Empty {}));
+    // Why the first question was not answered is the news.
+    answer.ok()
+}
+
 /// The same; somebody must answer.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `status`: the one answer that programs parse and people read.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use wolfdisk_client::Reach;
@@ -108,13 +109,37 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
         }
         _ => reach::whom(global, &config)?,
     };
-    let answer = reach::status(&reach)?;
+    let mut answer = reach::status(&reach)?;
     let nodes = match &answer {
         Some(_) => servers::ask(&reach)?,
         None => Vec::new(),
     };
+    let mut troubles = Vec::new();
+    if answer.is_none() {
+        answer = reach::status_by_small_packets(&reach);
+        troubles.extend(answer.as_ref().map(packet_trouble));
+    }
+    if let (Some(answer), Some(_)) = (&answer, reach.as_remote()) {
+        troubles.extend(clock_trouble(answer, SystemTime::now()));
+    }
     let nodes = nodes.into_iter().filter(|server| server.own).collect();
-    let status = Status::of(&config, &standing, &reach, answer.as_ref(), nodes);
+    // Who uses nodes elsewhere looks for them itself.
+    let notes = match &standing {
+        Ok(Standing::Node(own)) => {
+            let peers: Vec<&str> = config.cluster.peers.iter().map(Peer::as_str).collect();
+            wolfdisk_discovery::silent_peers(own.volume, &peers)
+        }
+        _ => Vec::new(),
+    };
+    let status = Status::of(
+        &config,
+        &standing,
+        &reach,
+        answer.as_ref(),
+        nodes,
+        troubles,
+        notes,
+    );
     match global.json {
         true => print(&json(&status)?),
         false => print(&status.for_people(&config, global.no_color)),
@@ -133,10 +158,11 @@ impl Status {
         reach: &Reach,
         answer: Option<&MetaStatus>,
         nodes: Vec<Server>,
+        troubles: Vec<String>,
+        notes: Vec<String>,
     ) -> Status {
-        let mut reasons = answer
-            .map(|answer| answer.reasons.clone())
-            .unwrap_or_default();
+        let mut reasons = troubles;
+        reasons.extend(answer.into_iter().flat_map(|answer| answer.reasons.clone()));
         match (answer, standing) {
             (None, Err(error)) => reasons.push(error.to_string()),
             (None, Ok(standing)) if reach.as_remote().is_some() => {
@@ -190,7 +216,10 @@ impl Status {
                 reasons,
                 notes: answer
                     .map(|answer| answer.notes.clone())
-                    .unwrap_or_default(),
+                    .into_iter()
+                    .flatten()
+                    .chain(notes)
+                    .collect(),
             },
             connection: answered.map(|(address, welcome)| Connection {
                 address: address.to_string(),
@@ -326,6 +355,25 @@ impl Scrub {
     }
 }
 
+/// What is wrong with the way to a node that answers by small packets only.
+fn packet_trouble(answer: &MetaStatus) -> String {
+    format!(
+        "large packets between this machine and node {} are lost, small ones are not: the MTU of a link on the way is too small; \
+         give all interfaces between them one MTU that every link carries (ip link set dev NAME mtu 1280)",
+        answer.node
+    )
+}
+
+/// What is wrong with the clock of a node elsewhere.
+fn clock_trouble(answer: &MetaStatus, now: SystemTime) -> Option<String> {
+    let own_ms = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64);
+    // An older release does not tell it.
+    let told = (answer.wall_ms != 0).then(|| answer.wall_ms.wrapping_sub(own_ms) as i64);
+    told.and_then(|skew_ms| wolfdisk_discovery::skewed(&answer.node, skew_ms))
+}
+
 /// That no node answers, where one was looked for, and what to do.
 fn nobody(config: &Config, standing: &Standing) -> String {
     let known = match standing {
@@ -399,4 +447,30 @@ fn mounts_of(reach: &Reach, run_dir: &Path, answer: Option<&MetaStatus>) -> Vec<
             pid: Some(session.pid),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_hours_off_is_named() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let answer = MetaStatus {
+            node: "alpha".to_owned(),
+            wall_ms: 20_000_000,
+            ..MetaStatus::default()
+        };
+        assert_eq!(clock_trouble(&answer, at(20_030)), None);
+        let behind = clock_trouble(&answer, at(30_000)).expect("it is named");
+        assert!(behind.contains("node alpha is 10000 s behind"), "{behind}");
+        let ahead = clock_trouble(&answer, at(10_000)).expect("it is named");
+        assert!(
+            ahead.contains("10000 s ahead of") && ahead.contains("NTP"),
+            "{ahead}"
+        );
+        assert_eq!(clock_trouble(&MetaStatus::default(), at(10_000)), None);
+    }
 }
