@@ -1,29 +1,23 @@
 //! The asking side: blocking, one call in flight on a connection.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, Type};
-use uuid::Uuid;
 use wolfdisk_common::credentials::Credentials;
-use wolfdisk_common::member::Who;
 
+use super::greeting::{Terms, check, greet, is_deadline, lost, send_message};
 use super::handshake::{Asking, BATCH_BYTES, Sealing};
 use super::line::Line;
 use super::wire::{Arrival, Opening, read_verdict};
-use super::{FEATURES, REFUSAL, Welcome, keep_alive};
-use crate::PROTOCOL_VERSION;
+use super::{FEATURES, REFUSAL, Welcome};
 use crate::call::{Caller, Options};
 use crate::failure::Failure;
 use crate::framed::{self, HEADER_BYTES, Header};
-use crate::limits::{
-    CONNECT_DEADLINE, HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES,
-    SMALL_SEGMENT_BYTES,
-};
+use crate::limits::{HANDSHAKE_DEADLINE, RECORD_MAX_BYTES, SMALL_SEGMENT_BYTES};
 
 /// Bytes read ahead: two records.
 const READ_AHEAD_BYTES: usize = 2 * RECORD_MAX_BYTES;
@@ -43,24 +37,6 @@ impl std::fmt::Debug for Connection {
         f.debug_struct("Connection")
             .field("welcome", &self.welcome)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a connection is to be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// Of another release, for tests.
-    pub(super) protocol: u32,
-    /// Content of a packet; none: as the interfaces have it.
-    pub(super) segment_bytes: Option<u32>,
-}
-
-impl Default for Terms {
-    fn default() -> Terms {
-        Terms {
-            protocol: PROTOCOL_VERSION,
-            segment_bytes: None,
-        }
     }
 }
 
@@ -250,120 +226,6 @@ impl Connection {
     }
 }
 
-/// Who answers at an address, for somebody who is nobody yet: it proves nothing of itself, and nothing that is said there is
-/// proven.
-///
-/// # Errors
-/// `Disconnected` or `Deadline`: nobody does.
-pub fn who_is_there(
-    address: SocketAddr,
-    service: u8,
-    within: Duration,
-) -> Result<Welcome, Failure> {
-    let opening = Opening {
-        protocol: PROTOCOL_VERSION,
-        service,
-        who: Who::Node,
-    };
-    // The handshake does not come to where keys are proven.
-    let none = [1; 32];
-    let began = Asking::begin(&none, &none, opening)?;
-    let (_, _, (welcome, _)) = greet(address, began, within, None)?;
-    Ok(welcome)
-}
-
-/// Connects, and sends and receives the first message of each side.
-fn greet(
-    address: SocketAddr,
-    (mut asking, first): (Asking, Vec<u8>),
-    within: Duration,
-    segment_bytes: Option<u32>,
-) -> Result<(TcpStream, Asking, (Welcome, super::PublicKey)), Failure> {
-    let lost = |error| lost(address, &error);
-    let within = within.max(Duration::from_millis(1));
-    let mut stream = connect(address, within, segment_bytes).map_err(lost)?;
-    let timeout = Some(within.min(HANDSHAKE_DEADLINE));
-    stream.set_read_timeout(timeout).map_err(lost)?;
-    stream.set_write_timeout(timeout).map_err(lost)?;
-    stream.set_nodelay(true).map_err(lost)?;
-    keep_alive(&stream).map_err(lost)?;
-    send_message(&mut stream, &first).map_err(lost)?;
-    let second = receive_message(&mut stream).map_err(lost)?;
-    let told = asking.read_welcome(&second)?;
-    Ok((stream, asking, told))
-}
-
-fn connect(
-    address: SocketAddr,
-    within: Duration,
-    segment_bytes: Option<u32>,
-) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // Told to the other side with the first packet, so that its own are as small.
-    if let Some(bytes) = segment_bytes {
-        socket.set_tcp_mss(bytes)?;
-    }
-    socket.connect_timeout(&address.into(), within.min(CONNECT_DEADLINE))?;
-    Ok(socket.into())
-}
-
-fn lost(address: SocketAddr, error: &io::Error) -> Failure {
-    match is_deadline(error) {
-        true => Failure::Deadline(format!("{address} does not answer")),
-        false => Failure::Disconnected(format!("{address}: {error}")),
-    }
-}
-
-/// Whether that is whom we look for.
-fn check(
-    credentials: &Credentials,
-    welcome: &Welcome,
-    key: &super::PublicKey,
-    protocol: u32,
-) -> Result<(), Failure> {
-    if welcome.protocol.abs_diff(protocol) > 1 {
-        return Err(Failure::Unsupported(format!(
-            "node {} speaks protocol {}, this release {protocol}: run releases that are at most one apart",
-            welcome.node, welcome.protocol
-        )));
-    }
-    if let Some(wanted) = credentials.cluster
-        && wanted != Uuid::from_bytes(welcome.cluster)
-    {
-        return Err(Failure::Denied(format!(
-            "node {} is of another cluster, {}",
-            welcome.node,
-            Uuid::from_bytes(welcome.cluster)
-        )));
-    }
-    if credentials.node_key.is_some_and(|wanted| wanted != *key) {
-        return Err(Failure::Denied(format!(
-            "node {} is not the one that made the token",
-            welcome.node
-        )));
-    }
-    Ok(())
-}
-
-fn send_message(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
-    let mut bytes = (message.len() as u16).to_le_bytes().to_vec();
-    bytes.extend_from_slice(message);
-    stream.write_all(&bytes)
-}
-
-fn receive_message(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head)?;
-    let length = usize::from(u16::from_le_bytes(head));
-    if length > HANDSHAKE_MAX_BYTES {
-        let what = "no WolfDisk node answers there";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    }
-    let mut message = vec![0; length];
-    stream.read_exact(&mut message)?;
-    Ok(message)
-}
-
 fn late() -> Failure {
     Failure::Deadline("the node did not answer".into())
 }
@@ -372,15 +234,6 @@ fn from_io(error: io::Error) -> Failure {
     match is_deadline(&error) {
         true => late(),
         false => Failure::Disconnected(error.to_string()),
-    }
-}
-
-/// Whether the time was over that this side gave. When TCP gives up (ETIMEDOUT), there is nobody.
-fn is_deadline(error: &io::Error) -> bool {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => true,
-        io::ErrorKind::TimedOut => error.raw_os_error() != Some(libc::ETIMEDOUT),
-        _ => false,
     }
 }
 

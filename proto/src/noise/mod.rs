@@ -6,6 +6,7 @@
 
 mod answering;
 mod asking;
+mod greeting;
 mod guests;
 mod handshake;
 mod line;
@@ -25,7 +26,8 @@ use crate::failure::Failure;
 use crate::limits;
 
 pub use answering::{Setup, serve};
-pub use asking::{Connection, Targets, who_is_there};
+pub use asking::{Connection, Targets};
+pub use greeting::who_is_there;
 pub use guests::Guests;
 pub use pool::Pool;
 

@@ -12,7 +12,7 @@ use wolfdisk_common::member::{MemberKind, Principal, Restrictions, Who};
 use zeroize::Zeroizing;
 
 use super::answering::serve_as;
-use super::asking::Terms;
+use super::greeting::Terms;
 use super::handshake::{Asking, Sealing};
 use super::wire::{Arrival, Opening};
 use super::{Connection, Door, Guests, PublicKey, Setup, Welcome};

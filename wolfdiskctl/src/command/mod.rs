@@ -3,6 +3,7 @@
 mod background;
 mod check;
 mod config;
+mod distance;
 mod init;
 mod join;
 mod join_token;

@@ -1,7 +1,7 @@
 //! `status`: the one answer that programs parse and people read.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use wolfdisk_client::Reach;
@@ -11,6 +11,7 @@ use wolfdisk_common::identity::IdentityError;
 use wolfdisk_common::mounts;
 use wolfdisk_proto::v1::{MetaStatus, ScrubStatus};
 
+use super::distance::{clock_trouble, nobody, packet_trouble};
 use super::reach;
 use super::servers::{self, Server};
 use super::standing::Standing;
@@ -355,46 +356,6 @@ impl Scrub {
     }
 }
 
-/// What is wrong with the way to a node that answers by small packets only.
-fn packet_trouble(answer: &MetaStatus) -> String {
-    format!(
-        "large packets between this machine and node {} are lost, small ones are not: the MTU of a link on the way is too small; \
-         give all interfaces between them one MTU that every link carries (ip link set dev NAME mtu 1280)",
-        answer.node
-    )
-}
-
-/// What is wrong with the clock of a node elsewhere.
-fn clock_trouble(answer: &MetaStatus, now: SystemTime) -> Option<String> {
-    let own_ms = now
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64);
-    // An older release does not tell it.
-    let told = (answer.wall_ms != 0).then(|| answer.wall_ms.wrapping_sub(own_ms) as i64);
-    told.and_then(|skew_ms| wolfdisk_discovery::skewed(&answer.node, skew_ms))
-}
-
-/// That no node answers, where one was looked for, and what to do.
-fn nobody(config: &Config, standing: &Standing) -> String {
-    let known = match standing {
-        Standing::Member(member) => member.addresses.as_slice(),
-        Standing::Node(_) => &[],
-    };
-    let peers = config.cluster.peers.iter().map(Peer::as_str);
-    let mut places: Vec<&str> = peers.chain(known.iter().map(String::as_str)).collect();
-    places.sort_unstable();
-    places.dedup();
-    match places.as_slice() {
-        [] => "no node is heard; see that one runs on this network, or name one in cluster.peers"
-            .to_owned(),
-        places => format!(
-            "no node is heard, and none answers at {}; see that one runs and can be reached, or name another in \
-             cluster.peers",
-            places.join(", ")
-        ),
-    }
-}
-
 /// A time, as a distance from now.
 pub(super) fn when(time_s: u64) -> String {
     const HOUR_S: u64 = 3600;
@@ -447,30 +408,4 @@ fn mounts_of(reach: &Reach, run_dir: &Path, answer: Option<&MetaStatus>) -> Vec<
             pid: Some(session.pid),
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_clock_that_is_hours_off_is_named() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let answer = MetaStatus {
-            node: "alpha".to_owned(),
-            wall_ms: 20_000_000,
-            ..MetaStatus::default()
-        };
-        assert_eq!(clock_trouble(&answer, at(20_030)), None);
-        let behind = clock_trouble(&answer, at(30_000)).expect("it is named");
-        assert!(behind.contains("node alpha is 10000 s behind"), "{behind}");
-        let ahead = clock_trouble(&answer, at(10_000)).expect("it is named");
-        assert!(
-            ahead.contains("10000 s ahead of") && ahead.contains("NTP"),
-            "{ahead}"
-        );
-        assert_eq!(clock_trouble(&MetaStatus::default(), at(10_000)), None);
-    }
 }
