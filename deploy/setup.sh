@@ -8,7 +8,7 @@
 # shellcheck disable=SC2317 # `put_NAME`, and what takes changes back, are called by their names
 set -euo pipefail
 
-readonly DATA=/var/lib/wolfdisk CONFIG=/etc/wolfdisk/config.toml
+readonly CONFIG=/etc/wolfdisk/config.toml
 readonly PROGRAMS=(wolfdiskctl wolfdisk-meta wolfdisk-chunkd wolfdisk-fuse wolfdisk-s3)
 readonly BIN=/usr/local/bin UNITS=/etc/systemd/system MANIFEST=/usr/local/share/wolfdisk/installed
 readonly META_PORT=9500 DISCOVERY_PORT=9501 GROUP=udp://239.255.0.1:9501 S3_LOCAL=127.0.0.1:9878
@@ -19,7 +19,7 @@ readonly START_SECONDS=60
 
 # What was said on the command line, in a file of answers, or typed; by the name of the option.
 declare -A ANSWER=()
-ROOT='' FROM='' SHA256='' ANSWERS='' STAGE='' CONTROL='' UNITS_FROM='' PACKAGE='' DRAFT='' TTY='' ERRORS='' WRONG='' MEMBER=''
+DATA=/var/lib/wolfdisk ROOT='' FROM='' SHA256='' ANSWERS='' STAGE='' CONTROL='' UNITS_FROM='' PACKAGE='' DRAFT='' TTY='' ERRORS='' WRONG='' MEMBER=''
 YES=false DRY_RUN=false UNINSTALL=false REMOVE_DATA=false INTERACTIVE=false INSTALLED=false DONE=false
 PROBLEMS=() UNDO=() CHANGED=() MANAGED=()
 
@@ -210,7 +210,7 @@ ask() {
         fi
         printf '  %s\n' "$WRONG" >&"$TTY"
     done
-    "$put" "$default" || refuse "--$name is needed: $WRONG"
+    "$put" "$default" || refuse "--$name ${default:-is needed}: $WRONG"
     ANSWER[$name]=$default
 }
 
@@ -528,8 +528,8 @@ check_machine() {
 check_answers() {
     local needed=$NODE_MIN_MIB
     [[ ${ANSWER[role]} != client ]] || needed=$CLIENT_MIN_MIB
-    [[ -n $MEMBER ]] || check_room $DATA "$needed"
-    check_writable $CONFIG $DATA
+    [[ -n $MEMBER ]] || check_room "$DATA" "$needed"
+    check_writable $CONFIG "$DATA"
     if ! $INSTALLED; then
         check_writable $BIN $UNITS $MANIFEST
         check_room $BIN $(($(du -mcL "${PROGRAMS[@]/#/${CONTROL%/*}/}" | awk 'END { print $1 }') + 16))
@@ -688,6 +688,9 @@ begin_draft() {
     else
         "$CONTROL" config example >"$DRAFT"
     fi
+    # Said outright: what is run by another user than root would look for it at home.
+    DATA=$(present node.data_dir "$DATA")
+    put node.data_dir "$(quoted "$DATA")" || fail "node.data_dir of $CONFIG: $WRONG"
     if [[ -f $ROOT$DATA/member.toml ]]; then
         MEMBER=$ROOT$DATA/member.toml
     elif [[ -f $ROOT$DATA/identity.toml ]]; then
@@ -934,7 +937,7 @@ run_node() {
     local name
     ! changed '*.service' || systemctl daemon-reload
     stop_what_is_not_wanted
-    if ! systemctl is-active --quiet wolfdisk.service || changed $CONFIG || changed '*.service' || changed $DATA; then
+    if ! systemctl is-active --quiet wolfdisk.service || changed $CONFIG || changed '*.service' || changed "$DATA"; then
         systemctl restart --no-block wolfdisk.service || not_running
     else
         for name in "${PROGRAMS[@]:1}"; do
@@ -957,10 +960,15 @@ stop_what_is_not_wanted() {
 wait_for_node() {
     local mount until=$((SECONDS + START_SECONDS))
     mount=$(value_of "$DRAFT" mount.path)
+    # Until then it is the old one that answers.
+    while [[ -n $(systemctl list-jobs --plain --no-legend 'wolfdisk*') ]]; do
+        ((SECONDS < until)) || not_running
+        sleep 0.2
+    done
     until is_running "$mount"; do
         ! systemctl is-failed --quiet wolfdisk.service || not_running
         ((SECONDS < until)) || not_running
-        sleep 0.5
+        sleep 0.2
     done
     say "running${mount:+; the files are in $mount}"
 }
@@ -974,7 +982,8 @@ is_running() {
 
 not_running() {
     systemctl --no-pager --lines=0 status 'wolfdisk*' >&2 || true
-    fail "installed, but it does not run yet; see: journalctl -u 'wolfdisk*' -n 50"
+    journalctl --no-pager --quiet --lines=20 --output=cat --unit 'wolfdisk*' >&2 || true
+    fail "installed, but it does not run yet; see: journalctl -u 'wolfdisk*'"
 }
 
 # ---- taking it away -----------------------------------------------------------------------------------------------
@@ -983,6 +992,8 @@ uninstall() {
     local paths=() path packaged=false
     check_root_user
     stop_at_problems
+    [[ ! -f $ROOT$CONFIG ]] || DATA=$(value_of "$ROOT$CONFIG" node.data_dir)
+    DATA=${DATA:-/var/lib/wolfdisk}
     [[ ! -f $ROOT$MANIFEST ]] || mapfile -t paths <"$ROOT$MANIFEST"
     [[ -n $ROOT ]] || ! dpkg-query -W -f '${Status}' wolfdisk 2>/dev/null | grep -q ' installed$' || packaged=true
     if ((${#paths[@]} == 0)) && ! $packaged && ! { $REMOVE_DATA && [[ -e $ROOT$DATA || -e $ROOT$CONFIG ]]; }; then
@@ -990,6 +1001,7 @@ uninstall() {
         DONE=true
         return
     fi
+    ! $REMOVE_DATA || is_data || fail "$DATA is no data directory of WolfDisk; look yourself what is in it"
     say 'This removes:'
     for path in ${paths[@]+"${paths[@]}"}; do say "    $path"; done
     ! $packaged || say '    the package wolfdisk'
@@ -1009,11 +1021,23 @@ uninstall() {
     rmdir --ignore-fail-on-non-empty "$ROOT$(dirname $MANIFEST)" 2>/dev/null || true
     [[ -n $ROOT ]] || systemctl daemon-reload
     if $REMOVE_DATA; then
-        rm -rf "$ROOT$DATA" "$ROOT$CONFIG"
+        rm -f "$ROOT$CONFIG"
+        remove_data
         rmdir --ignore-fail-on-non-empty "$ROOT$(dirname $CONFIG)" 2>/dev/null || true
     fi
     DONE=true
     say removed
+}
+
+# Nothing else is emptied, whatever a configuration says.
+is_data() { [[ ! -d $ROOT$DATA || -f $ROOT$DATA/identity.toml || -f $ROOT$DATA/member.toml ]]; }
+
+# Removes the data directory, which may be a disk of its own.
+remove_data() {
+    local data=$ROOT$DATA
+    [[ -d $data ]] || return 0
+    find "$data" -mindepth 1 -delete
+    is_mounted "$data" || rmdir "$data"
 }
 
 # What is mounted is not pulled away from below who uses it.
@@ -1024,6 +1048,8 @@ stop_node() {
         systemctl ${ROOT:+--root="$ROOT"} disable --quiet wolfdisk.service || true
     fi
     [[ -n $ROOT ]] || systemctl stop wolfdisk.service 'wolfdisk-*.service' || true
+    # One that was left behind dead.
+    [[ -z $mount ]] || ! is_mounted "$ROOT$mount" || umount "$ROOT$mount" 2>/dev/null || true
     if [[ -n $mount ]] && is_mounted "$ROOT$mount"; then
         fail "$mount is in use and still mounted; end what uses it (fuser -vm $mount) and run this again"
     fi

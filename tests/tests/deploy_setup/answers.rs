@@ -4,7 +4,7 @@ use std::fs;
 
 use wolfdisk_tests::Cluster;
 
-use crate::setting::{CONFIG, IDENTITY, Setting, script, typed};
+use crate::setting::{CONFIG, IDENTITY, Setting, assert_says, script, typed};
 
 #[test]
 fn a_wrong_answer_at_any_prompt_is_asked_again() {
@@ -260,6 +260,16 @@ fn what_is_taken_away_is_the_programs_unless_the_data_is_meant() {
         fs::read(setting.root().join(IDENTITY)).expect("kept"),
         identity
     );
+    // A folder that is no node's is not emptied, whatever a configuration says.
+    let config = setting.root().join(CONFIG);
+    let text = fs::read_to_string(&config).expect("read");
+    let other = text.replace("\"/var/lib/wolfdisk\"", "\"/usr\"");
+    assert_ne!(other, text);
+    fs::write(&config, other).expect("written");
+    let refused = setting.run(&["--yes", "--uninstall", "--remove-data"]);
+    assert_says(&refused, &["/usr is no data directory"]);
+    assert!(setting.root().join("usr/local/bin").exists());
+    fs::write(&config, text).expect("written");
     let all = setting.run(&["--yes", "--uninstall", "--remove-data"]);
     assert_eq!(all.code, Some(0), "{all:?}");
     assert!(!setting.root().join("var/lib/wolfdisk").exists());
