@@ -3,7 +3,8 @@
 //! What is to be kept is sent as sd_notify(3) has it for systemd's descriptor store: `FDSTORE=1` and
 //! `FDNAME=...` with the descriptor beside them. The next process finds all of them by the numbers in
 //! [`KEPT_VARIABLE`]; the variable alone says that somebody keeps. (`LISTEN_FDS` would want fixed numbers
-//! and the number of a process that does not exist yet.)
+//! and the number of a process that does not exist yet.) systemd says that it keeps by `FDSTORE`, and hands on
+//! what it kept as sd_listen_fds(3) has it.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,6 +16,10 @@ use crate::socket;
 
 /// The environment variable that names what is kept: `NAME=NUMBER`, separated by commas.
 pub const KEPT_VARIABLE: &str = "WOLFDISK_KEPT_FDS";
+/// The environment variable by which systemd says that it keeps descriptors.
+const STORE_VARIABLE: &str = "FDSTORE";
+/// The number of the first descriptor that systemd hands on.
+const LISTEN_FIRST: RawFd = 3;
 /// The environment variable with the address of the supervisor's socket.
 const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 /// Descriptors that one message may carry.
@@ -26,18 +31,46 @@ const FDS_MAX: usize = 4;
 /// # Errors
 /// A number that is none, or stands for nothing.
 pub fn inherited() -> io::Result<Option<Vec<(String, OwnedFd)>>> {
-    let Some(text) = std::env::var_os(KEPT_VARIABLE) else {
-        return Ok(None);
+    let said = |name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned());
+    let numbers = match (said(KEPT_VARIABLE), said(STORE_VARIABLE)) {
+        (Some(text), _) => announced_numbers(&text)?,
+        (None, Some(_)) if said("LISTEN_PID") == Some(std::process::id().to_string()) => {
+            let names = said("LISTEN_FDNAMES").unwrap_or_default();
+            listened_numbers(&said("LISTEN_FDS").unwrap_or_default(), &names)?
+        }
+        (None, Some(_)) => Vec::new(),
+        (None, None) => return Ok(None),
     };
-    let text = text.to_string_lossy().into_owned();
-    let mut kept = Vec::new();
-    for item in text.split(',').filter(|item| !item.is_empty()) {
-        let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "not a kept descriptor");
+    let owned = numbers
+        .into_iter()
+        .map(|(name, number)| Ok((name, socket::own_inherited(number)?)));
+    owned.collect::<io::Result<_>>().map(Some)
+}
+
+/// What the text of [`KEPT_VARIABLE`] says.
+fn announced_numbers(text: &str) -> io::Result<Vec<(String, RawFd)>> {
+    let items = text.split(',').filter(|item| !item.is_empty());
+    let numbers = items.map(|item| {
         let (name, number) = item.split_once('=').ok_or_else(invalid)?;
-        let number: RawFd = number.parse().map_err(|_| invalid())?;
-        kept.push((name.to_owned(), socket::own_inherited(number)?));
+        let number = number.parse().map_err(|_| invalid())?;
+        Ok((name.to_owned(), number))
+    });
+    numbers.collect()
+}
+
+/// What systemd says: how many there are, and their names, separated by colons.
+fn listened_numbers(count: &str, names: &str) -> io::Result<Vec<(String, RawFd)>> {
+    let count: usize = count.parse().map_err(|_| invalid())?;
+    let names: Vec<&str> = names.split(':').collect();
+    if names.len() != count {
+        return Err(invalid());
     }
-    Ok(Some(kept))
+    let named = names.into_iter().map(str::to_owned);
+    Ok(named.zip(LISTEN_FIRST..).collect())
+}
+
+fn invalid() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a kept descriptor")
 }
 
 /// The text of [`KEPT_VARIABLE`].
@@ -55,15 +88,22 @@ pub fn keep(name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
     let path = std::env::var_os(SOCKET_VARIABLE).ok_or_else(missing)?;
     let address = UnixAddr::new(std::path::Path::new(&path))?;
     let socket = UnixDatagram::unbound()?;
+    // systemd would keep both.
+    let removal = format!("FDSTOREREMOVE=1\nFDNAME={name}");
     let text = format!("FDSTORE=1\nFDNAME={name}");
     let fds = [fd.as_raw_fd()];
-    sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(text.as_bytes())],
-        &[ControlMessage::ScmRights(&fds)],
-        MsgFlags::MSG_NOSIGNAL,
-        Some(&address),
-    )?;
+    for (text, control) in [
+        (removal, None),
+        (text, Some(ControlMessage::ScmRights(&fds))),
+    ] {
+        sendmsg(
+            socket.as_raw_fd(),
+            &[IoSlice::new(text.as_bytes())],
+            control.as_slice(),
+            MsgFlags::MSG_NOSIGNAL,
+            Some(&address),
+        )?;
+    }
     Ok(())
 }
 
@@ -83,4 +123,26 @@ pub fn receive(socket: &UnixDatagram, room: &mut [u8]) -> io::Result<(usize, Vec
         }
     }
     Ok((message.bytes, fds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_hand_on_are_understood() {
+        let both = vec![("device".to_owned(), 3), ("ledger".to_owned(), 4)];
+        assert_eq!(
+            announced_numbers("device=3,ledger=4").expect("numbers"),
+            both
+        );
+        assert_eq!(
+            listened_numbers("2", "device:ledger").expect("numbers"),
+            both
+        );
+        assert_eq!(announced_numbers("").expect("none"), []);
+        assert!(announced_numbers("device").is_err());
+        assert!(listened_numbers("2", "device").is_err());
+        assert!(listened_numbers("x", "").is_err());
+    }
 }

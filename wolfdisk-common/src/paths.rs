@@ -144,9 +144,11 @@ pub fn home() -> Option<PathBuf> {
         .filter(|home| home.is_absolute())
 }
 
-/// The data directory if nothing is configured; `None` without a home.
+/// The data directory if nothing is configured; `None` without a home. A daemon that systemd gave the machine's own
+/// (`StateDirectory=`) uses that, whoever it runs as.
 pub fn default_data_dir() -> Option<PathBuf> {
-    if nix::unistd::geteuid().is_root() {
+    let given = std::env::var_os("STATE_DIRECTORY");
+    if nix::unistd::geteuid().is_root() || given.is_some_and(|given| given == SYSTEM_DATA_DIR) {
         return Some(PathBuf::from(SYSTEM_DATA_DIR));
     }
     home().map(|home| home.join(".local/share/wolfdisk"))

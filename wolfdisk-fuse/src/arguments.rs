@@ -20,6 +20,10 @@ pub struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
 
+    /// Make the directory to mount at if it is not there
+    #[arg(long)]
+    pub make_directory: bool,
+
     /// Mount options, comma-separated
     #[arg(short, long = "options", value_name = "OPTIONS")]
     pub options: Vec<String>,

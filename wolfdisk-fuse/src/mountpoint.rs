@@ -21,6 +21,21 @@ enum Probe {
     Dead,
 }
 
+/// Makes the directory `path` unless there is one, or a dead mount.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make(path: &Path) -> Result<(), FuseError> {
+    match std::fs::create_dir_all(path) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(|source| FuseError::MountPoint {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 /// Checks that something can be mounted at `path` and gives its canonical name. A dead mount of ours is
 /// removed first.
 ///

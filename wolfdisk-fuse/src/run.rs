@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
     })?;
     end_on_panic(&shutdown);
     let succession = Succession::find().map_err(FuseError::Succession)?;
-    let path = place(&config, &options, succession.as_ref())?;
+    let path = place(arguments, &config, &options, succession.as_ref())?;
     if succession.is_some() {
         let listening = shutdown.hand_over_on_signal();
         listening.map_err(FuseError::Succession)?;
@@ -90,11 +90,15 @@ fn tell(config: &Config, volume: &Arc<Volume>) -> Option<Telling> {
 
 /// Where to mount. The mount of a predecessor is not looked at: nobody would answer.
 fn place(
+    arguments: &Arguments,
     config: &Config,
     options: &Options,
     succession: Option<&Succession>,
 ) -> Result<PathBuf, FuseError> {
     if succession.and_then(Succession::estate).is_none() {
+        if arguments.make_directory {
+            mountpoint::make(&config.mount.path)?;
+        }
         return mountpoint::prepare(&config.mount.path, &config.node.data_dir, options.nonempty);
     }
     mountpoint::canonical(&config.mount.path)

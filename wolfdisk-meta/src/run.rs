@@ -11,7 +11,7 @@ use wolfdisk_common::config::Config;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::lock::Lock;
-use wolfdisk_common::paths::Paths;
+use wolfdisk_common::paths::{Paths, SYSTEM_DATA_DIR};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
@@ -121,14 +121,22 @@ pub fn open(
     let mut options = StorageOptions::default();
     options.log.segment_bytes = space.budget().segment_bytes;
     let storage = storage::open(disk, meta_dir, identity.volume, &options)?;
+    // The machine's own volume is root's, whoever the daemon runs as.
+    let owner = match config.node.data_dir == Path::new(SYSTEM_DATA_DIR) {
+        true => (0, 0),
+        false => (
+            nix::unistd::geteuid().as_raw(),
+            nix::unistd::getegid().as_raw(),
+        ),
+    };
     let genesis = Genesis {
         volume_id: *identity.volume.as_bytes(),
         created: Timestamp {
             seconds: identity.created_s as i64,
             nanos: 0,
         },
-        uid: nix::unistd::geteuid().as_raw(),
-        gid: nix::unistd::getegid().as_raw(),
+        uid: owner.0,
+        gid: owner.1,
     };
     let generations = Generations::new(
         disk.clone(),

@@ -68,6 +68,9 @@ pub enum Command {
     Stats(Stats),
     /// Run the whole node in the foreground
     Up(Up),
+    /// Print the systemd units that this machine needs; for wolfdisk.service
+    #[command(hide = true)]
+    Units,
     /// Say who may do what by S3, and which folders are buckets
     #[command(subcommand)]
     S3(s3::S3),
@@ -216,6 +219,7 @@ impl Command {
             | Command::Unmount(_)
             | Command::Check(_)
             | Command::Up(_)
+            | Command::Units
             | Command::S3(_)
             | Command::Config(_) => false,
         }

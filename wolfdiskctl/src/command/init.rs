@@ -6,7 +6,7 @@ use wolfdisk_common::exit::Exit;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
 
-use super::join;
+use super::{join, owner};
 use crate::cli::{self, Global};
 use crate::error::BadId;
 use crate::output::{json, print};
@@ -25,14 +25,19 @@ pub(super) fn run(global: &Global, options: &cli::Init) -> anyhow::Result<Exit> 
         Some(text) => NodeId::parse(text).map_err(BadId)?,
         None => node_id(&config),
     };
+    let paths = config.paths();
     if let Some(token) = &options.join {
-        return join::by_token(global, &config, token, &id);
+        let joined = join::by_token(global, &config, token, &id)?;
+        owner::give(&paths)?;
+        return Ok(joined);
     }
     if let Some(file) = &options.key_file {
-        return join::by_key(global, &config, file, &id);
+        let joined = join::by_key(global, &config, file, &id)?;
+        owner::give(&paths)?;
+        return Ok(joined);
     }
-    let paths = config.paths();
     let identity = Identity::init(&paths, id)?;
+    owner::give(&paths)?;
     let answer = Answer {
         node: identity.node.as_str(),
         volume: identity.volume.to_string(),

@@ -11,12 +11,14 @@ mod list;
 mod members;
 mod mount;
 mod node;
+mod owner;
 mod reach;
 mod s3;
 mod servers;
 mod standing;
 mod stats;
 mod status;
+mod units;
 mod unmount;
 mod up;
 
@@ -45,6 +47,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::List(what) => list::run(global, what),
         Command::Stats(options) => stats::run(global, options),
         Command::Up(options) => up::run(global, options),
+        Command::Units => units::run(global),
         Command::S3(what) => s3::run(global, what),
         Command::Config(what) => config::run(global, what),
     }

@@ -73,13 +73,13 @@ fn make_mount_point(path: &Path) -> Result<(), CtlError> {
 
 /// What is to run beside the stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plan {
-    mounts: bool,
-    s3: Option<SocketAddr>,
+pub(super) struct Plan {
+    pub(super) mounts: bool,
+    pub(super) s3: Option<SocketAddr>,
 }
 
 impl Plan {
-    fn of(
+    pub(super) fn of(
         config: &Config,
         member: Option<&Credentials>,
         said: Option<cli::S3>,
