@@ -1,4 +1,4 @@
-//! What developers run: `cargo xtask up | test | bench`. Standard library only, so that it is built in
+//! What developers run: `cargo xtask up | test | bench | dist`. Standard library only, so that it is built in
 //! a moment; everything it does can be done by hand with the commands that it prints.
 
 #![forbid(unsafe_code)]
@@ -6,6 +6,7 @@
 mod bench;
 mod checks;
 mod clients;
+mod dist;
 mod groups;
 mod packages;
 mod run;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench s3 [ARGUMENTS]    the same with its S3 endpoint: bench/s3.sh ARGUMENTS
   bench network [ARGUMENTS]
                           the same with mounts on another machine: bench/network.sh ARGUMENTS
+  dist                    build the node, then put it into a package: target/dist/wolfdisk.deb
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "up" => up::up(&rest),
         "test" => test::test(&rest),
+        "dist" => dist::dist(&rest),
         "bench" => bench::bench(&rest),
         _ => Err(run::Failure::usage(USAGE)),
     };

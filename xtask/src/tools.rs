@@ -12,6 +12,8 @@ pub type Suite = (&'static str, &'static str);
 pub const FILE_SYSTEM: &[Suite] = &[("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
 /// Of S3.
 pub const S3: &[Suite] = &[("s3s-e2e", "0.14.1")];
+/// Of packages: what makes them.
+pub const PACKAGING: &[Suite] = &[("cargo-deb", "3.8.0")];
 
 /// Builds and installs those that are missing.
 ///
