@@ -36,6 +36,11 @@ pub fn client(path: &str) -> PathBuf {
     beside_profiles(&format!("tools/clients/{path}"))
 }
 
+/// The root of a Debian to be copied and booted, made there too.
+pub fn debian_root() -> PathBuf {
+    beside_profiles("tools/debian")
+}
+
 fn beside_profiles(path: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the test knows where it is");
     // <target>/<profile>/deps/<test>

@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: the packages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::run::{Failure, NODE, build_programs, root, succeeds, target_directory};
 use crate::tools;
@@ -17,6 +17,14 @@ pub fn dist(arguments: &[String]) -> Result<(), Failure> {
     debian("release", None, &package)?;
     println!("{}", package.display());
     Ok(())
+}
+
+/// Two packages of what was built with `profile`, the second for an upgrade from the first; gives their folder.
+pub fn for_tests(profile: &str) -> Result<PathBuf, Failure> {
+    let folder = target_directory()?.join(profile).join("dist");
+    debian(profile, None, &folder.join("wolfdisk.deb"))?;
+    debian(profile, Some("9999-1"), &folder.join("wolfdisk-next.deb"))?;
+    Ok(folder)
 }
 
 /// A package for Debian of the programs that were built with `profile`.

@@ -15,6 +15,8 @@ pub struct Group {
 pub const UNIT: &str = "unit";
 /// Needs S3 clients beside the node.
 pub const S3: &str = "s3";
+/// Needs a Debian root and packages beside the node.
+pub const DEPLOY: &str = "deploy";
 /// Where a file of `tests/tests` belongs whose name begins with no group's.
 const MOUNTED: &str = "posix";
 
@@ -35,6 +37,10 @@ pub const GROUPS: &[Group] = &[
     Group {
         name: S3,
         about: "the S3 gateway as clients see it, on the same files as a mount",
+    },
+    Group {
+        name: DEPLOY,
+        about: "packages and units on systems of their own, as administrators see them",
     },
     Group {
         name: MOUNTED,
@@ -106,6 +112,7 @@ mod tests {
         assert_eq!(group_of("crash_damage"), "crash");
         assert_eq!(group_of("s3_basics"), "s3");
         assert_eq!(group_of("client_join"), "client");
+        assert_eq!(group_of("deploy_package"), "deploy");
         assert_eq!(group_of("second_mount"), "posix");
         // The unit group runs no file of that folder: none may be lost in it.
         assert_eq!(group_of("unit_of_measure"), "posix");

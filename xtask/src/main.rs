@@ -10,6 +10,7 @@ mod dist;
 mod groups;
 mod packages;
 mod run;
+mod systems;
 mod tally;
 mod test;
 mod tools;

@@ -76,6 +76,13 @@ const CLIENTS: &[Need] = &[
     need("s3fs", "s3fs", "s3fs-fuse"),
 ];
 
+/// For the tests of packages alone: systems that boot.
+const SYSTEMS: &[Need] = &[
+    need("debootstrap", "debootstrap", "debootstrap"),
+    need("systemd-nspawn", "systemd-container", "systemd-container"),
+    need("dpkg-shlibdeps", "dpkg-dev", "dpkg-dev"),
+];
+
 /// What the chosen groups of tests need beside what all do.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
@@ -83,6 +90,8 @@ pub struct Wanted {
     pub suites: bool,
     /// S3 clients.
     pub clients: bool,
+    /// Systems that boot.
+    pub systems: bool,
 }
 
 /// Installs what is missing, of the system and of the Rust toolchain.
@@ -93,10 +102,12 @@ pub fn install(wanted: Wanted) -> Result<(), Failure> {
     install_components()?;
     let suites = if wanted.suites { SUITES } else { &[] };
     let clients = if wanted.clients { CLIENTS } else { &[] };
+    let systems = if wanted.systems { SYSTEMS } else { &[] };
     let missing: Vec<&Need> = NEEDS
         .iter()
         .chain(suites)
         .chain(clients)
+        .chain(systems)
         .filter(|need| !is_there(need.program))
         .collect();
     if missing.is_empty() {
@@ -148,7 +159,11 @@ fn install_components() -> Result<(), Failure> {
     }
 }
 
-fn as_root(program: &str) -> Result<Command, Failure> {
+/// The program as root.
+///
+/// # Errors
+/// There is no way to be root.
+pub fn as_root(program: &str) -> Result<Command, Failure> {
     let is_root = output(Command::new("id").arg("-u")).is_some_and(|text| text.trim() == "0");
     let mut command = match (is_root, is_there("sudo")) {
         (true, _) => Command::new(program),

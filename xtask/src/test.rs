@@ -1,9 +1,9 @@
 //! `cargo xtask test`: exactly what CI runs.
 
-use crate::groups::{Group, S3, UNIT, chosen, programs_of};
+use crate::groups::{DEPLOY, Group, S3, UNIT, chosen, programs_of};
 use crate::run::{Failure, NODE, build_https, build_programs, cargo, watched};
 use crate::tally::Tally;
-use crate::{checks, clients, packages, tools};
+use crate::{checks, clients, dist, packages, systems, tools};
 
 /// Runs all groups or one. The last line it prints is `N passed, N failed`.
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
@@ -23,8 +23,11 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     }
     let groups = chosen(names.first().copied())?;
     let wanted = packages::Wanted {
-        suites: groups.iter().any(|group| ![UNIT, S3].contains(&group.name)),
+        suites: groups
+            .iter()
+            .any(|group| ![UNIT, S3, DEPLOY].contains(&group.name)),
         clients: groups.iter().any(|group| group.name == S3),
+        systems: groups.iter().any(|group| group.name == DEPLOY),
     };
     packages::install(wanted)?;
     if wanted.suites {
@@ -33,6 +36,9 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     if wanted.clients {
         tools::install(tools::S3)?;
         clients::install()?;
+    }
+    if wanted.systems {
+        systems::install()?;
     }
     let mut tally = Tally::default();
     for group in groups {
@@ -68,6 +74,9 @@ fn mounted(group: &Group, tally: &mut Tally, long: bool) -> Result<(), Failure> 
         build_https("checked")?;
     }
     build_programs("checked", &NODE)?;
+    if group.name == DEPLOY {
+        dist::for_tests("checked")?;
+    }
     let mut arguments = vec!["--package", "wolfdisk-tests"];
     for program in &programs {
         arguments.extend(["--test", program]);
