@@ -41,6 +41,10 @@ counters! {
     NameHits => "name_hits",
     AttrHits => "attr_hits",
     OpenHits => "open_hits",
+    /// A chunk range that a reader needed was kept, or on its way already.
+    RangeHits => "range_hits",
+    /// It had to be fetched while the reader waited.
+    RangeMisses => "range_misses",
     BytesRead => "bytes_read",
     BytesWritten => "bytes_written",
     BytesCommittedInLog => "bytes_committed_in_log",

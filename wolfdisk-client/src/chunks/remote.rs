@@ -69,7 +69,13 @@ impl Remote {
         let mut at = offset;
         while at < end {
             let range = self.range_at(id, &grant, at, end, in_order);
-            let bytes = self.ranges.get(range, || self.fetch(range, &grant))?;
+            let mut found = Counter::RangeHits;
+            let bytes = self.ranges.get(range, || {
+                found = Counter::RangeMisses;
+                self.fetch(range, &grant)
+            });
+            self.counters.count(found);
+            let bytes = bytes?;
             let stop = end.min(range.end);
             sink(bytes.slice((at - range.start) as usize..(stop - range.start) as usize));
             at = stop;

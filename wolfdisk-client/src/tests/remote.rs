@@ -139,6 +139,13 @@ fn who_jumps_about_gets_leaves() {
         far.reads.iter().map(|read| read.length).collect()
     });
     assert_eq!(lengths, [LEAF_SIZE_BYTES as u32; 3]);
+    let counted = || {
+        let counters = volume.counters();
+        (counters["range_hits"], counters["range_misses"])
+    };
+    assert_eq!(counted(), (0, 3));
+    read(&volume, handle, 9 * MIB + 50, 100);
+    assert_eq!(counted(), (1, 3), "kept");
 }
 
 #[test]
