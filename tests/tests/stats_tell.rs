@@ -19,6 +19,13 @@ fn mounts_tell_what_they_count() {
     fs::write(node.path("a"), [7; 100_000]).expect("a write");
     assert!(told(&node, "mounts.bytes_written") >= written + 100_000);
 
+    let created = told(&node, "mounts.call_create");
+    for number in 0..500 {
+        fs::File::create_new(node.path(&format!("created {number}"))).expect("a new file");
+    }
+    assert_eq!(told(&node, "mounts.call_create"), created + 500);
+    assert!(told(&node, "mounts.call_create_ns") > 0);
+
     let second = node.second_mount();
     assert_eq!(told(&node, "mounts.count"), 2);
     let read = || fs::read(second.mount().join("a")).expect("a read");

@@ -1,5 +1,5 @@
 //! Counts the requests that are being carried out, so that a hand-over can wait for their end and let no
-//! more begin.
+//! more begin; and, since all pass here, how many there were and how long they took.
 //!
 //! Who comes when the gate is closed stays for ever: its request was read and is not answered, so that the
 //! kernel asks the successor again. The process ends under it.
@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::calls::{Call, Calls};
 
 /// The bit beside the count that says that it is closed.
 const CLOSED: u64 = 1 << 63;
@@ -18,23 +20,43 @@ pub struct Gate {
     inside: AtomicU64,
     left: Mutex<()>,
     empty: Condvar,
+    calls: Calls,
 }
 
 /// A request that is being carried out.
 #[derive(Debug)]
-pub struct Inside<'a>(&'a Gate);
+pub struct Inside<'a> {
+    gate: &'a Gate,
+    call: Call,
+    begun: Instant,
+}
 
 impl Gate {
     /// A request begins.
-    pub fn enter(&self) -> Inside<'_> {
-        let inside = Inside(self);
+    pub fn enter(&self, call: Call) -> Inside<'_> {
         if self.inside.fetch_add(1, Ordering::AcqRel) & CLOSED != 0 {
-            drop(inside);
+            self.leave();
             loop {
                 std::thread::park();
             }
         }
-        inside
+        Inside {
+            gate: self,
+            call,
+            begun: Instant::now(),
+        }
+    }
+
+    /// What was counted of all requests that have ended.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    fn leave(&self) {
+        if self.inside.fetch_sub(1, Ordering::AcqRel) == CLOSED + 1 {
+            let _left = self.left.lock();
+            self.empty.notify_all();
+        }
     }
 
     /// Nothing begins any more. True if all that had begun has ended within `deadline`.
@@ -53,10 +75,8 @@ impl Gate {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        if self.0.inside.fetch_sub(1, Ordering::AcqRel) == CLOSED + 1 {
-            let _left = self.0.left.lock();
-            self.0.empty.notify_all();
-        }
+        self.gate.calls.add(self.call, self.begun.elapsed());
+        self.gate.leave();
     }
 }
 
@@ -65,17 +85,20 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::calls::Counted;
 
     #[test]
     fn it_closes_when_all_have_left_and_lets_nobody_in() {
         let gate = Arc::new(Gate::default());
-        let first = gate.enter();
+        let first = gate.enter(Call::Read);
         assert!(!gate.close(Duration::from_millis(1)), "one is inside");
         let late = Arc::clone(&gate);
         // It never returns: it ends with the process.
-        let held = std::thread::spawn(move || drop(late.enter()));
+        let held = std::thread::spawn(move || drop(late.enter(Call::Read)));
         drop(first);
         assert!(gate.close(Duration::from_secs(60)));
         assert!(!held.is_finished());
+        let counts: Vec<_> = gate.calls().snapshot().iter().map(Counted::count).collect();
+        assert_eq!(counts, [1], "who does not come in is not counted");
     }
 }

@@ -13,6 +13,7 @@ pub mod adapter;
 pub mod arguments;
 pub mod attributes;
 pub mod caller;
+pub mod calls;
 pub mod capabilities;
 pub mod errno;
 pub mod error;

@@ -94,6 +94,11 @@ impl Mount {
         })
     }
 
+    /// What all requests pass.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
     /// Lets no request begin any more and waits for those that have. False: some take too long.
     pub fn close(&self) -> bool {
         self.gate.close(STOP_DEADLINE)

@@ -13,6 +13,7 @@ use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::arguments::Arguments;
 use crate::error::FuseError;
+use crate::gate::Gate;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_RETRY, STOP_DEADLINE};
 use crate::mount::Mount;
 use crate::mountpoint;
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
         }
     };
     tracing::info!(path = %path.display(), "mounted");
-    let telling = tell(&config, &volume);
+    let telling = tell(&config, &volume, mount.gate());
     notify::ready();
     let cause = shutdown.wait();
     notify::stopping();
@@ -78,11 +79,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
 }
 
 /// Tells the counters. A mount that cannot is a mount all the same.
-fn tell(config: &Config, volume: &Arc<Volume>) -> Option<Telling> {
+fn tell(config: &Config, volume: &Arc<Volume>, gate: &Arc<Gate>) -> Option<Telling> {
     let paths = config.paths();
     let begun = paths
         .create_run_dir()
-        .and_then(|()| Telling::begin(paths.run_dir(), volume));
+        .and_then(|()| Telling::begin(paths.run_dir(), volume, gate));
     begun
         .inspect_err(|error| tracing::info!(%error, "`wolfdiskctl stats` does not show this mount"))
         .ok()

@@ -9,6 +9,8 @@ use std::sync::{Arc, Weak};
 
 use wolfdisk_client::{COUNTERS_FORMAT, Volume};
 
+use crate::calls::Counted;
+use crate::gate::Gate;
 use crate::limits::{TELL_DEADLINE, WAITER_STACK_BYTES};
 
 /// The socket, which goes with this.
@@ -18,20 +20,21 @@ pub struct Telling {
 }
 
 impl Telling {
-    /// Begins to tell the counters of `volume` in `run_dir`.
+    /// Begins to tell the counters of `volume`, and of the requests that passed `gate`, in `run_dir`.
     ///
     /// # Errors
     /// What the system says.
-    pub fn begin(run_dir: &Path, volume: &Arc<Volume>) -> io::Result<Telling> {
+    pub fn begin(run_dir: &Path, volume: &Arc<Volume>, gate: &Arc<Gate>) -> io::Result<Telling> {
         let path = run_dir.join(format!("fuse.{}.stats", std::process::id()));
         sweep(run_dir)?;
         let listener = UnixListener::bind(&path)?;
         let telling = Telling { path };
         let volume = Arc::downgrade(volume);
+        let gate = Arc::clone(gate);
         std::thread::Builder::new()
             .name("stats".to_owned())
             .stack_size(WAITER_STACK_BYTES)
-            .spawn(move || serve(&listener, &volume))?;
+            .spawn(move || serve(&listener, &volume, &gate))?;
         Ok(telling)
     }
 }
@@ -72,13 +75,13 @@ impl Drop for Telling {
     }
 }
 
-fn serve(listener: &UnixListener, volume: &Weak<Volume>) {
+fn serve(listener: &UnixListener, volume: &Weak<Volume>, gate: &Gate) {
     loop {
         let accepted = listener.accept();
         let Some(volume) = volume.upgrade() else {
             return;
         };
-        let told = accepted.and_then(|(stream, _)| tell(stream, &volume));
+        let told = accepted.and_then(|(stream, _)| tell(stream, &volume, gate));
         if let Err(error) = told {
             tracing::debug!(%error, "the counters were not told");
             std::thread::sleep(TELL_DEADLINE);
@@ -86,9 +89,12 @@ fn serve(listener: &UnixListener, volume: &Weak<Volume>) {
     }
 }
 
-fn tell(mut stream: UnixStream, volume: &Volume) -> io::Result<()> {
+fn tell(mut stream: UnixStream, volume: &Volume, gate: &Gate) -> io::Result<()> {
     let mut text = format!("{COUNTERS_FORMAT}\n");
     for (name, value) in volume.counters() {
+        writeln!(text, "{name} {value}").map_err(io::Error::other)?;
+    }
+    for (name, value) in gate.calls().snapshot().iter().flat_map(Counted::lines) {
         writeln!(text, "{name} {value}").map_err(io::Error::other)?;
     }
     stream.set_write_timeout(Some(TELL_DEADLINE))?;

@@ -33,6 +33,7 @@ use self::directories::BufferGuess;
 use self::reading::Beyond;
 use crate::access_time::AccessTimes;
 use crate::caller::Caller;
+use crate::calls::Call;
 use crate::capabilities::{Granted, negotiate, used};
 use crate::freshness::Freshness;
 use crate::gate::{Gate, Inside};
@@ -99,8 +100,8 @@ impl Adapter {
     }
 
     /// Begins what cannot be done twice; none if it may have been done.
-    fn enter_once(&self, request: &Request) -> Option<Inside<'_>> {
-        let inside = self.gate.enter();
+    fn enter_once(&self, call: Call, request: &Request) -> Option<Inside<'_>> {
+        let inside = self.gate.enter(call);
         (!self.may_be_done(request)).then_some(inside)
     }
 }
@@ -119,7 +120,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Lookup);
         self.look_up(ino(parent), name.as_bytes(), reply);
     }
 
@@ -134,7 +135,7 @@ impl Filesystem for Adapter {
         _handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Getattr);
         self.get_attributes(ino(number), reply);
     }
 
@@ -156,13 +157,13 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Setattr);
         let change = nodes::change(mode, (uid, gid), size, (atime, mtime, ctime));
         self.set_attributes(ino(number), change, request.into(), reply);
     }
 
     fn readlink(&self, _request: &Request, number: INodeNo, reply: ReplyData) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Readlink);
         self.read_link(ino(number), reply);
     }
 
@@ -176,7 +177,7 @@ impl Filesystem for Adapter {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Mknod, request) else {
             return reply.error(Errno::EIO);
         };
         let Some(kind) = nodes::kind_of_new(mode) else {
@@ -195,7 +196,7 @@ impl Filesystem for Adapter {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Mkdir, request) else {
             return reply.error(Errno::EIO);
         };
         let node = nodes::node(FileKind::Directory, mode, umask, request.into(), 0);
@@ -203,7 +204,7 @@ impl Filesystem for Adapter {
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Unlink, request) else {
             return reply.error(Errno::EIO);
         };
         let (directory, name) = (ino(parent), name.as_bytes());
@@ -214,7 +215,7 @@ impl Filesystem for Adapter {
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Rmdir, request) else {
             return reply.error(Errno::EIO);
         };
         let (directory, name) = (ino(parent), name.as_bytes());
@@ -232,7 +233,7 @@ impl Filesystem for Adapter {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Symlink, request) else {
             return reply.error(Errno::EIO);
         };
         let node = nodes::symlink(target.as_os_str().as_bytes(), request.into());
@@ -249,7 +250,7 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Rename, request) else {
             return reply.error(Errno::EIO);
         };
         let Some(flags) = nodes::rename_flags(flags) else {
@@ -275,14 +276,14 @@ impl Filesystem for Adapter {
         new_name: &OsStr,
         reply: ReplyEntry,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Link, request) else {
             return reply.error(Errno::EIO);
         };
         self.make_link(ino(number), ino(new_parent), new_name.as_bytes(), reply);
     }
 
     fn open(&self, _request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Open);
         self.open_file(ino(number), flags.0, reply);
     }
 
@@ -296,7 +297,7 @@ impl Filesystem for Adapter {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Create, request) else {
             return reply.error(Errno::EIO);
         };
         let node = nodes::node(FileKind::File, mode, umask, request.into(), 0);
@@ -314,7 +315,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Read);
         self.read_file(ino(number), handle(fh), (offset, size), flags.0, reply);
     }
 
@@ -330,7 +331,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Write);
         let how = files::WriteHow::new(write_flags, flags.0, request.into());
         if how.is_append() && self.may_be_done(request) {
             return reply.error(Errno::EIO);
@@ -346,7 +347,7 @@ impl Filesystem for Adapter {
         lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Flush);
         let result = self.volume.flush(handle(fh), Some(lock_owner.0));
         answer::done(reply, "flush", number.0, result);
     }
@@ -361,7 +362,7 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Release);
         self.times.closed(handle(fh));
         answer::done(reply, "release", number.0, self.volume.release(handle(fh)));
     }
@@ -374,7 +375,7 @@ impl Filesystem for Adapter {
         datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Fsync);
         let result = self.volume.fsync(handle(fh), datasync);
         answer::done(reply, "fsync", number.0, result);
     }
@@ -389,7 +390,7 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Fallocate);
         let mode = mode.cast_unsigned();
         let result = self
             .clear_privileges(ino(number), request.into())
@@ -406,7 +407,7 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Lseek);
         self.seek(ino(number), handle(fh), offset, whence, reply);
     }
 
@@ -423,7 +424,7 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::CopyFileRange);
         let from = (handle(source_handle), source_offset);
         let to = (handle(target_handle), target_offset);
         match self.clear_privileges(ino(target), request.into()) {
@@ -433,7 +434,7 @@ impl Filesystem for Adapter {
     }
 
     fn opendir(&self, _request: &Request, number: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Opendir);
         self.open_directory(ino(number), reply);
     }
 
@@ -445,7 +446,7 @@ impl Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Releasedir);
         let result = self.volume.closedir(handle(fh));
         answer::done(reply, "releasedir", number.0, result);
     }
@@ -458,7 +459,7 @@ impl Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Readdir);
         self.list(ino(number), offset, reply);
     }
 
@@ -470,7 +471,7 @@ impl Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Readdirplus);
         self.list_plus(ino(number), offset, reply);
     }
 
@@ -482,13 +483,13 @@ impl Filesystem for Adapter {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Fsyncdir);
         let result = self.volume.fsync_inode(ino(number));
         answer::done(reply, "fsyncdir", number.0, result);
     }
 
     fn statfs(&self, _request: &Request, number: INodeNo, reply: ReplyStatfs) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Statfs);
         self.room(ino(number), reply);
     }
 
@@ -502,7 +503,7 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Setxattr);
         let caller = Caller::from(request);
         if flags != 0 && self.may_be_done(request) {
             return reply.error(Errno::EIO);
@@ -518,17 +519,17 @@ impl Filesystem for Adapter {
         size: u32,
         reply: ReplyXattr,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Getxattr);
         self.get_attribute(ino(number), name.as_bytes(), size, reply);
     }
 
     fn listxattr(&self, request: &Request, number: INodeNo, size: u32, reply: ReplyXattr) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Listxattr);
         self.list_attributes(ino(number), size, request.into(), reply);
     }
 
     fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let Some(_inside) = self.enter_once(request) else {
+        let Some(_inside) = self.enter_once(Call::Removexattr, request) else {
             return reply.error(Errno::EIO);
         };
         self.remove_attribute(ino(number), name.as_bytes(), request.into(), reply);
@@ -546,7 +547,7 @@ impl Filesystem for Adapter {
         pid: u32,
         reply: ReplyLock,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Getlk);
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.test_lock(ino(number), handle(fh), lock, reply),
             Err(errno) => reply.error(errno),
@@ -566,7 +567,7 @@ impl Filesystem for Adapter {
         sleep: bool,
         reply: ReplyEmpty,
     ) {
-        let _inside = self.gate.enter();
+        let _inside = self.gate.enter(Call::Setlk);
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.take_lock(handle(fh), lock, sleep, request.into(), reply),
             Err(errno) => reply.error(errno),
