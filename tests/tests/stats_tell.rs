@@ -2,7 +2,44 @@
 
 use std::fs;
 
-use wolfdisk_tests::{Daemon, Node, Stopped, wait_until};
+use wolfdisk_tests::{Daemon, Node, Stopped, program, python, wait_until};
+
+/// Looks at the screen on a terminal of its own while it makes files, and has it end by what is typed.
+const LOOK: &str = "
+import fcntl, os, pty, select, struct, sys, termios, time
+program, data, mount, typed = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ['TERM'] = 'xterm'
+    os.execv(program, [program, 'stats', '--data-dir', data])
+size = lambda lines, columns: fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('4H', lines, columns, 0, 0))
+size(30, 100)
+said, made, until = b'', 0, time.monotonic() + 30
+def read():
+    global said
+    if select.select([terminal], [], [], 0.05)[0]:
+        said += os.read(terminal, 65536)
+    assert time.monotonic() < until, said
+def until_said(what):
+    global made
+    while what not in said:
+        open(f'{mount}/{typed.encode().hex()}-{made}', 'x').close()
+        made += 1
+        read()
+until_said(b'operations/s')
+until_said(b'create')
+size(5, 20)
+said = b''
+until_said(b'm')
+os.write(terminal, typed.encode())
+try:
+    while True:
+        read()
+except OSError:
+    pass
+assert b'\\x1b[?1049l' in said, said
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
 
 fn told(node: &Node, name: &str) -> u64 {
     let outcome = node.control(&["stats", "--once", "--json"]);
@@ -50,4 +87,20 @@ fn mounts_tell_what_they_count() {
 
     node.kill(Daemon::Fuse);
     wait_until("the mount tells again", || told(&node, "mounts.count") == 1);
+}
+
+#[test]
+fn a_terminal_shows_what_happens_until_somebody_has_seen_enough() {
+    let node = Node::start();
+    let control = program("wolfdiskctl");
+    for typed in ["q", "\u{3}", "\u{1b}"] {
+        let arguments = [
+            control.as_os_str(),
+            node.data().as_os_str(),
+            node.mount().as_os_str(),
+            typed.as_ref(),
+        ];
+        let code = python(node.mount(), LOOK, &arguments);
+        assert_eq!(code.trim(), "0", "{typed:?}");
+    }
 }

@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod command;
 pub mod error;
+mod live;
 mod output;
 pub mod supervisor;
 mod users;

@@ -25,6 +25,26 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// The same on one line, for who reads one value after the other.
+///
+/// # Errors
+/// The value cannot be written as JSON.
+pub fn json_line(value: &impl Serialize) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string(value)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Whether people look at standard output.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Whether what is printed may have colours.
+pub fn is_colored(no_color: bool) -> bool {
+    !no_color && std::env::var_os("NO_COLOR").is_none() && is_terminal()
+}
+
 /// Rows under a head, in columns as wide as their widest cell.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|cell| cell.to_uppercase()).collect();
@@ -69,7 +89,7 @@ pub fn bytes(count: u64) -> String {
 
 /// `text` in green or red on a terminal whose user did not object.
 pub fn verdict(text: &str, good: bool, no_color: bool) -> String {
-    if no_color || std::env::var_os("NO_COLOR").is_some() || !io::stdout().is_terminal() {
+    if !is_colored(no_color) {
         return text.to_owned();
     }
     format!("\x1b[{}m{text}\x1b[0m", if good { 32 } else { 31 })

@@ -1,4 +1,4 @@
-//! `stats`: the counters of the node and of the mounts of this machine, once or every second.
+//! `stats`: the counters of the node and of the mounts of this machine: on a screen that lives, once, or every second.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -14,7 +14,8 @@ use wolfdisk_proto::v1::MetaStatus;
 
 use super::reach::{must_run, whom};
 use crate::cli::{self, Global};
-use crate::output::{json, print, say, table};
+use crate::live::{self, Look};
+use crate::output::{is_colored, is_terminal, json, json_line, print, say, table};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -26,28 +27,39 @@ const MOUNT_ANSWER_MAX_BYTES: u64 = 64 * 1024;
 pub(super) fn run(global: &Global, options: &cli::Stats) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
     let reach = whom(global, &config)?;
+    let look = || -> anyhow::Result<Look> {
+        let answer = must_run(&reach, &config)?;
+        let mut counters = counters(&answer);
+        let troubles = match &global.node {
+            None => add_mounts(config.paths().run_dir(), &mut counters)?,
+            Some(_) => Vec::new(),
+        };
+        Ok(Look { counters, troubles })
+    };
+    if !options.once && !global.json && is_terminal() {
+        live::run(INTERVAL, is_colored(global.no_color), look)?;
+        return Ok(Exit::Ok);
+    }
     let mut before: Option<BTreeMap<String, u64>> = None;
     loop {
-        let answer = must_run(&reach, &config)?;
-        let mut now = counters(&answer);
-        if global.node.is_none() {
-            add_mounts(config.paths().run_dir(), &mut now)?;
-        }
-        match global.json {
-            true => print(&json(&now)?),
-            false => print(&shown(&now, before.as_ref())),
+        let Look { counters, troubles } = look()?;
+        troubles.iter().for_each(|trouble| say(trouble));
+        match (global.json, options.once) {
+            (true, true) => print(&json(&counters)?),
+            (true, false) => print(&json_line(&counters)?),
+            (false, _) => print(&shown(&counters, before.as_ref())),
         }
         if options.once {
             return Ok(Exit::Ok);
         }
-        before = Some(now);
+        before = Some(counters);
         std::thread::sleep(INTERVAL);
     }
 }
 
 /// Adds what the mounts tell, summed. Those that are gone, or another user's, are left out; of one that does not tell it
 /// is said, since all others do.
-fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result<()> {
+fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result<Vec<String>> {
     use io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
     let left_out = |error: &io::Error| {
         matches!(
@@ -56,9 +68,10 @@ fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result
         )
     };
     let entries = match std::fs::read_dir(run_dir) {
-        Err(error) if left_out(&error) => return Ok(()),
+        Err(error) if left_out(&error) => return Ok(Vec::new()),
         entries => entries?,
     };
+    let mut troubles = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
@@ -72,12 +85,12 @@ fn add_mounts(run_dir: &Path, all: &mut BTreeMap<String, u64>) -> anyhow::Result
                 let text = stream.and_then(told).map_err(anyhow::Error::from);
                 let added = text.and_then(|text| add(&text, all)).with_context(failed);
                 if let Err(error) = added {
-                    say(&one_line(error.as_ref()));
+                    troubles.push(one_line(error.as_ref()));
                 }
             }
         }
     }
-    Ok(())
+    Ok(troubles)
 }
 
 fn told(stream: UnixStream) -> io::Result<String> {
