@@ -58,7 +58,7 @@ fn mounts_tell_what_they_count() {
 
     let created = told(&node, "mounts.call_create");
     for number in 0..500 {
-        fs::File::create_new(node.path(&format!("created {number}"))).expect("a new file");
+        fs::File::create_new(node.path(format!("created {number}"))).expect("a new file");
     }
     assert_eq!(told(&node, "mounts.call_create"), created + 500);
     assert!(told(&node, "mounts.call_create_ns") > 0);
