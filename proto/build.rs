@@ -52,6 +52,10 @@ fn write_trait(service: &Service, buf: &mut String) {
         buf,
         "{docs}pub trait {name}Service: Send + Sync + 'static {{"
     );
+    let _ = writeln!(
+        buf,
+        "    /// What it counts.\n    fn calls(&self) -> &crate::calls::Calls;"
+    );
     for Method {
         name,
         input_type,
@@ -80,21 +84,27 @@ fn write_grpc_adapter(service: &Service, buf: &mut String) {
          #[tonic::async_trait]\n\
          impl<S: {name}Service> {module}::{name} for {name}OverGrpc<S> {{"
     );
-    for Method {
-        name,
-        input_type,
-        output_type,
-        ..
-    } in &service.methods
+    for (
+        method,
+        Method {
+            name,
+            input_type,
+            output_type,
+            ..
+        },
+    ) in service.methods.iter().enumerate()
     {
         let _ = writeln!(
             buf,
             "    async fn {name}(&self, request: tonic::Request<{input_type}>) -> \
              Result<tonic::Response<{output_type}>, tonic::Status> {{\n\
                  let mut call = crate::call::Call::grpc(request.extensions());\n\
+                 let running = self.0.calls().begin({});\n\
                  let answer = self.0.{name}(&mut call, request.into_inner()).await;\n\
+                 running.end(&answer);\n\
                  answer.map(tonic::Response::new).map_err(tonic::Status::from)\n\
-             }}"
+             }}",
+            method + 1
         );
     }
     let _ = writeln!(buf, "}}");
@@ -127,7 +137,17 @@ fn write_framed(service: &Service, number: u8, buf: &mut String) {
          impl<S: {name}Service> crate::framed::Dispatch for {name}Framed<S> {{\n\
              const SERVICE: u8 = {number};\n\
              const NAME: &'static str = \"{name}\";\n\
+             fn calls(&self) -> &crate::calls::Calls {{ self.0.calls() }}\n\
              async fn dispatch(&self, call: &mut crate::call::Call, method: u8, body: bytes::Bytes) -> \
+             Result<Vec<u8>, crate::failure::Failure> {{\n\
+                 let running = self.0.calls().begin(method);\n\
+                 let answer = self.answer(call, method, body).await;\n\
+                 running.end(&answer);\n\
+                 answer\n\
+             }}\n\
+         }}\n\
+         impl<S: {name}Service> {name}Framed<S> {{\n\
+             async fn answer(&self, call: &mut crate::call::Call, method: u8, body: bytes::Bytes) -> \
              Result<Vec<u8>, crate::failure::Failure> {{\n\
                  match method {{"
     );
@@ -141,7 +161,7 @@ fn write_framed(service: &Service, number: u8, buf: &mut String) {
     }
     let _ = writeln!(
         buf,
-        "other => Err(crate::failure::Failure::unknown_method(Self::NAME, other)),\n}}\n}}\n}}\n\
+        "other => Err(crate::failure::Failure::unknown_method(<Self as crate::framed::Dispatch>::NAME, other)),\n}}\n}}\n}}\n\
          /// The framed binding of [`{name}Service`]: the asking side, blocking.\n\
          #[derive(Clone, Debug)]\n\
          pub struct {name}Client<C>(pub C);\n\

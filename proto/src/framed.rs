@@ -21,6 +21,7 @@ use wolfdisk_common::limits;
 
 use crate::PROTOCOL_VERSION;
 use crate::call::Call;
+use crate::calls::Calls;
 use crate::failure::Failure;
 
 /// First bytes of a framed connection.
@@ -183,6 +184,9 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
     const SERVICE: u8;
     /// Its name, for messages.
     const NAME: &'static str;
+
+    /// What it counts.
+    fn calls(&self) -> &Calls;
 
     /// Answers one call; the reply was made by [`encode`].
     fn dispatch(

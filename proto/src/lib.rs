@@ -17,6 +17,7 @@
 
 pub mod blocking;
 pub mod call;
+pub mod calls;
 pub mod failure;
 pub mod framed;
 pub mod limits;

@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,7 +67,6 @@ pub async fn serve<D: Dispatch>(
     service: D,
     setup: Setup,
 ) -> io::Result<()> {
-    let open = Arc::new(AtomicUsize::new(0));
     let lookout = Arc::new(Lookout::new());
     let looking = lookout.clone();
     let _looking = Ended(tokio::spawn(async move { looking.run().await }));
@@ -82,7 +81,7 @@ pub async fn serve<D: Dispatch>(
             Err(error) => return Err(error),
         };
         let number = next_connection();
-        let Some(place) = Place::take(&open, number, setup.on_close.clone()) else {
+        let Some(place) = Place::take(service.clone(), number, setup.on_close.clone()) else {
             tracing::warn!(
                 limit = limits::CONNECTIONS_MAX,
                 "too many connections, one is refused"
@@ -102,29 +101,33 @@ pub async fn serve<D: Dispatch>(
 }
 
 /// One of the [`limits::CONNECTIONS_MAX`] places; the end of the connection is told when it is dropped.
-struct Place {
-    open: Arc<AtomicUsize>,
+struct Place<D: Dispatch> {
+    service: D,
     number: u64,
     on_close: OnClose,
 }
 
-impl Place {
-    fn take(open: &Arc<AtomicUsize>, number: u64, on_close: OnClose) -> Option<Place> {
-        if open.fetch_add(1, Ordering::Relaxed) >= limits::CONNECTIONS_MAX {
-            open.fetch_sub(1, Ordering::Relaxed);
+impl<D: Dispatch> Place<D> {
+    fn take(service: D, number: u64, on_close: OnClose) -> Option<Place<D>> {
+        let local = &service.calls().local;
+        if local.open.fetch_add(1, Ordering::Relaxed) >= limits::CONNECTIONS_MAX as u64 {
+            local.open.fetch_sub(1, Ordering::Relaxed);
+            local.over_limit.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        local.accepted.fetch_add(1, Ordering::Relaxed);
         Some(Place {
-            open: open.clone(),
+            service,
             number,
             on_close,
         })
     }
 }
 
-impl Drop for Place {
+impl<D: Dispatch> Drop for Place<D> {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        let local = &self.service.calls().local;
+        local.open.fetch_sub(1, Ordering::Relaxed);
         (self.on_close)(self.number);
     }
 }
@@ -172,6 +175,8 @@ async fn connection<D: Dispatch>(
         gid: cred.gid(),
     };
     if !setup.admission.admits(peer) {
+        let strangers = &service.calls().local.strangers;
+        strangers.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             uid = peer.uid,
             pid = peer.pid,

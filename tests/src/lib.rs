@@ -26,6 +26,7 @@ mod lan;
 mod mapping;
 mod mounts;
 mod node;
+mod numbers;
 mod one_file;
 mod ports;
 mod processes;
@@ -58,6 +59,7 @@ pub use lan::{Host, Lan, Wires};
 pub use mapping::Mapping;
 pub use mounts::is_mounted;
 pub use node::{Daemon, Node, Plan, S3};
+pub use numbers::{Numbers, told};
 pub use one_file::both_see_every_change;
 pub use ports::free_port;
 pub use processes::{

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::command::{Outcome, run};
 use crate::mounts::{detach_below, is_mounted};
-use crate::ports::{free_port, s3_admin_at};
+use crate::ports::{free_admin_ports, free_port};
 use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
 use crate::programs::{program, public_programs};
 use crate::scratch::Scratch;
@@ -79,6 +79,8 @@ pub struct Node {
     mount: PathBuf,
     /// The port at which it answers S3.
     s3: Option<u16>,
+    /// The first port of those where the daemons say how they are.
+    admin: u16,
     up: Option<Child>,
 }
 
@@ -104,11 +106,12 @@ impl Node {
             .unwrap_or_else(|| scratch.path().join("data"));
         let mount = scratch.directory("mount");
         let s3 = plan.s3.then(free_port);
+        let admin = free_admin_ports();
         let mut text = ALONE.to_owned();
+        text += &format!("[admin]\nbind = \"127.0.0.1:{admin}\"\n");
         if plan.s3 {
             // Lifecycle rules are followed while a test waits.
-            let often = "[s3]\nlifecycle_interval_s = 1\n";
-            text += &format!("{}{often}", s3_admin_at(free_port()));
+            text += "[s3]\nlifecycle_interval_s = 1\n";
         }
         std::fs::write(scratch.path().join(CONFIG), text).expect("a file");
         Node {
@@ -117,6 +120,7 @@ impl Node {
             data,
             mount,
             s3,
+            admin,
             up: None,
         }
     }
@@ -333,6 +337,16 @@ impl Node {
     /// What the daemons logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Where a daemon tells its health and its numbers.
+    pub fn admin(&self, daemon: Daemon) -> String {
+        let port = match daemon {
+            Daemon::Meta => self.admin,
+            Daemon::Chunkd => self.admin + 1,
+            Daemon::Fuse => panic!("a mount tells nothing"),
+        };
+        format!("http://127.0.0.1:{port}")
     }
 
     fn out_path(&self) -> PathBuf {

@@ -5,10 +5,11 @@ use std::fs;
 
 use wolfdisk_tests::repository;
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
     "wolfdisk-common",
     "proto",
     "wolfdisk-client",
+    "wolfdisk-admin",
     "wolfdisk-discovery",
     "wolfdisk-meta",
     "wolfdisk-chunkd",

@@ -73,6 +73,11 @@ impl Pool {
         self.queue(job).await?.wait().await
     }
 
+    /// Jobs that run or wait.
+    pub fn jobs(&self) -> usize {
+        limits::POOL_QUEUE_MAX.saturating_sub(self.places.available_permits())
+    }
+
     /// Queues a job; it runs whether its answer is waited for or not.
     ///
     /// # Errors

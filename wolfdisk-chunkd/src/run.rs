@@ -27,7 +27,7 @@ use crate::cli::Cli;
 use crate::lan::{self, Lan};
 use crate::limits;
 use crate::pool::Pool;
-use crate::service::{ChunkDoor, ChunkServer, Network};
+use crate::service::{self, ChunkDoor, ChunkServer, Metrics, Network};
 use crate::store::{Options, Store};
 use crate::tasks::scrub::{Plan, Scrubber};
 use crate::tasks::{OnFatal, Tasks, Upkeep};
@@ -94,10 +94,21 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let admin = config.admin;
+    let watched = match access.serves() {
+        true => {
+            let (asked, reactor) = (server.clone(), runtime.handle().clone());
+            let ready = move || service::ready(asked.clone(), reactor.clone());
+            let teller = Metrics(server.clone());
+            wolfdisk_admin::watch(admin.chunk_bind, admin.is_chosen, teller, ready)?
+        }
+        false => None,
+    };
     let mut lan = lan;
     let served = runtime.block_on(serve(&socket, server, lan.as_mut(), &shutdown));
     // Calls in flight end with the runtimes, then the pool ends after its jobs.
     lan.into_iter().for_each(Lan::stop);
+    drop(watched);
     drop(runtime);
     notify::stopping();
     if let Err(error) = std::fs::remove_file(&socket) {

@@ -23,7 +23,7 @@ use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
 use crate::index::{Genesis, Index};
 use crate::limits;
-use crate::service::{self, Core, Keys, Service, ServiceError, ServiceOptions, SpaceView};
+use crate::service::{self, Core, Keys, Metrics, Service, ServiceError, ServiceOptions, SpaceView};
 use crate::storage::{self, Generations, StorageOptions};
 use crate::tasks::threads::{Surroundings, Threads};
 use crate::tasks::{checkpoint, expire, reap};
@@ -65,11 +65,22 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let admin = config.admin;
+    let watched = match access.serves() {
+        true => {
+            let (asked, reactor) = (service.clone(), runtime.handle().clone());
+            let ready = move || service::ready(asked.clone(), reactor.clone());
+            let teller = Metrics(service.clone());
+            wolfdisk_admin::watch(admin.bind, admin.is_chosen, teller, ready)?
+        }
+        false => None,
+    };
     let served = runtime.block_on(serve(
         &service, &socket, &shutdown, &threads, &access, listener,
     ));
     notify::stopping();
     // From now on nobody is to come.
+    drop(watched);
     drop(discovery);
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::debug!(%error, "the socket was gone");

@@ -40,8 +40,6 @@ pub const SEAL_DEADLINE: Duration = Duration::from_secs(10);
 pub const SEAL_ASKED_EVERY: Duration = Duration::from_secs(5);
 /// Pause between two tries to reach them.
 pub const CONNECT_RETRY: Duration = Duration::from_millis(100);
-/// How long `/readyz` waits for the volume.
-pub const READY_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Threads that call the volume. Those that wait for a sync share it, so more of them make more of each sync.
 pub const BLOCKING_THREADS_MAX: usize = 128;

@@ -21,7 +21,7 @@ use crate::access::seals::Seals;
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::ops::{self, Gateway};
-use crate::server::metrics::{Connections, Metrics};
+use crate::server::metrics::Metrics;
 use crate::server::tls::Tls;
 use crate::server::{self, Line};
 use crate::store::{Store, tag};
@@ -117,15 +117,13 @@ async fn serve(
     let gateway = Gateway::new(store.clone());
     let access = Access::new(&config.s3, store.clone(), seals);
     refuse_open_without_key(&config.s3, &access).await?;
-    let (bind, admin) = (config.s3.bind, config.admin.s3_bind);
+    let bind = config.s3.bind;
     let listener = server::listen(bind).await;
     let listener = listener.with_context(|| {
         format!("cannot listen at {bind}; choose another address: s3.bind, or --s3 of `up`")
     })?;
-    let watched = server::listen(admin).await;
-    let watched = watched.with_context(|| {
-        format!("cannot listen at {admin}, three ports above admin.bind; choose another for that")
-    })?;
+    let watched =
+        wolfdisk_admin::bind("wolfdisk_s3", config.admin.s3_bind, config.admin.is_chosen)?;
     let mut beside = JoinSet::new();
     beside.spawn(tag::learn(store.clone()));
     beside.spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));
@@ -139,20 +137,20 @@ async fn serve(
         counts: metrics.connections().clone(),
         tls: tls.clone(),
     };
-    let watch = Line {
-        service: server::admin::service(store, metrics),
-        counts: Connections::default(),
-        tls: None,
-    };
+    if let Some(watched) = watched {
+        let service = server::admin::service(store, metrics);
+        beside.spawn(async move {
+            if let Err(error) = wolfdisk_admin::serve(watched, service).await {
+                tracing::error!(%error, "health and metrics are told no more");
+            }
+        });
+    }
     notify::ready();
     if let Some(warning) = access.warning().await? {
         tracing::warn!("{warning}");
     }
-    tracing::info!(address = %bind, %admin, "wolfdisk-s3 is ready");
-    tokio::join!(
-        server::serve(listener, line, shutdown),
-        server::serve(watched, watch, shutdown),
-    );
+    tracing::info!(address = %bind, "wolfdisk-s3 is ready");
+    server::serve(listener, line, shutdown).await;
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     beside.abort_all();
     Ok(())

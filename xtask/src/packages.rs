@@ -55,6 +55,7 @@ const NEEDS: &[Need] = &[
         "nfs-ganesha-vfs",
     ),
     need("nfs-cp", "libnfs-utils", "libnfs-utils"),
+    need("promtool", "prometheus", "golang-github-prometheus"),
 ];
 
 /// For the tests of a mounted node alone: file-system suites of others.

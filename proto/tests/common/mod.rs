@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
+use wolfdisk_proto::calls::Calls;
 use wolfdisk_proto::framed::{HEADER_BYTES, Header, PREFACE};
 use wolfdisk_proto::server::{Admission, Setup, serve};
 use wolfdisk_proto::v1::{self, ChunkFramed, ChunkOverGrpc, ChunkService};
@@ -25,10 +26,20 @@ pub const PANIC_AT: u32 = 0xdead;
 pub const SLOW_AT: u32 = 0x5104;
 
 /// Answers with what it was asked.
-#[derive(Default)]
 pub struct Toy {
     pub puts: AtomicU64,
     pub closed: AtomicUsize,
+    pub calls: Calls,
+}
+
+impl Default for Toy {
+    fn default() -> Toy {
+        Toy {
+            puts: AtomicU64::new(0),
+            closed: AtomicUsize::new(0),
+            calls: Calls::new(v1::CHUNK_METHODS),
+        }
+    }
 }
 
 impl Toy {
@@ -44,6 +55,10 @@ fn broken(error: std::io::Error) -> Failure {
 }
 
 impl ChunkService for Toy {
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     async fn hello(&self, call: &mut Call, _: v1::Empty) -> Result<v1::ChunkHello, Failure> {
         let uid = call.peer.map_or(u32::MAX, |peer| peer.uid);
         Ok(v1::ChunkHello {

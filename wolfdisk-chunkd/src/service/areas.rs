@@ -41,6 +41,11 @@ impl Areas {
         area.ok_or_else(|| Failure::Invalid("this connection has attached no area".to_owned()))
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// Forgets the area of a connection; puts that still copy from it keep it mapped.
     pub(super) fn remove(&self, connection: u64) {
         self.0.lock().remove(&connection);

@@ -5,6 +5,7 @@
 
 mod areas;
 mod failure;
+mod metrics;
 mod network;
 mod put;
 mod reading;
@@ -18,12 +19,14 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 use wolfdisk_common::ids::NodeNumber;
 use wolfdisk_proto::call::Call;
+use wolfdisk_proto::calls::Calls;
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 
 use network::Method;
 
 pub use areas::Areas;
+pub use metrics::{Metrics, ready};
 pub use network::{ChunkDoor, Network};
 
 use crate::limits;
@@ -43,6 +46,7 @@ pub struct ChunkServer {
     volume: [u8; 16],
     page_size: u32,
     started: Instant,
+    calls: Calls,
 }
 
 impl ChunkServer {
@@ -66,6 +70,7 @@ impl ChunkServer {
             volume,
             page_size,
             started: Instant::now(),
+            calls: Calls::new(v1::CHUNK_METHODS),
         }
     }
 
@@ -97,6 +102,10 @@ impl ChunkServer {
 }
 
 impl v1::ChunkService for ChunkServer {
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     async fn hello(&self, call: &mut Call, _request: v1::Empty) -> Result<v1::ChunkHello, Failure> {
         let asker = self.asker(call, Method::Hello)?;
         self.say_hello(&asker)

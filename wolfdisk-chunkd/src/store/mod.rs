@@ -46,6 +46,7 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use wolfdisk_common::disk::Disk;
+use wolfdisk_common::timings::Timings;
 
 use append::Tail;
 pub use error::StoreError;
@@ -85,5 +86,6 @@ pub struct Store {
     state: Mutex<State>,
     watermark: Watermark,
     counters: Counters,
+    sync_timings: Timings,
     full: AtomicBool,
 }

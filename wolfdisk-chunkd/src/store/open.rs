@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use wolfdisk_common::disk::OpenMode;
 use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::segment::{FILE_HEADER_BYTES, FileHeader, SegmentError};
+use wolfdisk_common::timings::Timings;
 
 use super::append::Tail;
 use super::checkpoint::{self, Checkpoint, Loaded};
@@ -91,6 +92,7 @@ impl Store {
             state: Mutex::new(state),
             watermark: Watermark::new(end),
             counters,
+            sync_timings: Timings::default(),
             full: AtomicBool::new(false),
             options,
         };

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wolfdisk_common::timings::Timings;
+
 use super::Store;
 use super::place::Position;
 
@@ -124,6 +126,11 @@ impl Store {
             durable: self.watermark.durable().position,
             reasons,
         }
+    }
+
+    /// How long syncs took.
+    pub fn sync_timings(&self) -> &Timings {
+        &self.sync_timings
     }
 
     /// What happened since the start.

@@ -1,5 +1,7 @@
 //! Making appends durable: one sync in flight, shared by all who wait.
 
+use std::time::Instant;
+
 use super::error::StoreError;
 use super::place::Position;
 use super::{Durable, Store};
@@ -21,6 +23,7 @@ impl Store {
         if unsynced.settled <= self.watermark.durable().position {
             return Ok(false);
         }
+        let began = Instant::now();
         let files = unsynced.segments.iter().try_for_each(|segment| {
             segment
                 .file
@@ -32,6 +35,7 @@ impl Store {
             false => Ok(()),
         });
         names.inspect_err(|_| self.watermark.fail())?;
+        self.sync_timings.add(began.elapsed());
         self.tail.lock().synced(&unsynced);
         self.watermark.reached(unsynced.settled);
         self.counters.syncs.add(1);

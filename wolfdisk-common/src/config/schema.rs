@@ -177,7 +177,8 @@ fields! {
     /// Its private key (PEM), which its owner alone may read.
     S3_TLS_KEY: "s3" "tls_key" = Preset::Depends("\"/etc/wolfdisk/s3.key\"", "none"), PATH;
 
-    /// Where wolfdisk-meta answers; wolfdisk-chunkd does one port above, wolfdisk-s3 three.
+    /// Where wolfdisk-meta answers; wolfdisk-chunkd does one port above, wolfdisk-s3 three. Of several nodes on one machine
+    /// each needs another.
     ADMIN_BIND: "admin" "bind" = Preset::Is("\"127.0.0.1:9510\""), PORT;
 
     /// What is worth a line. The environment variable RUST_LOG wins.

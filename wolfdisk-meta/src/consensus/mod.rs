@@ -10,9 +10,13 @@
 
 pub mod solo;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::watch;
 use wolfdisk_common::ids::{LogIndex, Term};
+
+use crate::log::LogCounts;
 
 /// What a majority has written and what it has synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +134,9 @@ pub trait Replication: Send + 'static {
 
     /// Bytes that the log occupies between its first needed entry and its end.
     fn log_bytes(&self) -> u64;
+
+    /// What it counts.
+    fn counts(&self) -> Arc<LogCounts>;
 
     /// The term entries are proposed in.
     fn term(&self) -> Term;

@@ -10,8 +10,8 @@ use wolfdisk_common::disk::Disk;
 use wolfdisk_common::ids::{LogIndex, Term};
 
 use super::{Accepted, Replication, ReplicationError, Watermarks};
-use crate::log::LogOptions;
 use crate::log::store::Log;
+use crate::log::{LogCounts, LogOptions};
 
 /// The one term of a node that stands alone.
 const TERM: Term = Term(1);
@@ -149,6 +149,10 @@ impl Replication for SoloLog {
 
     fn log_bytes(&self) -> u64 {
         self.log.bytes()
+    }
+
+    fn counts(&self) -> Arc<LogCounts> {
+        self.log.counts()
     }
 
     fn term(&self) -> Term {

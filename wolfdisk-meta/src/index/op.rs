@@ -443,6 +443,46 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// What it does, in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::OpenSession { .. } => "open_session",
+            Op::CloseSession { .. } => "close_session",
+            Op::TakeOver { .. } => "take_over",
+            Op::Create { .. } => "create",
+            Op::Link { .. } => "link",
+            Op::Unlink { .. } => "unlink",
+            Op::Rename { .. } => "rename",
+            Op::SetAttr { .. } => "set_attr",
+            Op::SetXattr { .. } => "set_xattr",
+            Op::RemoveXattr { .. } => "remove_xattr",
+            Op::Write { .. } => "write",
+            Op::Append { .. } => "append",
+            Op::Fallocate { .. } => "fallocate",
+            Op::CopyRange { .. } => "copy_range",
+            Op::SetLock { .. } => "set_lock",
+            Op::Release { .. } => "release",
+            Op::Destage { .. } => "destage",
+            Op::Repack { .. } => "repack",
+            Op::NodeUp { .. } => "node_up",
+            Op::Sweep { .. } => "sweep",
+            Op::DropChunks { .. } => "drop_chunks",
+            Op::Reap { .. } => "reap",
+            Op::FeatureLevel { .. } => "feature_level",
+            Op::MakeSystemRoot => "make_system_root",
+            Op::Stage { .. } => "stage",
+            Op::Publish { .. } => "publish",
+            Op::SetObject { .. } => "set_object",
+            Op::RemoveObject { .. } => "remove_object",
+            Op::IssueToken { .. } => "issue_token",
+            Op::Join { .. } => "join",
+            Op::ChangeMember { .. } => "change_member",
+            Op::Repair { .. } => "repair",
+        }
+    }
+}
+
 /// What becomes of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemberChange {

@@ -6,8 +6,10 @@
 //! - [`segment`]: one file and the index of its records in memory.
 //! - [`store`]: appending, reading, removing.
 //! - [`sync`]: the thread that makes it durable.
+//! - [`counts`]: what it counts.
 //! - [`spare`]: the thread that makes the next file and removes old ones.
 
+mod counts;
 pub mod format;
 mod recover;
 mod segment;
@@ -16,6 +18,8 @@ pub mod store;
 mod sync;
 #[cfg(test)]
 mod tests;
+
+pub use counts::LogCounts;
 
 use std::io;
 use std::path::Path;

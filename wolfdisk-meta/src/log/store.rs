@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use super::recover::{Recovered, recover};
 use super::segment::{Place, Segment};
 use super::spare::{Blank, Keeper};
 use super::sync::{Dirty, Syncer};
-use super::{LogOptions, at};
+use super::{LogCounts, LogOptions, at};
 use crate::consensus::ReplicationError;
 use crate::limits::RECORD_PAYLOAD_MAX_BYTES;
 
@@ -199,6 +200,13 @@ impl Log {
             });
             self.queue.pop_front();
         }
+        let counts = self.syncer.counts();
+        counts
+            .entries
+            .fetch_add(places.len() as u64, Ordering::Relaxed);
+        counts
+            .bytes
+            .fetch_add(buffer.len() as u64, Ordering::Relaxed);
         let end = last.end + buffer.len() as u64;
         pad_to_page(&mut buffer, end);
         last.file
@@ -288,6 +296,11 @@ impl Log {
             true => Ok(()),
             false => self.keeper.remove(old),
         }
+    }
+
+    /// What it counts.
+    pub fn counts(&self) -> Arc<LogCounts> {
+        self.syncer.counts().clone()
     }
 
     /// Bytes between the first needed entry and the end.

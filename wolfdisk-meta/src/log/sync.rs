@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use wolfdisk_common::disk::{Disk, DiskFile};
 use wolfdisk_common::ids::LogIndex;
 
-use super::Syncing;
+use super::{LogCounts, Syncing};
 use crate::consensus::ReplicationError;
 
 /// A file with unsynced writes.
@@ -38,6 +38,7 @@ struct Shared {
     /// A sync has ended.
     done: Condvar,
     durable_offset: AtomicU64,
+    counts: Arc<LogCounts>,
     failure: OnceLock<(PathBuf, io::Error)>,
 }
 
@@ -87,6 +88,7 @@ impl Syncer {
             wake: Condvar::new(),
             done: Condvar::new(),
             durable_offset: AtomicU64::new(offset),
+            counts: Arc::default(),
             failure: OnceLock::new(),
         });
         let mut syncer = Syncer {
@@ -113,6 +115,11 @@ impl Syncer {
     /// Everything before this global offset is durable.
     pub fn durable_offset(&self) -> u64 {
         self.shared.durable_offset.load(Ordering::Acquire)
+    }
+
+    /// What is counted of the log.
+    pub fn counts(&self) -> &Arc<LogCounts> {
+        &self.shared.counts
     }
 
     /// Everything up to this index is durable.
@@ -252,7 +259,9 @@ impl Shared {
         progress.since = None;
         let (index, offset) = (progress.written, progress.written_offset);
         drop(progress);
+        let began = Instant::now();
         let outcome = self.sync_files(&dirty);
+        self.counts.syncs.add(began.elapsed());
         let mut progress = self.progress.lock();
         let ok = outcome.is_ok();
         match outcome {

@@ -369,6 +369,7 @@ impl Core {
         } = outcome;
         let session = pending.origin.map(|origin| origin.session);
         self.counters.mutations += 1;
+        *self.operations.entry(pending.op.name()).or_default() += 1;
         let mut waits = Vec::new();
         if repeated {
             self.counters.repeated += 1;

@@ -3,7 +3,7 @@
 //! The lock is held for short sections without await. Threads beside the reactor take it too, for as
 //! short: to list what to destage, to freeze an overlay.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub struct Core {
     pub(super) undurable: VecDeque<(LogIndex, Version)>,
     /// Mutations applied, batches made, and so on, since the start.
     pub(super) counters: Counts,
+    /// Mutations applied, by what they do.
+    pub(super) operations: BTreeMap<&'static str, u64>,
 }
 
 /// Counters of one process, for people.
@@ -100,6 +102,7 @@ impl Core {
             barriers: HashMap::new(),
             undurable: VecDeque::new(),
             counters: Counts::default(),
+            operations: BTreeMap::new(),
         })
     }
 
@@ -153,6 +156,16 @@ impl Core {
     pub(super) fn wake_feed(&self, session: SessionId) {
         if let Some(feed) = self.feeds.get(&session) {
             feed.notify_one();
+        }
+    }
+
+    /// The last version that survives a power cut: what precedes the first entry that does not.
+    pub(super) fn durable_version(&mut self) -> Version {
+        let version = self.index.version();
+        self.entry_of(version);
+        match self.undurable.front() {
+            Some((_, first)) => Version(first.0.saturating_sub(1)),
+            None => version,
         }
     }
 

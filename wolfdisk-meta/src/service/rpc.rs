@@ -14,6 +14,7 @@ use wolfdisk_common::time::Clock;
 use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
+use wolfdisk_proto::calls::Calls;
 use wolfdisk_proto::v1;
 
 use super::callers::Callers;
@@ -23,6 +24,7 @@ use super::guard;
 use super::room::Rounds;
 use super::space::SpaceView;
 use super::trust::Trust;
+use super::work::Work;
 use crate::check::job::Jobs;
 use crate::index::table::TableError;
 use crate::storage::Generations;
@@ -74,6 +76,9 @@ pub struct Service {
     /// Files that cannot be read whole, for people.
     damaged_files: Mutex<Vec<String>>,
     checkpoint_wanted: AtomicBool,
+    calls: Calls,
+    /// What the threads beside the reactor have done.
+    pub done: Work,
 }
 
 impl Service {
@@ -106,6 +111,8 @@ impl Service {
             checks: Jobs::default(),
             damaged_files: Mutex::default(),
             checkpoint_wanted: AtomicBool::new(false),
+            calls: Calls::new(v1::META_METHODS),
+            done: Work::new(started),
         })
     }
 
@@ -134,6 +141,11 @@ impl Service {
         &self.space
     }
 
+    /// What it counts of its calls.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
     /// What it is to other machines.
     pub fn trust(&self) -> &Trust {
         &self.trust
@@ -147,6 +159,11 @@ impl Service {
     /// A checkpoint is to be written soon, whether it is due or not.
     pub fn want_checkpoint(&self) {
         self.checkpoint_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// One was written.
+    pub fn checkpointed(&self, took: Duration) {
+        self.done.checkpointed(self.clock.monotonic(), took);
     }
 
     /// Whether somebody wants one; from then on nobody does.
@@ -249,6 +266,10 @@ impl Service {
 macro_rules! answers {
     ($($call:ident($request:ident) -> $reply:ident $how:tt, $who:ident;)*) => {
         impl v1::MetaService for Service {
+            fn calls(&self) -> &Calls {
+                &self.calls
+            }
+
             $(answers!(@one $call $request $reply $how $who);)*
         }
     };

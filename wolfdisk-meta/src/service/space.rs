@@ -165,6 +165,11 @@ impl SpaceView {
         known.kept_bytes > reserve_bytes(known.disk.total_bytes)
     }
 
+    /// The index's disk, as of the last look.
+    pub(super) fn disk(&self) -> Space {
+        self.known.lock().disk
+    }
+
     /// What wolfdisk-chunkd last said; none if it did not answer.
     pub fn chunkd(&self) -> Option<v1::ChunkStatus> {
         self.known.lock().chunkd.clone()

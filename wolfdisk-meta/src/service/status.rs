@@ -29,12 +29,7 @@ impl Service {
         let sessions = sessions(&core, now).map_err(|error| self.broken(error))?;
         let usage = core.index.usage(0).map_err(|error| self.broken(error))?;
         let version = core.index.version();
-        // What is durable is what precedes the first entry that is not.
-        core.entry_of(version);
-        let durable_version = match core.undurable.front() {
-            Some((_, first)) => first.0.saturating_sub(1),
-            None => version.0,
-        };
+        let durable_version = core.durable_version().0;
         let chunkd = self.space.chunkd();
         let records = core.index.records();
         let options = self.options();
@@ -64,7 +59,8 @@ impl Service {
             overlay_bytes: records.overlay_bytes() + records.frozen_bytes(),
             sessions,
             counters,
-            reasons: self.reasons(call, chunkd.as_ref()),
+            // Of other machines not all may know the names of files.
+            reasons: self.reasons(!guard::is_judged(call), chunkd.as_ref()),
             mode: options.mode.clone(),
             uptime_ms: self.uptime().as_millis() as u64,
             chunkd,
@@ -85,7 +81,8 @@ impl Service {
         })
     }
 
-    fn reasons(&self, call: &Call, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
+    /// What is wrong, with names of files or without.
+    pub(super) fn reasons(&self, names: bool, chunkd: Option<&v1::ChunkStatus>) -> Vec<String> {
         let mut reasons = Vec::new();
         match chunkd {
             Some(status) => reasons.extend(status.reasons.iter().cloned()),
@@ -96,8 +93,7 @@ impl Service {
         }
         reasons.extend(self.trust().trouble());
         reasons.extend(self.heard.get().into_iter().flat_map(View::troubles));
-        // Of other machines not all may know these names.
-        if !guard::is_judged(call) {
+        if names {
             reasons.extend(self.damaged_files());
         }
         if let Some(error) = &*self.failure.borrow() {

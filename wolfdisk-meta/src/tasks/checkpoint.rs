@@ -177,6 +177,7 @@ pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> 
     }
     job.run()?;
     service.core().index.records_mut().thaw();
+    service.checkpointed(began.elapsed());
     cut(service)?;
     tracing::debug!(
         version = applied.version.0,

@@ -34,6 +34,7 @@ pub fn run(service: &Service, chunkd: &Chunkd, stop: &Stop) {
                 Err(MoveError::Ending) => return,
                 Err(MoveError::Index(error)) => return service.fail(error.into()),
                 Err(error) => {
+                    service.done.destage_failed();
                     tracing::warn!(%error, "small writes stay in the log for now");
                     if stop.wait(PAUSE) {
                         return;
@@ -84,6 +85,7 @@ fn is_due(service: &Service, oldest: &mut Option<(LogIndex, Instant)>) -> bool {
 }
 
 fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), MoveError> {
+    let began = Instant::now();
     let chunk_size = service.options().chunk_size_bytes;
     let ranges = gather(service, chunk_size * limits::DESTAGE_CHUNKS)?;
     if ranges.is_empty() {
@@ -102,10 +104,13 @@ fn pass(service: &Service, chunkd: &Chunkd) -> Result<(), MoveError> {
             chunk_offset: piece.chunk_offset,
         })
     };
-    let moves = packed.pieces.iter().filter_map(piece).collect();
+    let moves: Vec<DestageMove> = packed.pieces.iter().filter_map(piece).collect();
+    let bytes = moves.iter().map(|of| of.length).sum();
     drop(ranges);
     let chunks = put_durably(service, chunkd, packed.chunks)?;
-    swap_in(service, Op::Destage { chunks, moves })
+    swap_in(service, Op::Destage { chunks, moves })?;
+    service.done.destaged(bytes, began.elapsed());
+    Ok(())
 }
 
 /// The oldest ranges with their bytes, at most `limit` bytes, ordered by file and offset so that what is

@@ -18,8 +18,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::store::Store;
 
-/// How `/metrics` is written.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Bounds of the durations that are told apart, in seconds: from an answer out of memory to a large upload.
 const DURATIONS_S: [f64; 12] = [
     0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 300.0,
@@ -250,7 +248,7 @@ fn class(status: StatusCode) -> &'static str {
     }
 }
 
-/// What is looked at when it is asked for: what the volume counts, and the memory of the process.
+/// What is looked at when it is asked for: what the volume counts, and of the process.
 #[derive(Debug)]
 struct Now(Store);
 
@@ -258,20 +256,14 @@ impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut counters = self.0.counters();
         let dirty = counters.remove("dirty_bytes").unwrap_or_default();
-        let mut gauge = |name, help, bytes: u64| {
-            let gauge = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
-            let kind = gauge.metric_type();
-            let metric = encoder.encode_descriptor(name, help, Some(&Unit::Bytes), kind)?;
-            gauge.encode(metric)
-        };
-        gauge(
+        let dirty = ConstGauge::new(i64::try_from(dirty).unwrap_or(i64::MAX));
+        let (name, help) = (
             "wolfdisk_volume_dirty",
             "Uploads on their way to the chunk store",
-            dirty,
-        )?;
-        if let Some(bytes) = resident_bytes() {
-            gauge("process_resident_memory", "Memory of this process", bytes)?;
-        }
+        );
+        let kind = dirty.metric_type();
+        dirty.encode(encoder.encode_descriptor(name, help, Some(&Unit::Bytes), kind)?)?;
+        wolfdisk_admin::tell_process(&mut encoder)?;
         let kind = ConstCounter::new(0_u64).metric_type();
         let help =
             "What the volume counts, by name: calls to the daemons, hits of its caches, bytes";
@@ -284,22 +276,9 @@ impl Collector for Now {
     }
 }
 
-/// `None`: the system does not say.
-fn resident_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_memory_of_this_process_is_known() {
-        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000));
-    }
 
     #[test]
     fn every_status_has_a_class() {
