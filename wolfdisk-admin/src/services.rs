@@ -67,11 +67,11 @@ pub fn tell_calls(page: &mut Page<'_>, calls: &Calls) -> Result<(), Error> {
     )
 }
 
-/// Writes what a listener for other machines counts; nothing where there is none.
+/// Writes what a listener for other machines counts, and how many calls behind the handshake were `denied`.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn tell_guests(page: &mut Page<'_>, guests: &Guests) -> Result<(), Error> {
+pub fn tell_guests(page: &mut Page<'_>, guests: &Guests, denied: u64) -> Result<(), Error> {
     let counted = guests.counters();
     let of = |wanted: &str| {
         let mut found = counted.iter().filter(|(name, _)| *name == wanted);
@@ -109,6 +109,11 @@ pub fn tell_guests(page: &mut Page<'_>, guests: &Guests) -> Result<(), Error> {
         "lan_connections_refused",
         "Connections of other machines that were not let in, by reason",
         refused,
+    )?;
+    page.counter(
+        "lan_calls_denied",
+        "Calls of members that they may not make",
+        denied,
     )
 }
 

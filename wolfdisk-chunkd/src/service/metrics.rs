@@ -19,12 +19,12 @@ impl Tell for Metrics {
 
     fn tell(&self, page: &mut Page<'_>) -> Result<(), Error> {
         let server = &self.0;
-        let guests = match &server.network {
-            Some(network) => network.guests(),
-            None => Arc::<Guests>::default(),
+        let (guests, denied) = match &server.network {
+            Some(network) => (network.guests(), network.denied()),
+            None => (Arc::<Guests>::default(), 0),
         };
         tell_calls(page, &server.calls)?;
-        tell_guests(page, &guests)?;
+        tell_guests(page, &guests, denied)?;
         let summary = server.store.summary();
         self.saturation(page)?;
         stored(page, &summary)?;

@@ -91,7 +91,7 @@ impl Tell for Metrics {
             Error
         })?;
         tell_calls(page, service.calls())?;
-        tell_guests(page, service.trust().guests())?;
+        tell_guests(page, service.trust().guests(), seen.counts.denied)?;
         mutations(page, &seen)?;
         sessions(page, &seen)?;
         index(page, &seen)?;
