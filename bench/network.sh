@@ -185,15 +185,35 @@ workloads() {
     wire_down
 }
 
-# One writer that syncs, then one reader with nothing in any cache of its machine. Prints `SYSTEM RATE write|read MB/s`.
+# Clock ticks that a process and its children have worked.
+worked() {
+    local pid ticks=0 fields
+    for pid in "$1" $(pgrep -P "$1"); do
+        read -r -a fields < <(sed 's/.*) //' "/proc/$pid/stat")
+        ticks=$((ticks + fields[11] + fields[12]))
+    done
+    echo "$ticks"
+}
+
+# copy SYSTEM RATE write|read FROM TO [OPTION]   prints `SYSTEM RATE write|read MB/s`, and keeps what WolfDisk worked for it
+copy() {
+    local at_desk at_node
+    if [ "$1" = wolfdisk ]; then at_desk=$(worked "$desk") at_node=$(worked "$node"); fi
+    dd if="$4" of="$5" bs=1M "${@:6}" 2>&1 | "$here/dd_rate.py" "$1" "$2" "$3"
+    if [ "$1" = wolfdisk ]; then
+        echo "$3 $(($(worked "$desk") - at_desk)) $(($(worked "$node") - at_node))" >> "$work/worked"
+    fi
+}
+
+# One writer that syncs, then one reader with nothing in any cache of its machine.
 stream() {
     local system=$1 rate=$2 file=$work/$1/mount/stream
     rm -f "$file"
-    dd if="$work/random" of="$file" bs=1M conv=fsync 2>&1 | "$here/dd_rate.py" "$system" "$rate" write
+    copy "$system" "$rate" write "$work/random" "$file" conv=fsync
     "${system}_unmount" "$work/$system"
     "${system}_mount" "$work/$system"
     echo 3 > /proc/sys/vm/drop_caches
-    dd if="$file" of=/dev/null bs=1M 2>&1 | "$here/dd_rate.py" "$system" "$rate" read
+    copy "$system" "$rate" read "$file" /dev/null
 }
 
 rates() {
