@@ -100,7 +100,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             let (asked, reactor) = (server.clone(), runtime.handle().clone());
             let ready = move || service::ready(asked.clone(), reactor.clone());
             let teller = Metrics(server.clone());
-            wolfdisk_admin::watch(admin.chunk_bind, admin.is_chosen, teller, ready)?
+            wolfdisk_admin::watch(admin.chunk_bind, admin.bind_is_chosen, teller, ready)?
         }
         false => None,
     };

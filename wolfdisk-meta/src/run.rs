@@ -71,7 +71,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             let (asked, reactor) = (service.clone(), runtime.handle().clone());
             let ready = move || service::ready(asked.clone(), reactor.clone());
             let teller = Metrics(service.clone());
-            wolfdisk_admin::watch(admin.bind, admin.is_chosen, teller, ready)?
+            wolfdisk_admin::watch(admin.bind, admin.bind_is_chosen, teller, ready)?
         }
         false => None,
     };

@@ -122,8 +122,11 @@ async fn serve(
     let listener = listener.with_context(|| {
         format!("cannot listen at {bind}; choose another address: s3.bind, or --s3 of `up`")
     })?;
-    let watched =
-        wolfdisk_admin::bind("wolfdisk_s3", config.admin.s3_bind, config.admin.is_chosen)?;
+    let watched = wolfdisk_admin::bind(
+        "wolfdisk_s3",
+        config.admin.s3_bind,
+        config.admin.bind_is_chosen,
+    )?;
     let mut beside = JoinSet::new();
     beside.spawn(tag::learn(store.clone()));
     beside.spawn(ops::sweep(gateway.clone(), config.s3.abandoned_upload));

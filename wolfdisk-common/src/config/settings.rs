@@ -146,7 +146,7 @@ pub struct Admin {
     /// Of wolfdisk-meta.
     pub bind: SocketAddr,
     /// Somebody chose it, and with it the others; else they are those of every node.
-    pub is_chosen: bool,
+    pub bind_is_chosen: bool,
     /// Of wolfdisk-chunkd.
     pub chunk_bind: SocketAddr,
     /// Of wolfdisk-s3.
@@ -361,7 +361,7 @@ fn admin(file: &File) -> Result<Admin, ConfigError> {
     let bind = file.required(&schema::ADMIN_BIND, values::address)?;
     Ok(Admin {
         bind,
-        is_chosen: file.has(&schema::ADMIN_BIND),
+        bind_is_chosen: file.has(&schema::ADMIN_BIND),
         chunk_bind: ports_above(file, &schema::ADMIN_BIND, bind, 1)?,
         s3_bind: ports_above(file, &schema::ADMIN_BIND, bind, 3)?,
     })
