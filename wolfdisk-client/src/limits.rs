@@ -120,6 +120,9 @@ pub const ADVISE_AHEAD: usize = 2;
 pub const READ_ATTEMPTS: usize = 8;
 /// Attempts to open an object while a change of our own overtakes each: replacing it takes as long as opening it.
 pub const OPEN_ATTEMPTS: usize = 16;
+/// Attempts to make a name that somebody else removes each time before we are told of it. The kernel tries twice itself,
+/// and a program must not see that.
+pub const CREATE_ATTEMPTS: usize = 16;
 /// How long a request for a lock that must not wait does so for somebody who may have closed the file: the
 /// kernel has sent the release before, and a thread has only to get to it.
 pub const CLOSED_LOCK_GRACE: Duration = Duration::from_millis(100);

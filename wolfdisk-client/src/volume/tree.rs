@@ -186,15 +186,23 @@ impl Volume {
             keep_open,
         };
         let _changing = self.changing(parent);
-        let (mut reply, asked) = self.session.mutate(&op, manner)?;
+        for _ in 0..limits::CREATE_ATTEMPTS {
+            if let Some(entry) = self.try_make(parent, name, &op, manner)? {
+                return Ok(entry);
+            }
+        }
+        // The kernel begins anew.
+        Err(Error::Refused(libc::ESTALE))
+    }
+
+    /// Makes it; none if somebody removed it before we were told of it: then the answer is of the parent alone.
+    fn try_make(&self, parent: Ino, name: &[u8], op: &Op, manner: Manner) -> Result<Option<Entry>> {
+        let (mut reply, asked) = self.session.mutate(op, manner)?;
         let rights = reply.rights;
         let attrs = self.changed_inodes(&mut reply, &[parent], asked)?;
-        // Somebody may have removed it before we were told of it: then the answer is of the parent alone,
-        // and the kernel begins anew.
-        let attr = attrs
-            .into_iter()
-            .find(|attr| attr.ino != parent)
-            .ok_or(Error::Refused(libc::ESTALE))?;
+        let Some(attr) = attrs.into_iter().find(|attr| attr.ino != parent) else {
+            return Ok(None);
+        };
         self.begin_empty(&attr, rights, reply.version, asked);
         let cookie = (reply.cookie != 0).then_some(reply.cookie);
         let known = Known::Leads(Target {
@@ -203,7 +211,7 @@ impl Volume {
             cookie,
         });
         let entry_valid = self.changed_name(parent, name, known, reply.version, asked);
-        Ok(self.entry_of(attr, entry_valid))
+        Ok(Some(self.entry_of(attr, entry_valid)))
     }
 
     /// Everything about what we have just made is known: it is empty. Unless somebody was faster: the
