@@ -5,7 +5,7 @@ use std::fmt::{Debug, Error};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -80,11 +80,8 @@ impl Page<'_> {
     /// # Errors
     /// It cannot be written.
     pub fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Counter;
-        let metric = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let metric = self.described(&name, help, MetricType::Counter)?;
         ConstCounter::new(value).encode(metric)
     }
 
@@ -98,11 +95,8 @@ impl Page<'_> {
         help: &str,
         values: impl IntoIterator<Item = (L, u64)>,
     ) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Counter;
-        let mut family = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let mut family = self.described(&name, help, MetricType::Counter)?;
         for (labels, value) in values {
             ConstCounter::new(value).encode(family.encode_family(&labels.as_ref())?)?;
         }
@@ -114,11 +108,8 @@ impl Page<'_> {
     /// # Errors
     /// It cannot be written.
     pub fn gauge(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Gauge;
-        let metric = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let metric = self.described(&name, help, MetricType::Gauge)?;
         shown(value).encode(metric)
     }
 
@@ -127,11 +118,8 @@ impl Page<'_> {
     /// # Errors
     /// They cannot be written.
     pub fn gauge_seconds(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Gauge;
-        let metric = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let metric = self.described(&name, help, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)
     }
 
@@ -145,11 +133,8 @@ impl Page<'_> {
         help: &str,
         values: impl IntoIterator<Item = (L, u64)>,
     ) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Gauge;
-        let mut family = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let mut family = self.described(&name, help, MetricType::Gauge)?;
         for (labels, value) in values {
             shown(value).encode(family.encode_family(&labels.as_ref())?)?;
         }
@@ -161,11 +146,8 @@ impl Page<'_> {
     /// # Errors
     /// It cannot be written.
     pub fn histogram(&mut self, name: &str, help: &str, timed: &Timed) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Histogram;
-        let mut metric = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let mut metric = self.described(&name, help, MetricType::Histogram)?;
         let total = timed.total.as_secs_f64();
         metric.encode_histogram::<NoLabelSet>(total, timed.count, &timed.buckets, None)
     }
@@ -180,11 +162,8 @@ impl Page<'_> {
         help: &str,
         values: impl IntoIterator<Item = (L, Timed)>,
     ) -> Result<(), Error> {
-        let (name, unit) = self.named(name);
-        let kind = MetricType::Histogram;
-        let mut family = self
-            .encoder
-            .encode_descriptor(&name, help, unit.as_ref(), kind)?;
+        let name = self.named(name);
+        let mut family = self.described(&name, help, MetricType::Histogram)?;
         for (labels, timed) in values {
             let labels = labels.as_ref();
             let mut metric = family.encode_family(&labels)?;
@@ -192,6 +171,17 @@ impl Page<'_> {
             metric.encode_histogram::<NoLabelSet>(total, timed.count, &timed.buckets, None)?;
         }
         Ok(())
+    }
+
+    /// What is written of a metric before its values.
+    fn described<'s>(
+        &'s mut self,
+        (name, unit): &'s (String, Option<Unit>),
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, Error> {
+        self.encoder
+            .encode_descriptor(name, help, unit.as_ref(), kind)
     }
 
     /// The whole name without its unit, and the unit.
