@@ -4,36 +4,18 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use wolfdisk_tests::{Background, Cluster, Random, Scratch, is_long_run, tool, wait_within};
+use wolfdisk_tests::{Background, Cluster, Random, Scratch, fsx, is_long_run, wait_within};
 
 /// Files at the same time, each with a seed of its own.
 const SEEDS: usize = 3;
 /// How often the file changes hands at least, of a hundred times that it is closed; a busy machine may miss some.
 const TURNS_PERCENT: u32 = 20;
 
-/// What is done how often; the rest of the suite's settings is left alone.
-const CONFIGURATION: &str = "
-[weights]
-close_open = 3
-invalidate = 1
-mapread = 10
-mapwrite = 10
-read = 10
-write = 10
-truncate = 5
-fsync = 0.2
-fdatasync = 0.2
-posix_fallocate = 3
-punch_hole = 5
-sendfile = 5
-posix_fadvise = 2
-copy_file_range = 5
-";
-/// Operations for one close, by these weights: their sum by that of `close_open`.
+/// How often fsx closes the file, by its weights, and how many operations there are for one close by them.
+const CLOSES: u32 = 3;
 const OPERATIONS_PER_CLOSE: u32 = 23;
 
 /// Operations on each file, and for how long they may go on.
@@ -94,17 +76,10 @@ fn exercise(scratch: &Scratch, mounts: [&Path; 2], seed: u32) {
         places: mounts.map(|mount| mount.join(&name)),
     };
     turns.lead_to(&turns.places[0]);
-    let mut command = Command::new(tool("fsx"));
-    command
-        .arg("-f")
-        .arg(scratch.path().join("fsx.toml"))
-        .args(["-S", &seed.to_string(), "-N", &operations.to_string()])
-        .arg("-P")
-        .arg(scratch.path())
-        .arg(&turns.link);
-    let mut fsx = Background::start(&mut command, &format!("said-{seed}"), scratch);
-    let changed_hands = turns.alternate(&mut fsx, deadline);
-    let said = fsx.succeed(Duration::ZERO);
+    let mut command = fsx(scratch, &turns.link, seed, operations, CLOSES);
+    let mut running = Background::start(&mut command, &format!("said-{seed}"), scratch);
+    let changed_hands = turns.alternate(&mut running, deadline);
+    let said = running.succeed(Duration::ZERO);
     assert!(said.contains("A-OK"), "seed {seed}: {said}");
     let closed = operations / OPERATIONS_PER_CLOSE;
     println!("seed {seed}: {changed_hands} turns, closed about {closed} times");
@@ -119,7 +94,6 @@ fn a_file_holds_what_was_written_at_either_member() {
     let [one, two] =
         ["one", "two"].map(|name| cluster.up(cluster.joined(name, &["--no-squash-root"])));
     let scratch = Scratch::new();
-    fs::write(scratch.path().join("fsx.toml"), CONFIGURATION).expect("written");
     let mut random = Random::new();
     thread::scope(|scope| {
         for _ in 0..SEEDS {

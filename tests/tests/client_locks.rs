@@ -1,12 +1,10 @@
 //! Advisory locks of programs on two machines: who excludes whom, how soon a waiter is woken, and what ends a lock.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use wolfdisk_tests::{Cluster, DEADLINE, Lan, Node, Wires, is_long_run, wait_until};
+use wolfdisk_tests::{Cluster, Conversation, DEADLINE, Lan, Node, Wires, is_long_run, wait_until};
 
 /// Carries out lines on one file that it has open, and answers each.
 const PROGRAM: &str = "
@@ -48,49 +46,22 @@ const ROUNDS: usize = 21;
 const SESSION_ENDS_WITHIN: Duration = Duration::from_secs(120 + 60);
 
 /// A process that has a file open and locks it. Killed when dropped.
-struct Locker {
-    child: Child,
-    input: ChildStdin,
-    answers: Receiver<String>,
-}
+struct Locker(Conversation);
 
 impl Locker {
     fn of(file: &Path) -> Locker {
-        let mut child = Command::new("python3")
-            .args(["-c", PROGRAM])
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 is installed");
-        let input = child.stdin.take().expect("a pipe");
-        let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let (sender, answers) = channel();
-        // Ends with the child, or with this.
-        std::thread::spawn(move || {
-            let mut lines = output.lines().map_while(Result::ok);
-            lines.try_for_each(|line| sender.send(line))
-        });
-        let locker = Locker {
-            child,
-            input,
-            answers,
-        };
+        let mut command = Command::new("python3");
+        let locker = Locker(Conversation::begin(command.args(["-c", PROGRAM]).arg(file)));
         assert_eq!(locker.hear(), "open");
         locker
     }
 
     fn tell(&mut self, line: &str) {
-        writeln!(self.input, "{line}").expect("it lives");
+        self.0.tell(line);
     }
 
     fn hear(&self) -> String {
-        self.hear_within(DEADLINE)
-    }
-
-    fn hear_within(&self, limit: Duration) -> String {
-        let answer = self.answers.recv_timeout(limit);
-        answer.unwrap_or_else(|error| panic!("no answer in {limit:?}: {error}"))
+        self.0.hear(DEADLINE)
     }
 
     fn does(&mut self, line: &str) -> String {
@@ -101,26 +72,17 @@ impl Locker {
     /// Tells it, and returns when it is in the call.
     fn waits(&mut self, line: &str) {
         self.tell(line);
-        let path = format!("/proc/{}/syscall", self.child.id());
+        let path = format!("/proc/{}/syscall", self.0.pid());
         wait_until("it waits for the lock", || {
             let call = std::fs::read_to_string(&path).unwrap_or_default();
             let number = call.split(' ').next().and_then(|it| it.parse().ok());
             number.is_some_and(|it: i64| it == libc::SYS_fcntl || it == libc::SYS_flock)
         });
-        assert!(self.answers.try_recv().is_err(), "it got what others hold");
+        assert!(self.0.is_silent(), "it got what others hold");
     }
 
     fn kill(&mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("a child");
-    }
-}
-
-impl Drop for Locker {
-    fn drop(&mut self) {
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            eprintln!("a process cannot be ended: {error}");
-        }
+        self.0.kill();
     }
 }
 
@@ -296,7 +258,7 @@ fn a_lock_outlives_a_cut_and_ends_with_the_session() {
         second.waits("wait('write')");
         for (name, waits) in [("cut off", &waiter), ("killed", &second)] {
             let left = SESSION_ENDS_WITHIN.saturating_sub(start.elapsed());
-            assert_eq!(waits.hear_within(left), DONE, "{name}");
+            assert_eq!(waits.0.hear(left), DONE, "{name}");
             println!(
                 "the lock of the one {name} ended after {:?}",
                 start.elapsed()

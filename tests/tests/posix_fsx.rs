@@ -2,33 +2,16 @@
 //! copies at random, each read compared with what must be there.
 
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use wolfdisk_tests::{Node, Random, is_long_run, run_within, tool};
+use wolfdisk_tests::{Node, Random, fsx, is_long_run, run_within};
 
 /// Files at the same time, each with a seed of its own.
 const SEEDS: usize = 5;
 
-/// What is done how often; the rest of the suite's settings is left alone.
-const CONFIGURATION: &str = "
-[weights]
-close_open = 1
-invalidate = 1
-mapread = 10
-mapwrite = 10
-read = 10
-write = 10
-truncate = 5
-fsync = 0.2
-fdatasync = 0.2
-posix_fallocate = 3
-punch_hole = 5
-sendfile = 5
-posix_fadvise = 2
-copy_file_range = 5
-";
+/// How often fsx closes the file, by its weights.
+const CLOSES: u32 = 1;
 
 /// Operations on each file, and for how long they may go on: one takes about 1 ms on a busy machine.
 fn plan() -> (u32, Duration) {
@@ -41,16 +24,9 @@ fn plan() -> (u32, Duration) {
 
 fn exercise(node: &Node, directory: &Path, seed: u32) {
     let (operations, deadline) = plan();
-    let outcome = run_within(
-        deadline,
-        Command::new(tool("fsx"))
-            .arg("-f")
-            .arg(node.scratch().path().join("fsx.toml"))
-            .args(["-S", &seed.to_string(), "-N", &operations.to_string()])
-            .arg("-P")
-            .arg(node.scratch().path())
-            .arg(directory.join(format!("fsx-{seed}"))),
-    );
+    let file = directory.join(format!("fsx-{seed}"));
+    let mut command = fsx(node.scratch(), &file, seed, operations, CLOSES);
+    let outcome = run_within(deadline, &mut command);
     assert_eq!(outcome.code, Some(0), "seed {seed}: {outcome:#?}");
     assert!(outcome.stdout.contains("A-OK"), "seed {seed}: {outcome:#?}");
 }
@@ -58,8 +34,6 @@ fn exercise(node: &Node, directory: &Path, seed: u32) {
 #[test]
 fn a_file_holds_what_was_written() {
     let node = Node::start();
-    let configuration = node.scratch().path().join("fsx.toml");
-    std::fs::write(configuration, CONFIGURATION).expect("written");
     let mut random = Random::new();
     thread::scope(|scope| {
         for _ in 0..SEEDS {
