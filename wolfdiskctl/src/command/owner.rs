@@ -1,6 +1,9 @@
 //! Files that root made in a data directory of somebody else become the owner's.
 
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::path::Path;
 
 use wolfdisk_common::paths::Paths;
 
@@ -34,15 +37,25 @@ pub(super) fn give(paths: &Paths) -> Result<(), CtlError> {
         paths.access_key(),
     ];
     for path in written {
-        match std::fs::symlink_metadata(&path) {
-            // What has another name elsewhere was not made by us.
-            Ok(file) if file.uid() == 0 && owner.uid() != 0 && file.nlink() == 1 => {
-                lchown(&path, Some(owner.uid()), Some(owner.gid())).map_err(failed(path))?;
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(path)(error)),
+        match give_one(&path, owner.uid(), owner.gid()) {
+            // Nothing is there, or a link: that was not made by us.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ELOOP)) => {}
+            given => given.map_err(failed(path))?,
         }
+    }
+    Ok(())
+}
+
+/// Looks at a file and gives it away by one descriptor: whom the directory belongs to could put another in its place.
+fn give_one(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let mut open = OpenOptions::new();
+    open.read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = open.open(path)?;
+    let found = file.metadata()?;
+    // What has another name elsewhere was not made by us.
+    if found.is_file() && found.uid() == 0 && uid != 0 && found.nlink() == 1 {
+        fchown(&file, Some(uid), Some(gid))?;
     }
     Ok(())
 }
