@@ -13,7 +13,9 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-base= keep_doc= figures=
+# shellcheck source=bench/tidy.sh
+. "$here/tidy.sh"
+base='' keep_doc='' figures=''
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -52,11 +54,7 @@ finish() {
         kill "$pid" 2>/dev/null
         wait "$pid"
     done
-    if grep -q " $work/" /proc/self/mountinfo; then
-        echo "something is still mounted below $work; it is left there" >&2
-    else
-        rm -rf "$work"
-    fi
+    remove_unless_mounted "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -88,9 +86,10 @@ start memory "$programs/wolfdisk-ceiling" "$work/memory"
 moosefs_start "$work/moosefs"
 glusterfs_start "$work/glusterfs"
 
+figures=${figures:-$work/figures.json}
 baseline=$(stat -f -c %T "$work/ext4")
 [ "$baseline" = ext2/ext3 ] && baseline=ext4
-python3 "$here/workloads.py" "${arguments[@]}" --json "${figures:=$work/figures.json}" --watch "$watched" \
+python3 "$here/workloads.py" "${arguments[@]}" --json "$figures" --watch "$watched" \
     "WolfDisk=$work/mount" "exclusive=$work/exclusive" "memory=$work/memory" "MooseFS=$work/moosefs/mount" \
     "GlusterFS=$work/glusterfs/mount" "$baseline=$work/ext4" \
     2> >(tee "$work/failures" >&2) | tee "$work/table"

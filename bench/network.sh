@@ -12,6 +12,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
+# shellcheck source=bench/tidy.sh
+. "$here/tidy.sh"
 given=("$@")
 base='' keep_doc='' only='' rounds=3 files=500 mib=512
 while [ $# -gt 0 ]; do
@@ -58,11 +60,7 @@ finish() {
     set +e
     stop_all
     wire_down
-    if grep -q " $work/" /proc/self/mountinfo; then
-        echo "something is still mounted below $work; it is left there" >&2
-    else
-        rm -rf "$work"
-    fi
+    remove_unless_mounted "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM

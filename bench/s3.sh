@@ -10,7 +10,9 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-rounds=3 base= keep_doc=
+# shellcheck source=bench/tidy.sh
+. "$here/tidy.sh"
+rounds=3 base='' keep_doc=''
 arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -34,11 +36,7 @@ finish() {
         kill "$pid" 2>/dev/null
         wait "$pid"
     done
-    if grep -q " $work/" /proc/self/mountinfo; then
-        echo "something is still mounted below $work; it is left there" >&2
-    else
-        rm -rf "$work"
-    fi
+    remove_unless_mounted "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
