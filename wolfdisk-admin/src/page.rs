@@ -236,8 +236,8 @@ mod tests {
             "toy_read_bytes_total 5",
             "toy_things{kind=\"b\"} 2",
             "toy_wait_seconds_count 1",
-            "toy_wait_seconds_bucket{le=\"0.0005\"} 0",
-            "toy_wait_seconds_bucket{le=\"0.001\"} 1",
+            "toy_wait_seconds_bucket{le=\"0.000512\"} 0",
+            "toy_wait_seconds_bucket{le=\"0.001024\"} 1",
             "toy_wait_seconds_bucket{le=\"+Inf\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}: {text}");

@@ -1,19 +1,27 @@
 //! How long something took, counted by size without a lock: what a histogram of Prometheus is made from.
 
+use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The durations that are told apart, in microseconds: from an answer out of memory to a disk that hangs.
-const BOUNDS_US: [u64; 13] = [
-    10, 50, 100, 500, 1000, 5000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000,
-    30_000_000,
-];
+/// The durations that are told apart: 1 µs and each twice the one before, to 67 s, which is longer than a call to a
+/// daemon may take.
+const BOUNDS: usize = 27;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Timings {
-    counts: [AtomicU64; BOUNDS_US.len() + 1],
+    counts: [AtomicU64; BOUNDS + 1],
     nanoseconds: AtomicU64,
+}
+
+impl Default for Timings {
+    fn default() -> Timings {
+        Timings {
+            counts: array::from_fn(|_| AtomicU64::new(0)),
+            nanoseconds: AtomicU64::new(0),
+        }
+    }
 }
 
 /// What was counted until a moment.
@@ -31,18 +39,19 @@ pub struct Timed {
 impl Timings {
     /// Counts one.
     pub fn add(&self, took: Duration) {
-        let microseconds = took.as_micros();
-        let place = BOUNDS_US.partition_point(|bound| u128::from(*bound) < microseconds);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        // The power of two that so many microseconds are at most, up to the last.
+        let above = nanoseconds.div_ceil(1000).saturating_sub(1);
+        let place = ((u64::BITS - above.leading_zeros()) as usize).min(BOUNDS);
         if let Some(count) = self.counts.get(place) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     /// What was counted so far.
     pub fn now(&self) -> Timed {
-        let bounds = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e6);
+        let bounds = (0..BOUNDS).map(|power| (1_u64 << power) as f64 / 1e6);
         let counts = self
             .counts
             .iter()
@@ -63,14 +72,30 @@ mod tests {
     #[test]
     fn a_duration_is_counted_at_the_first_bound_that_it_does_not_exceed() {
         let timings = Timings::default();
-        for microseconds in [0, 10, 11, 30_000_000, 30_000_001] {
-            timings.add(Duration::from_micros(microseconds));
+        let longest = 1_000 << (BOUNDS - 1);
+        for nanoseconds in [
+            0,
+            1_000,
+            1_001,
+            2_000,
+            2_001,
+            longest,
+            longest + 1,
+            u64::MAX / 2,
+        ] {
+            timings.add(Duration::from_nanos(nanoseconds));
         }
         let timed = timings.now();
-        assert_eq!(timed.count, 5);
-        assert_eq!(timed.total, Duration::from_micros(60_000_022));
+        assert_eq!(timed.count, 8);
         let counted = timed.buckets.iter().filter(|(_, count)| *count > 0);
         let counted: Vec<(f64, u64)> = counted.copied().collect();
-        assert_eq!(counted, [(10e-6, 2), (50e-6, 1), (30.0, 1), (f64::MAX, 1)]);
+        let expected = [
+            (1e-6, 2),
+            (2e-6, 2),
+            (4e-6, 1),
+            (67.108_864, 1),
+            (f64::MAX, 2),
+        ];
+        assert_eq!(counted, expected);
     }
 }

@@ -3,11 +3,9 @@
 //!
 //! A lock that has to wait is counted until its thread was free again, not until it was granted.
 
-use std::array;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::limits::CALL_TIME_BUCKETS;
+use wolfdisk_common::timings::{Timed, Timings};
 
 macro_rules! calls {
     ($($name:ident => $text:literal,)*) => {
@@ -57,36 +55,31 @@ calls! {
 }
 
 /// What was counted of one operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Counted {
     /// Its name.
     pub name: &'static str,
-    /// The time of all its requests.
-    pub nanoseconds: u64,
-    /// How many took less than 1 µs, 2 µs, 4 µs and so on, but no less than the one before says; the last: longer.
-    pub buckets: [u64; CALL_TIME_BUCKETS],
+    /// How many requests there were, and how long they took.
+    pub timed: Timed,
 }
 
 impl Counted {
-    /// How many requests there were.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-
-    /// As lines of the counters: the number, the time, and each bucket that is not empty.
+    /// As lines of the counters: the number, the time, and how many took at most so long and longer than the half of it.
     pub fn lines(&self) -> Vec<(String, u64)> {
-        let name = self.name;
+        let Counted { name, timed } = self;
+        let nanoseconds = u64::try_from(timed.total.as_nanos()).unwrap_or(u64::MAX);
         let mut lines = vec![
-            (format!("call_{name}"), self.count()),
-            (format!("call_{name}_ns"), self.nanoseconds),
+            (format!("call_{name}"), timed.count),
+            (format!("call_{name}_ns"), nanoseconds),
         ];
-        for (index, count) in self.buckets.iter().enumerate() {
-            let bucket = match index + 1 < CALL_TIME_BUCKETS {
-                true => format!("call_{name}_lt_{}us", 1_u64 << index),
-                false => format!("call_{name}_lt_inf"),
+        let filled = timed.buckets.iter().filter(|(_, count)| *count != 0);
+        lines.extend(filled.map(|(seconds, count)| {
+            let bucket = match *seconds < f64::MAX {
+                true => format!("call_{name}_le_{:.0}us", seconds * 1e6),
+                false => format!("call_{name}_le_inf"),
             };
-            lines.extend((*count != 0).then_some((bucket, *count)));
-        }
+            (bucket, *count)
+        }));
         lines
     }
 }
@@ -94,23 +87,13 @@ impl Counted {
 /// See the module.
 #[derive(Debug)]
 pub struct Calls {
-    each: Vec<Times>,
-}
-
-#[derive(Debug)]
-struct Times {
-    nanoseconds: AtomicU64,
-    buckets: [AtomicU64; CALL_TIME_BUCKETS],
+    each: Vec<Timings>,
 }
 
 impl Default for Calls {
     fn default() -> Calls {
-        let none = |_| Times {
-            nanoseconds: AtomicU64::new(0),
-            buckets: array::from_fn(|_| AtomicU64::new(0)),
-        };
         Calls {
-            each: NAMES.iter().map(none).collect(),
+            each: NAMES.iter().map(|_| Timings::default()).collect(),
         }
     }
 }
@@ -118,60 +101,24 @@ impl Default for Calls {
 impl Calls {
     /// A request was answered.
     pub(crate) fn add(&self, call: Call, took: Duration) {
-        let Some(times) = self.each.get(call as usize) else {
-            return;
-        };
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        times.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        if let Some(bucket) = times.buckets.get(bucket(nanoseconds / 1000)) {
-            bucket.fetch_add(1, Ordering::Relaxed);
+        if let Some(timings) = self.each.get(call as usize) {
+            timings.add(took);
         }
     }
 
     /// All operations that happened.
     pub fn snapshot(&self) -> Vec<Counted> {
-        let counted = |(name, times): (&&'static str, &Times)| Counted {
+        let all = NAMES.iter().zip(&self.each).map(|(name, timings)| Counted {
             name,
-            nanoseconds: times.nanoseconds.load(Ordering::Relaxed),
-            buckets: array::from_fn(|index| {
-                let bucket = times.buckets.get(index);
-                bucket.map_or(0, |bucket| bucket.load(Ordering::Relaxed))
-            }),
-        };
-        let all = NAMES.iter().zip(&self.each).map(counted);
-        all.filter(|counted| counted.count() != 0).collect()
+            timed: timings.now(),
+        });
+        all.filter(|counted| counted.timed.count != 0).collect()
     }
-}
-
-/// Which bucket so many microseconds belong to.
-fn bucket(microseconds: u64) -> usize {
-    let bits = (u64::BITS - microseconds.leading_zeros()) as usize;
-    bits.min(CALL_TIME_BUCKETS - 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_sorted_by_powers_of_two() {
-        let last = CALL_TIME_BUCKETS - 1;
-        let expected = [
-            (0, 0),
-            (1, 1),
-            (2, 2),
-            (3, 2),
-            (4, 3),
-            (1023, 10),
-            (1024, 11),
-        ];
-        for (microseconds, index) in expected {
-            assert_eq!(bucket(microseconds), index, "{microseconds}");
-        }
-        assert_eq!(bucket((1 << (last - 1)) - 1), last - 1);
-        assert_eq!(bucket(1 << (last - 1)), last);
-        assert_eq!(bucket(u64::MAX), last);
-    }
 
     #[test]
     fn what_happened_is_told() {
@@ -184,11 +131,11 @@ mod tests {
         let expected = [
             ("call_create", 2),
             ("call_create_ns", 3900),
-            ("call_create_lt_1us", 1),
-            ("call_create_lt_4us", 1),
+            ("call_create_le_1us", 1),
+            ("call_create_le_4us", 1),
             ("call_setlk", 1),
             ("call_setlk_ns", 3_600_000_000_000),
-            ("call_setlk_lt_inf", 1),
+            ("call_setlk_le_inf", 1),
         ];
         assert_eq!(
             lines,

@@ -85,7 +85,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::calls::Counted;
 
     #[test]
     fn it_closes_when_all_have_left_and_lets_nobody_in() {
@@ -98,7 +97,8 @@ mod tests {
         drop(first);
         assert!(gate.close(Duration::from_secs(60)));
         assert!(!held.is_finished());
-        let counts: Vec<_> = gate.calls().snapshot().iter().map(Counted::count).collect();
+        let told = gate.calls().snapshot();
+        let counts: Vec<_> = told.iter().map(|counted| counted.timed.count).collect();
         assert_eq!(counts, [1], "who does not come in is not counted");
     }
 }

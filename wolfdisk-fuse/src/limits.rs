@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// Sizes that the times of requests are sorted by, each twice the one before, from 1 µs on: the last but one ends at
-/// 67 s, which is longer than a call to a daemon may take.
-pub const CALL_TIME_BUCKETS: usize = 28;
-
 /// Largest write the kernel sends at once. 256 pages is also the kernel's own limit for a request
 /// (`fs.fuse.max_pages_limit`); one such write fills a quarter of a chunk.
 pub const WRITE_MAX_BYTES: u32 = 1024 * 1024;

@@ -172,7 +172,7 @@ fn shown(now: &BTreeMap<String, u64>, before: Option<&BTreeMap<String, u64>>) ->
         vec![name.clone(), value.to_string(), change(name, *value)]
     };
     // How the times are spread is for programs.
-    let is_bucket = |name: &str| name.starts_with("mounts.call_") && name.contains("_lt_");
+    let is_bucket = |name: &str| name.starts_with("mounts.call_") && name.contains("_le_");
     let told = now.iter().filter(|(name, _)| !is_bucket(name));
     let rows: Vec<Vec<String>> = told.map(row).collect();
     table(&["counter", "value", "change"], &rows)

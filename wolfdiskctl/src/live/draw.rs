@@ -105,10 +105,10 @@ fn row<const N: usize>(cells: [impl Into<String>; N]) -> Row<'static> {
 }
 
 fn operation(operation: &Operation) -> Row<'static> {
-    let [half, most, all] = operation.below_us.map(|below| {
-        below.map_or_else(
+    let [half, most, all] = operation.at_most_us.map(|bound| {
+        bound.map_or_else(
             || "longer".to_owned(),
-            |below| format!("< {}", time(below as f64)),
+            |bound| format!("<= {}", time(bound as f64)),
         )
     });
     row([
@@ -185,7 +185,7 @@ mod tests {
                 name: "lookup".into(),
                 rate: 1234.0,
                 mean_us: 9.6,
-                below_us: [Some(8), Some(2048), None],
+                at_most_us: [Some(8), Some(2048), None],
             }],
             caches: vec![Cache {
                 name: "names",
@@ -206,8 +206,8 @@ mod tests {
             "a mount is stopped",
             "lookup",
             "10 us",
-            "< 8 us",
-            "< 2.0 ms",
+            "<= 8 us",
+            "<= 2.0 ms",
             "longer",
             "75 %",
             "meta.inodes",

@@ -18,8 +18,8 @@ pub struct Operation {
     pub rate: f64,
     /// µs from a request to its answer, on average.
     pub mean_us: f64,
-    /// µs that half of the requests, 99 of 100, and all of them took less than; none: longer than is told apart.
-    pub below_us: [Option<u64>; 3],
+    /// µs that half of the requests, 99 of 100, and all of them took at most; none: longer than is told apart.
+    pub at_most_us: [Option<u64>; 3],
 }
 
 /// A cache of the mounts.
@@ -64,8 +64,8 @@ const CACHES: [(&str, &str, &str); 4] = [
 /// Shares of the requests that a time is told for, in percent.
 const SHARES: [u64; 3] = [50, 99, 100];
 const CALL: &str = "mounts.call_";
-/// Between an operation and the µs that the requests of a bucket took less than.
-const BELOW: &str = "_lt_";
+/// Between an operation and the µs that the requests of a bucket took at most.
+const AT_MOST: &str = "_le_";
 
 impl Rates {
     /// Before anything is known to have happened.
@@ -121,28 +121,28 @@ fn operation(before: &Sample, now: &Sample, name: String, seconds: f64) -> Optio
     let prefix = format!("{CALL}{name}");
     let count = grown(&prefix);
     let nanoseconds = grown(&format!("{prefix}_ns"));
-    let start = format!("{prefix}{BELOW}");
+    let start = format!("{prefix}{AT_MOST}");
     let mut buckets: Vec<(Option<u64>, u64)> = now
         .counters
         .range(start.clone()..)
         .take_while(|(counter, _)| counter.starts_with(&start))
         .map(|(counter, _)| {
-            let below = counter[start.len()..].strip_suffix("us");
-            (below.and_then(|below| below.parse().ok()), grown(counter))
+            let bound = counter[start.len()..].strip_suffix("us");
+            (bound.and_then(|bound| bound.parse().ok()), grown(counter))
         })
         .collect();
     // None is the longest.
-    buckets.sort_by_key(|(below, _)| below.unwrap_or(u64::MAX));
+    buckets.sort_by_key(|(bound, _)| bound.unwrap_or(u64::MAX));
     (count != 0).then(|| Operation {
         rate: count as f64 / seconds,
         mean_us: nanoseconds as f64 / 1000.0 / count as f64,
-        below_us: SHARES.map(|share| below(&buckets, share)),
+        at_most_us: SHARES.map(|share| at_most(&buckets, share)),
         name,
     })
 }
 
 /// The end of the bucket in which so many percent of the requests are done.
-fn below(buckets: &[(Option<u64>, u64)], percent: u64) -> Option<u64> {
+fn at_most(buckets: &[(Option<u64>, u64)], percent: u64) -> Option<u64> {
     let all: u64 = buckets.iter().map(|(_, count)| count).sum();
     let wanted = (all * percent).div_ceil(100);
     let mut seen = 0;
@@ -150,7 +150,7 @@ fn below(buckets: &[(Option<u64>, u64)], percent: u64) -> Option<u64> {
         seen += count;
         seen >= wanted
     });
-    found.and_then(|(below, _)| *below)
+    found.and_then(|(bound, _)| *bound)
 }
 
 /// What has no place of its own on the screen.
@@ -199,7 +199,7 @@ mod tests {
                 ("mounts.bytes_read", 0),
                 ("mounts.call_read", 100),
                 ("mounts.call_read_ns", 5_000),
-                ("mounts.call_read_lt_8us", 100),
+                ("mounts.call_read_le_8us", 100),
                 ("mounts.name_hits", 4),
                 ("mounts.meta_lookup", 9),
             ],
@@ -214,12 +214,12 @@ mod tests {
                 ("mounts.bytes_read", 4096),
                 ("mounts.call_read", 300),
                 ("mounts.call_read_ns", 2_005_000),
-                ("mounts.call_read_lt_8us", 290),
-                ("mounts.call_read_lt_16us", 9),
-                ("mounts.call_read_lt_inf", 1),
+                ("mounts.call_read_le_8us", 290),
+                ("mounts.call_read_le_16us", 9),
+                ("mounts.call_read_le_inf", 1),
                 ("mounts.call_write", 5),
                 ("mounts.call_write_ns", 5000),
-                ("mounts.call_write_lt_2us", 5),
+                ("mounts.call_write_le_2us", 5),
                 ("mounts.count", 2),
                 ("mounts.name_hits", 10),
                 // Started anew.
@@ -232,13 +232,13 @@ mod tests {
                 name: "read".into(),
                 rate: 100.0,
                 mean_us: 10.0,
-                below_us: [Some(8), Some(16), None],
+                at_most_us: [Some(8), Some(16), None],
             },
             Operation {
                 name: "write".into(),
                 rate: 2.5,
                 mean_us: 1.0,
-                below_us: [Some(2); 3],
+                at_most_us: [Some(2); 3],
             },
         ];
         assert_eq!(rates.by_operation, operations);
