@@ -9,9 +9,11 @@ mod listen;
 mod page;
 mod process;
 mod services;
+mod volume;
 
 pub use answers::service;
 pub use listen::{Watched, bind, serve, watch};
 pub use page::{Page, Tell};
 pub use process::tell_process;
 pub use services::{tell_calls, tell_guests};
+pub use volume::tell_volume;

@@ -16,11 +16,17 @@ use tokio::time::timeout;
 use crate::limits;
 use crate::page::{Numbers, Tell};
 
-/// Takes the address, to tell there what `of` names. None: another daemon has it and nobody chose it, which is said; the daemon goes on without.
+/// Takes the address, to tell there what `of` names; `setting` is what says which. None: another daemon has it and nobody
+/// chose it, which is said; the daemon goes on without.
 ///
 /// # Errors
 /// What the system says.
-pub fn bind(of: &str, address: SocketAddr, is_chosen: bool) -> io::Result<Option<TcpListener>> {
+pub fn bind(
+    of: &str,
+    setting: &str,
+    address: SocketAddr,
+    is_chosen: bool,
+) -> io::Result<Option<TcpListener>> {
     match TcpListener::bind(address) {
         Ok(listener) => {
             listener.set_nonblocking(true)?;
@@ -32,13 +38,13 @@ pub fn bind(of: &str, address: SocketAddr, is_chosen: bool) -> io::Result<Option
             tracing::warn!(
                 of,
                 %address,
-                "no health and no metrics are told: the port is in use; choose another: admin.bind"
+                "no health and no metrics are told: the port is in use; choose another: {setting}"
             );
             Ok(None)
         }
         Err(error) => {
             let text = format!(
-                "cannot listen at {address} (admin.bind, or a port above it): {error}; choose another"
+                "cannot listen at {address} ({setting}, or a port above it): {error}; choose another"
             );
             Err(io::Error::new(error.kind(), text))
         }
@@ -97,7 +103,7 @@ where
     R: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), String>> + Send + 'static,
 {
-    let Some(listener) = bind(T::PREFIX, address, is_chosen)? else {
+    let Some(listener) = bind(T::PREFIX, T::SETTING, address, is_chosen)? else {
         return Ok(None);
     };
     let numbers = Numbers::of(teller);
@@ -146,14 +152,22 @@ mod tests {
     fn an_address_in_use_is_an_error_only_if_it_was_chosen() {
         let taken = TcpListener::bind(ANY).expect("bound");
         let address = taken.local_addr().expect("an address");
-        assert!(bind("toy", address, false).expect("said").is_none());
-        let error = bind("toy", address, true).expect_err("in use").to_string();
+        assert!(
+            bind("toy", "admin.bind", address, false)
+                .expect("said")
+                .is_none()
+        );
+        let error = bind("toy", "admin.bind", address, true)
+            .expect_err("in use")
+            .to_string();
         assert!(error.contains("admin.bind"), "{error}");
     }
 
     #[test]
     fn each_path_is_answered_and_others_are_not() {
-        let listener = bind("toy", ANY.into(), true).expect("bound").expect("free");
+        let listener = bind("toy", "admin.bind", ANY.into(), true)
+            .expect("bound")
+            .expect("free");
         let address = listener.local_addr().expect("an address");
         let service = crate::service(
             || Ok("# EOF\n".to_owned()),

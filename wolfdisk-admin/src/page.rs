@@ -19,6 +19,8 @@ type Label<'a> = (&'static str, &'a str);
 pub trait Tell: Send + Sync + 'static {
     /// What every name begins with.
     const PREFIX: &'static str;
+    /// What says where they are told, for who has to choose another place.
+    const SETTING: &'static str = "admin.bind";
 
     /// Writes them.
     ///
@@ -62,7 +64,7 @@ impl<T: Tell> Collector for Asked<T> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         crate::tell_process(&mut encoder)?;
         let prefix = T::PREFIX;
-        self.0.tell(&mut Page { encoder, prefix })
+        self.0.tell(&mut Page::new(encoder, prefix))
     }
 }
 
@@ -74,7 +76,27 @@ pub struct Page<'a> {
     prefix: &'static str,
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    /// Written by `encoder`, names with this prefix.
+    pub fn new(encoder: DescriptorEncoder<'a>, prefix: &'static str) -> Page<'a> {
+        Page { encoder, prefix }
+    }
+
+    /// What `tell` writes is under another prefix.
+    ///
+    /// # Errors
+    /// What it gave.
+    pub fn under(
+        &mut self,
+        prefix: &'static str,
+        tell: impl FnOnce(&mut Page<'a>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let before = std::mem::replace(&mut self.prefix, prefix);
+        let told = tell(self);
+        self.prefix = before;
+        told
+    }
+
     /// A number that only grows.
     ///
     /// # Errors
@@ -217,6 +239,7 @@ mod tests {
 
         fn tell(&self, page: &mut Page<'_>) -> Result<(), Error> {
             page.counter("read_bytes", "Bytes", 5)?;
+            page.under("other", |page| page.gauge("size", "Size", 7))?;
             page.gauges(
                 "things",
                 "Things",
@@ -234,6 +257,7 @@ mod tests {
         for line in [
             "# UNIT toy_read_bytes bytes",
             "toy_read_bytes_total 5",
+            "other_size 7",
             "toy_things{kind=\"b\"} 2",
             "toy_wait_seconds_count 1",
             "toy_wait_seconds_bucket{le=\"0.000512\"} 0",

@@ -6,13 +6,13 @@
 //! and the number of a process that does not exist yet.) systemd says that it keeps by `FDSTORE`, and hands on
 //! what it kept as sd_listen_fds(3) has it.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixAddr, recvmsg};
 
-use crate::socket;
+use crate::{notify, socket};
 
 /// The environment variable that names what is kept: `NAME=NUMBER`, separated by commas.
 pub const KEPT_VARIABLE: &str = "WOLFDISK_KEPT_FDS";
@@ -20,8 +20,6 @@ pub const KEPT_VARIABLE: &str = "WOLFDISK_KEPT_FDS";
 const STORE_VARIABLE: &str = "FDSTORE";
 /// The number of the first descriptor that systemd hands on.
 const LISTEN_FIRST: RawFd = 3;
-/// The environment variable with the address of the supervisor's socket.
-const SOCKET_VARIABLE: &str = "NOTIFY_SOCKET";
 /// Descriptors that one message may carry.
 const FDS_MAX: usize = 4;
 
@@ -84,27 +82,9 @@ pub fn announced<'a>(kept: impl Iterator<Item = (&'a str, BorrowedFd<'a>)>) -> S
 /// # Errors
 /// What the system says.
 pub fn keep(name: &str, fd: BorrowedFd<'_>) -> io::Result<()> {
-    let missing = || io::Error::new(io::ErrorKind::NotFound, "no supervisor's socket");
-    let path = std::env::var_os(SOCKET_VARIABLE).ok_or_else(missing)?;
-    let address = UnixAddr::new(std::path::Path::new(&path))?;
-    let socket = UnixDatagram::unbound()?;
     // systemd would keep both.
-    let removal = format!("FDSTOREREMOVE=1\nFDNAME={name}");
-    let text = format!("FDSTORE=1\nFDNAME={name}");
-    let fds = [fd.as_raw_fd()];
-    for (text, control) in [
-        (removal, None),
-        (text, Some(ControlMessage::ScmRights(&fds))),
-    ] {
-        sendmsg(
-            socket.as_raw_fd(),
-            &[IoSlice::new(text.as_bytes())],
-            control.as_slice(),
-            MsgFlags::MSG_NOSIGNAL,
-            Some(&address),
-        )?;
-    }
-    Ok(())
+    notify::send(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[])?;
+    notify::send(&format!("FDSTORE=1\nFDNAME={name}"), &[fd])
 }
 
 /// The next message and the descriptors that came with it.

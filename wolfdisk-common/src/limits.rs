@@ -1,6 +1,8 @@
 //! Every limit that more than one crate relies on, with its reason. Limits of one crate live in that
 //! crate's own `limits.rs`.
 
+use std::time::Duration;
+
 /// Block over which a CRC32C is kept; the unit of verification on every read.
 pub const BLOCK_SIZE_BYTES: usize = 4096;
 
@@ -104,3 +106,14 @@ pub const BUCKET_MAP_PATH_MAX_BYTES: usize = 4095;
 
 /// Longest node id: a label of a host name.
 pub const NODE_ID_MAX_BYTES: usize = 63;
+
+/// A step of a daemon's start that takes longer than this hangs, to whoever set a deadline for the start.
+pub const START_STEP_DEADLINE: Duration = Duration::from_secs(5 * 60);
+/// How often a daemon looks whether what it says of itself to the service manager has changed.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+/// Longest such line: what `systemctl status` shows in a few rows.
+pub const STATUS_MAX_BYTES: usize = 512;
+/// A line for the journal that is not taken within this time is lost: who serves files does not wait for who logs.
+pub const JOURNAL_DEADLINE: Duration = Duration::from_secs(1);
+/// Longest message and field in the journal; with all fields of a line well below what a datagram may hold.
+pub const JOURNAL_VALUE_MAX_BYTES: usize = 32 * 1024;

@@ -10,6 +10,8 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
+use crate::notify;
+
 /// The list of this process's mounts.
 const FILE: &str = "/proc/self/mountinfo";
 /// The type of our mounts there.
@@ -105,12 +107,25 @@ pub fn end(path: &Path) -> io::Result<()> {
 /// What who made a mount may do without being root.
 fn abort(path: &Path) -> io::Result<()> {
     let mounted = at(path)?.ok_or(io::ErrorKind::NotFound)?;
-    let minor = mounted.device.rsplit(':').next().unwrap_or_default();
-    match std::fs::write(Path::new(CONNECTIONS).join(minor).join("abort"), "1") {
+    match std::fs::write(connection(&mounted.device).join("abort"), "1") {
         // The file system of these switches is not mounted.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         written => written,
     }
+}
+
+/// How many requests the kernel waits for on the FUSE mount that is this device.
+///
+/// # Errors
+/// The file system that says so is not mounted, or the mount is somebody else's.
+pub fn waiting(device: &str) -> io::Result<u64> {
+    let text = std::fs::read_to_string(connection(device).join("waiting"))?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
+fn connection(device: &str) -> PathBuf {
+    let minor = device.rsplit(':').next().unwrap_or_default();
+    Path::new(CONNECTIONS).join(minor)
 }
 
 fn by_helper(path: &Path, lazy: bool) -> io::Result<()> {
@@ -120,7 +135,7 @@ fn by_helper(path: &Path, lazy: bool) -> io::Result<()> {
         .args(lazy.then_some("-z"))
         .arg("--")
         .arg(path);
-    let output = command.output()?;
+    let output = notify::hide(&mut command).output()?;
     if output.status.success() {
         return Ok(());
     }
@@ -133,7 +148,8 @@ fn by_helper(path: &Path, lazy: bool) -> io::Result<()> {
 
 /// Whether ordinary users can mount: `fusermount3` is there.
 pub fn has_helper() -> bool {
-    let found = Command::new(HELPER).arg("-V").output();
+    let mut command = Command::new(HELPER);
+    let found = notify::hide(command.arg("-V")).output();
     found.is_ok_and(|output| output.status.success())
 }
 

@@ -144,11 +144,16 @@ pub fn home() -> Option<PathBuf> {
         .filter(|home| home.is_absolute())
 }
 
-/// The data directory if nothing is configured; `None` without a home. A daemon that systemd gave the machine's own
-/// (`StateDirectory=`) uses that, whoever it runs as.
-pub fn default_data_dir() -> Option<PathBuf> {
+/// Whether this process belongs to the machine's own node: it is root's, or a daemon that systemd gave its data directory
+/// (`StateDirectory=`), whoever it runs as.
+pub fn is_of_the_machine() -> bool {
     let given = std::env::var_os("STATE_DIRECTORY");
-    if nix::unistd::geteuid().is_root() || given.is_some_and(|given| given == SYSTEM_DATA_DIR) {
+    nix::unistd::geteuid().is_root() || given.is_some_and(|given| given == SYSTEM_DATA_DIR)
+}
+
+/// The data directory if nothing is configured; `None` without a home.
+pub fn default_data_dir() -> Option<PathBuf> {
+    if is_of_the_machine() {
         return Some(PathBuf::from(SYSTEM_DATA_DIR));
     }
     home().map(|home| home.join(".local/share/wolfdisk"))

@@ -173,7 +173,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
+/// What can be read when `signal` came; as many bytes as came in time.
+pub(crate) fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
     let (reader, writer) = UnixStream::pair()?;
     signal_hook::low_level::pipe::register(signal, writer)?;
     Ok(reader)

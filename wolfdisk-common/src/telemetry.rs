@@ -1,41 +1,78 @@
-//! Log lines on standard error, and what happens on a panic.
+//! Log lines on standard error, or as entries of the journal where that is systemd's; and what happens on a panic.
 
 use std::any::Any;
 use std::cell::Cell;
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-/// Starts logging for this process: lines on standard error at `level` and above, or as the
-/// environment variable `RUST_LOG` says. Colour only on a terminal. Later calls change nothing.
+use crate::journal::{self, Journal};
+
+/// What is worth a line, as it can be changed while the process runs.
+static LIVE: OnceLock<Live> = OnceLock::new();
+
+struct Live {
+    filter: reload::Handle<EnvFilter, Registry>,
+    silent: Option<String>,
+}
+
+/// Starts logging for this process: lines on standard error, or in the journal if that is where it goes, at `level` and
+/// above, or as the environment variable `RUST_LOG` says. Colour only on a terminal. Later calls change nothing.
 pub fn init(level: tracing::Level) {
-    start(filter(level));
+    start(level, None);
 }
 
 /// The same without anything that the crate `silent` has to say, whatever is asked for: its lines hold what must not
 /// be read by everybody who reads a log.
 pub fn init_without(level: tracing::Level, silent: &str) {
-    let filter = filter(level);
-    start(match format!("{silent}=off").parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
+    start(level, Some(silent.to_owned()));
+}
+
+/// From now on lines at `level` and above are written, unless `RUST_LOG` says which.
+pub fn set_level(level: tracing::Level) {
+    let Some(live) = LIVE.get() else {
+        return;
+    };
+    // Fails only if there is nobody to log to.
+    let _ = live.filter.reload(filter(level, live.silent.as_deref()));
+}
+
+/// From now on entries of the journal name the node that this process belongs to.
+pub fn set_node(name: &str) {
+    journal::set_node(name);
+}
+
+fn filter(level: tracing::Level, silent: Option<&str>) -> EnvFilter {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(level.as_str().to_ascii_lowercase()));
+    match silent.map(|name| format!("{name}=off").parse()) {
+        Some(Ok(directive)) => filter.add_directive(directive),
+        _ => filter,
+    }
+}
+
+fn start(level: tracing::Level, silent: Option<String>) {
+    let (layer, handle) = reload::Layer::new(filter(level, silent.as_deref()));
+    let journal = Journal::behind_stderr();
+    let lines = journal.is_none().then(|| {
+        fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_target(false)
     });
-}
-
-fn filter(level: tracing::Level) -> EnvFilter {
-    EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(level.as_str().to_ascii_lowercase()))
-}
-
-fn start(filter: EnvFilter) {
+    let subscriber = tracing_subscriber::registry()
+        .with(layer)
+        .with(lines)
+        .with(journal);
     // Fails only if logging has already been started, by an earlier call or a test.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .try_init();
+    if subscriber.try_init().is_ok() {
+        let filter = handle;
+        let _ = LIVE.set(Live { filter, silent });
+    }
 }
 
 /// From now on a panic is logged, with its place, before the thread unwinds.

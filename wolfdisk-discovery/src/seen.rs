@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -133,8 +134,14 @@ impl SeenFile {
     }
 }
 
+/// Writes a file that is not there yet, which no link of another user leads elsewhere.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = File::create_new(path)?;
+    // Of several programs of a machine those of the data's owner read it too, whoever wrote it.
+    let directory = std::fs::metadata(path.parent().unwrap_or(Path::new("/")))?;
+    if nix::unistd::geteuid().is_root() && directory.uid() != 0 {
+        fchown(&file, Some(directory.uid()), Some(directory.gid()))?;
+    }
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

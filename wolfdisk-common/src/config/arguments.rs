@@ -6,7 +6,7 @@ use super::ConfigError;
 
 /// The environment variable that names the configuration file.
 const FILE_VARIABLE: &str = "WOLFDISK_CONFIG";
-/// The file of the whole machine, read by root only: other users have nodes of their own.
+/// The file of the whole machine, read by root and by the machine's own daemons only: other users have nodes of their own.
 const SYSTEM_FILE: &str = "/etc/wolfdisk/config.toml";
 
 /// Options that every WolfDisk program takes. What is given here wins over the file.
@@ -50,7 +50,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 }
 
 fn usual_place() -> Option<PathBuf> {
-    if nix::unistd::geteuid().is_root() {
+    if crate::paths::is_of_the_machine() {
         Some(PathBuf::from(SYSTEM_FILE))
     } else {
         crate::paths::home().map(|home| home.join(".config/wolfdisk/config.toml"))

@@ -90,14 +90,8 @@ impl File {
         field: &Field,
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        let given = self
-            .table
-            .get(field.section)
-            .and_then(|section| section.get(field.name));
-        let value = match (given, field.preset) {
-            (Some(value), _) => value.clone(),
-            (None, Preset::Is(text)) => preset(text),
-            (None, Preset::Depends(..)) => return Ok(None),
+        let Some(value) = self.value(field) else {
+            return Ok(None);
         };
         parse(&value)
             .map(Some)
@@ -106,8 +100,20 @@ impl File {
 
     /// Whether the file says something about a field.
     pub(super) fn has(&self, field: &Field) -> bool {
-        let section = self.table.get(field.section);
-        section.is_some_and(|section| section.get(field.name).is_some())
+        self.given(field).is_some()
+    }
+
+    /// What it says about a field, or what holds without.
+    pub(super) fn value(&self, field: &Field) -> Option<Value> {
+        match (self.given(field), field.preset) {
+            (Some(value), _) => Some(value.clone()),
+            (None, Preset::Is(text)) => Some(preset(text)),
+            (None, Preset::Depends(..)) => None,
+        }
+    }
+
+    fn given(&self, field: &Field) -> Option<&Value> {
+        self.table.get(field.section)?.get(field.name)
     }
 
     /// As [`File::optional`], for a field that has a preset.
@@ -150,7 +156,7 @@ pub(super) fn full_name(field: &Field) -> String {
 
 /// A preset's TOML text as a value. Each one is parsed by a test; were one wrong, its text would be
 /// refused as a value by the field itself.
-fn preset(text: &str) -> Value {
+pub(super) fn preset(text: &str) -> Value {
     let line = format!("value = {text}");
     let table = line.parse::<Table>().unwrap_or_default();
     table

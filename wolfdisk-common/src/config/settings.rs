@@ -1,7 +1,9 @@
 //! The validated settings: whoever holds a [`Config`] need check nothing again.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Value;
@@ -36,6 +38,17 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`.
     pub log: Log,
+    written: Written,
+}
+
+/// What was read, for comparing. It may hold a secret: nothing shows it.
+#[derive(Clone)]
+struct Written(Arc<File>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written")
+    }
 }
 
 /// This machine.
@@ -149,6 +162,8 @@ pub struct Admin {
     pub bind_is_chosen: bool,
     /// Of wolfdisk-chunkd.
     pub chunk_bind: SocketAddr,
+    /// Of a mount; of several the first has it.
+    pub fuse_bind: SocketAddr,
     /// Of wolfdisk-s3.
     pub s3_bind: SocketAddr,
 }
@@ -167,11 +182,11 @@ impl Config {
     /// One line that names file, field, value and what is allowed.
     pub fn load(arguments: &Arguments) -> Result<Config, ConfigError> {
         match arguments.read_file()? {
-            None => Config::from_file(arguments, None, &File::empty()),
+            None => Config::from_file(arguments, None, File::empty()),
             Some((path, text)) => {
                 let file = File::parse(&path, &text)?;
                 let path = paths::absolute(&path);
-                Config::from_file(arguments, Some(path), &file)
+                Config::from_file(arguments, Some(path), file)
             }
         }
     }
@@ -181,11 +196,22 @@ impl Config {
         Paths::new(self.node.data_dir.clone())
     }
 
+    /// The settings, as `section.name`, about which `newer` says something else, in the order of the example file.
+    pub fn changed(&self, newer: &Config) -> Vec<String> {
+        let (old, new) = (&self.written.0, &newer.written.0);
+        let changed = schema::FIELDS
+            .iter()
+            .filter(|field| old.value(field) != new.value(field));
+        changed.map(full_name).collect()
+    }
+
     fn from_file(
         arguments: &Arguments,
         path: Option<PathBuf>,
-        file: &File,
+        file: File,
     ) -> Result<Config, ConfigError> {
+        let written = Written(Arc::new(file));
+        let file = &*written.0;
         Ok(Config {
             file: path,
             node: node(file, arguments.data_dir.as_deref())?,
@@ -204,6 +230,7 @@ impl Config {
             log: Log {
                 level: file.required(&schema::LOG_LEVEL, values::level)?,
             },
+            written: written.clone(),
         })
     }
 }
@@ -363,6 +390,7 @@ fn admin(file: &File) -> Result<Admin, ConfigError> {
         bind,
         bind_is_chosen: file.has(&schema::ADMIN_BIND),
         chunk_bind: ports_above(file, &schema::ADMIN_BIND, bind, 1)?,
+        fuse_bind: ports_above(file, &schema::ADMIN_BIND, bind, 2)?,
         s3_bind: ports_above(file, &schema::ADMIN_BIND, bind, 3)?,
     })
 }

@@ -1,7 +1,7 @@
 //! What the configuration promises: defaults, search order, and every message.
 
 use super::*;
-use crate::config::{example, schema::FIELDS};
+use crate::config::{example, reference, schema::FIELDS};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let file = File::parse(Path::new("c.toml"), text)?;
@@ -10,7 +10,20 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
         mount: Some("/m".into()),
         config: None,
     };
-    Config::from_file(&arguments, None, &file)
+    Config::from_file(&arguments, None, file)
+}
+
+#[test]
+fn what_has_changed_is_named_and_a_default_that_is_written_out_has_not() {
+    let old =
+        parse("[s3]\naccess_key = \"a\"\nsecret_key = \"hidden-1\"").expect("a configuration");
+    let new = parse(
+        "[log]\nlevel = \"debug\"\n[replication]\nfactor = 3\n[s3]\naccess_key = \"a\"\nsecret_key = \"hidden-2\"",
+    )
+    .expect("a configuration");
+    assert_eq!(old.changed(&new), ["s3.secret_key", "log.level"]);
+    assert_eq!(new.changed(&new), [""; 0]);
+    assert!(!format!("{old:?}").contains("hidden"));
 }
 
 fn refusal(text: &str) -> String {
@@ -33,6 +46,7 @@ fn the_defaults_are_those_that_are_written_down() {
     assert_eq!(config.cluster.election, Election::LowestId);
     assert_eq!(config.replication.mode, Mode::Shared);
     assert_eq!(config.replication.chunk_size_bytes, CHUNK_SIZE_MAX_BYTES);
+    assert_eq!(config.admin.fuse_bind.to_string(), "127.0.0.1:9512");
     assert_eq!(config.admin.s3_bind.to_string(), "127.0.0.1:9513");
     assert!(config.mount.allow_other && !config.s3.enabled);
 }
@@ -91,14 +105,47 @@ fn the_example_of_every_field_is_a_value_that_it_allows() {
 }
 
 #[test]
-fn the_example_in_the_repository_is_the_one_of_this_build() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config.toml");
-    let text = std::fs::read_to_string(path).expect("deploy/config.toml");
-    assert_eq!(
-        text,
-        example(),
-        "write it anew: wolfdiskctl config example > deploy/config.toml"
-    );
+fn what_is_in_the_repository_is_made_by_this_build() {
+    for (file, made, by) in [
+        ("deploy/config.toml", example(), "example"),
+        ("docs/configuration.md", reference(), "reference"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        let text = std::fs::read_to_string(path).expect(file);
+        assert_eq!(
+            text, made,
+            "write it anew: wolfdiskctl config {by} > {file}"
+        );
+    }
+}
+
+#[test]
+fn the_reference_says_type_and_unit_of_every_field_and_who_reads_it() {
+    let text = reference();
+    for field in FIELDS {
+        let begin = format!("| `{}` | ", field.name);
+        let row = text.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("no row of {}", field.name));
+        assert_eq!(row.matches(" | ").count(), 5, "{row}");
+        // Of numbers alone it says "a whole number", or "a power of two"; copies are counted, all others measured.
+        let begins = ["a whole number", "a power of two"];
+        let is_number = begins.iter().any(|begin| field.allowed.starts_with(begin));
+        let counts = ["factor", "min_copies"].contains(&field.name);
+        assert_eq!(row.contains(" | number |"), counts, "{row}");
+        assert_eq!(row.contains(" | number, "), is_number && !counts, "{row}");
+    }
+    for (name, part) in [
+        ("heartbeat_ms", "| number, milliseconds | `200` |"),
+        ("peers", "| list of texts | `[]` |"),
+        ("election", "| nothing yet |"),
+        ("data_dir", "| all |"),
+        ("chunk_bind", "| wolfdisk-meta, wolfdisk-chunkd |"),
+    ] {
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")));
+        assert!(row.is_some_and(|row| row.contains(part)), "{row:?}");
+    }
 }
 
 #[test]
