@@ -191,6 +191,42 @@ fn write_framed(service: &Service, number: u8, buf: &mut String) {
         );
     }
     let _ = writeln!(buf, "}}");
+    write_async_client(service, number, buf);
+}
+
+fn write_async_client(service: &Service, number: u8, buf: &mut String) {
+    let name = &service.name;
+    let _ = writeln!(
+        buf,
+        "/// The framed binding of [`{name}Service`]: the asking side, without blocking.\n\
+         #[derive(Clone, Debug)]\n\
+         pub struct {name}AsyncClient<C>(pub C);\n\
+         impl<C: crate::call::AsyncCaller> {name}AsyncClient<C> {{"
+    );
+    for (
+        method,
+        Method {
+            name,
+            input_type,
+            output_type,
+            comments,
+            ..
+        },
+    ) in service.methods.iter().enumerate()
+    {
+        let docs = comment(&comments.leading, "    ");
+        let _ = writeln!(
+            buf,
+            "{docs}    /// # Errors\n    /// What the server answered, or why it could not be asked in time.\n\
+             pub async fn {name}(&self, within: std::time::Duration, request: &{input_type}) -> \
+             Result<{output_type}, crate::failure::Failure> {{\n\
+                 let body = self.0.call(within, {number}, {}, crate::framed::encode(request)).await?;\n\
+                 crate::framed::decode(body)\n\
+             }}",
+            method + 1
+        );
+    }
+    let _ = writeln!(buf, "}}");
 }
 
 fn comment(lines: &[String], indent: &str) -> String {

@@ -148,6 +148,22 @@ pub trait Caller {
     ) -> Result<Bytes, Failure>;
 }
 
+/// The same without blocking, for daemons that ask each other. A call may be given up at any time by dropping it.
+pub trait AsyncCaller: Send + Sync {
+    /// Asks and waits for the answer's body, at most `within`. `frame` was made by [`crate::framed::encode`]. A connection
+    /// that was lost is made anew once, so the call may take place twice.
+    ///
+    /// # Errors
+    /// What the daemon answered, or why it could not be asked.
+    fn call(
+        &self,
+        within: Duration,
+        service: u8,
+        method: u8,
+        frame: Vec<u8>,
+    ) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+}
+
 impl<C: Caller + ?Sized> Caller for std::sync::Arc<C> {
     fn call(
         &self,

@@ -4,8 +4,8 @@
 //!
 //! * one trait (`MetaService`, `ChunkService`) that the daemon implements,
 //! * `MetaOverGrpc`, which answers it over tonic, and tonic's own client,
-//! * `MetaFramed`, which answers it over length-prefixed frames ([`framed`]), and `MetaClient`, the
-//!   blocking asking side.
+//! * `MetaFramed`, which answers it over length-prefixed frames ([`framed`]), `MetaClient`, the
+//!   blocking asking side, and `MetaAsyncClient`, the one that daemons ask each other with.
 //!
 //! Frames exist because of speed: on two cores a unary tonic call over a Unix socket takes 110 to
 //! 180 us, a framed one about 15 us. [`server`] answers both on one Unix socket and tells them apart by

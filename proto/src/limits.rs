@@ -30,6 +30,11 @@ pub const LOOK_AROUND_INTERVAL: Duration = Duration::from_millis(500);
 pub const SMALL_SEGMENT_BYTES: u32 = 512;
 /// How long a connection to an address may take: longer than a lost packet, short enough to try the next.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+/// Addresses of one node that are tried to reach it.
+pub const ADDRESSES_TRIED_MAX: usize = 16;
+/// So much later than the one before is the next address tried, if that has not answered: a node in the same network
+/// answers within a few milliseconds.
+pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(100);
 /// Idle connections that a pool keeps.
 pub const IDLE_MAX: usize = 32;
 /// Records that are sealed and written at a time: with a quarter of a MiB a system call costs next to nothing, and one side

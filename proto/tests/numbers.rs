@@ -25,6 +25,17 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "check",
         "lookup_object",
         "list_keys",
+        "issue_token",
+        "join",
+        "list_members",
+        "change_member",
+        "gateway_keys",
+        "servers",
+        "export",
+        "raft_append",
+        "raft_vote",
+        "raft_install",
+        "raft_hand_over",
     ];
     let chunk = [
         "hello",

@@ -4,6 +4,8 @@ pub mod budget;
 pub mod check;
 pub mod cli;
 pub mod consensus;
+pub mod export;
+pub mod import;
 pub mod index;
 pub mod limits;
 pub mod log;

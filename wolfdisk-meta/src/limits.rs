@@ -14,6 +14,9 @@ pub const RECORD_PAYLOAD_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// enough that a follower never keeps the leader waiting.
 pub const SYNC_INTERVAL_MS: u64 = 20;
 
+/// How often a start says how far it has recovered the log.
+pub const RECOVERY_TELL_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A checkpoint is written when the overlay holds so much: it bounds the daemon's memory.
 pub const CHECKPOINT_OVERLAY_BYTES: u64 = 64 * 1024 * 1024;
 /// A checkpoint is written when the log has grown by so much since the last: it bounds how long a
@@ -207,6 +210,25 @@ pub const CHECK_FORSAKEN: std::time::Duration = std::time::Duration::from_secs(3
 pub const CHECK_STEP_RECORDS: u64 = 1024;
 /// How long a check waits for the checkpoint that it reads.
 pub const CHECK_CHECKPOINT_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+/// Bytes of one part of an export: far below what a frame takes.
+pub const EXPORT_PART_BYTES: usize = 1024 * 1024;
+/// Parts of an export that wait to be taken.
+pub const EXPORT_PARTS_MAX: usize = 4;
+/// How long a call waits for the next part; then it is asked again.
+pub const EXPORT_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+/// An export of which nobody takes parts for so long ends: until then it keeps the log and pages of the checkpoint.
+pub const EXPORT_FORSAKEN: std::time::Duration = std::time::Duration::from_secs(30);
+/// So much greater than in the export the numbers are with which an imported index goes on, so that none comes again
+/// that the lost one gave since: its version; more mutations than are made in years ..
+pub const IMPORT_VERSIONS: u64 = 1 << 40;
+/// .. the next inode, of 2^48; more files than are made in months ..
+pub const IMPORT_INODES: u64 = 1 << 36;
+/// .. the next session ..
+pub const IMPORT_SESSIONS: u64 = 1 << 32;
+/// .. the next member, whose number people read ..
+pub const IMPORT_MEMBERS: u64 = 1 << 16;
+/// .. and the incarnation.
+pub const IMPORT_INCARNATIONS: u64 = 1 << 16;
 /// Damaged chunks asked for in one call.
 pub const DAMAGED_AT_ONCE: u32 = 1024;
 /// Chunks compared with the index in one call: the store reads a header for each, at worst from a cold disk.
@@ -215,3 +237,15 @@ pub const INVENTORY_AT_ONCE: u32 = 256;
 pub const SETTLED_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 /// Files that the status names when they cannot be read whole.
 pub const DAMAGED_FILES_SHOWN: usize = 8;
+/// Payloads of log entries that are sent to another node in one message; a longer one goes alone.
+pub const REPLICATED_AT_ONCE_BYTES: usize = 1024 * 1024;
+/// Log entries kept in memory until they are applied; older ones are read back.
+pub const RECENT_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Log entries that are sent to another node in one message.
+pub const REPLICATED_ENTRIES_MAX: usize = 1024;
+/// Bytes of one part of a snapshot that is sent to another node: far below what a frame takes.
+pub const SNAPSHOT_PART_BYTES: usize = 1024 * 1024;
+/// How long a node may take to verify a snapshot that it has all parts of, and to put it in the place of its index.
+pub const SNAPSHOT_INSTALL_MAX: std::time::Duration = std::time::Duration::from_secs(300);
+/// Sets of voters of which a decision takes a majority each: two while they change.
+pub const VOTER_SETS_MAX: usize = 2;

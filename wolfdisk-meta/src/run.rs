@@ -3,15 +3,21 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
+use tokio::runtime::Handle;
+use wolfdisk_admin::Watched;
 use wolfdisk_common::access::Access;
 use wolfdisk_common::cluster_key::ClusterKey;
-use wolfdisk_common::config::Config;
+use wolfdisk_common::config::{Admin, Config};
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::identity::Identity;
+use wolfdisk_common::ids::LogIndex;
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::paths::{Paths, SYSTEM_DATA_DIR};
+use wolfdisk_common::pulse::Pulse;
+use wolfdisk_common::reload::{Reload, Scope};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::ticket::Tickets;
 use wolfdisk_common::time::{Clock, SystemClock, Timestamp};
@@ -19,6 +25,7 @@ use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::cli::Cli;
 use crate::consensus::Replication;
+use crate::import;
 use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
 use crate::index::{Genesis, Index};
@@ -27,6 +34,12 @@ use crate::service::{self, Core, Keys, Metrics, Service, ServiceError, ServiceOp
 use crate::storage::{self, Generations, StorageOptions};
 use crate::tasks::threads::{Surroundings, Threads};
 use crate::tasks::{checkpoint, expire, reap};
+
+/// What of the configuration it looks at.
+const SCOPE: Scope = Scope {
+    uses: &["node", "cluster", "replication", "admin"],
+    live: &[],
+};
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -39,10 +52,17 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
+    telemetry::set_node(identity.node.as_str());
     let paths = access.paths(config.paths());
     let _lock = Lock::acquire(&paths.meta_lock())?;
     let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
+    let reload = Reload::listen(cli.options.arguments()).context("cannot watch for signals")?;
+    let pulse = Pulse::default();
     let disk = access.disk();
+    notify::starting("opening the index");
+    if access.serves() {
+        import::settle(&paths).context("what an import of the index has left")?;
+    }
     let service = open(&disk, &paths.meta_dir(), &identity, &config)?;
     paths
         .create_run_dir()
@@ -65,18 +85,15 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let admin = config.admin;
     let watched = match access.serves() {
-        true => {
-            let (asked, reactor) = (service.clone(), runtime.handle().clone());
-            let ready = move || service::ready(asked.clone(), reactor.clone());
-            let teller = Metrics(service.clone());
-            wolfdisk_admin::watch(admin.bind, admin.bind_is_chosen, teller, ready)?
-        }
+        true => tell(&service, runtime.handle(), config.admin)?,
         false => None,
     };
+    reload
+        .serve(config, SCOPE, pulse.clone(), |_| Ok(()))
+        .context("cannot start threads")?;
     let served = runtime.block_on(serve(
-        &service, &socket, &shutdown, &threads, &access, listener,
+        &service, &socket, &shutdown, &threads, &access, listener, &pulse,
     ));
     notify::stopping();
     // From now on nobody is to come.
@@ -92,6 +109,18 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     checkpoint::once(&service, None).context("the last checkpoint")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells health and numbers at the admin address, if it can be had.
+fn tell(
+    service: &Arc<Service>,
+    reactor: &Handle,
+    admin: Admin,
+) -> std::io::Result<Option<Watched>> {
+    let (asked, reactor) = (service.clone(), reactor.clone());
+    let ready = move || service::ready(asked.clone(), reactor.clone());
+    let teller = Metrics(service.clone());
+    wolfdisk_admin::watch(admin.bind, admin.bind_is_chosen, teller, ready)
 }
 
 /// Takes the address for other machines, unless it is in use and nobody chose it.
@@ -127,6 +156,7 @@ pub fn open(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     disk.create_dir_all(meta_dir)
         .context("the directory of the index cannot be made")?;
+    storage::refuse_lost(&**disk, meta_dir, &config.paths().chunks_dir())?;
     let space = SpaceView::new(disk.clone(), meta_dir.to_owned())
         .context("the room on disk is not known")?;
     let mut options = StorageOptions::default();
@@ -155,10 +185,11 @@ pub fn open(
         storage.manifest.clone(),
         &options,
     );
+    let last = storage.log.last_index();
     let mut log = storage.log;
     let mut index = Index::open(State::new(storage.table), &genesis)?;
     let from = index.version();
-    replay(&mut index, &mut log)?;
+    replay(&mut index, &mut log, last)?;
     let incarnation = storage.manifest.incarnation;
     tracing::info!(
         incarnation = incarnation.0,
@@ -184,11 +215,19 @@ pub fn open(
 fn replay<T: Table>(
     index: &mut Index<State<T>>,
     log: &mut impl Replication,
+    last: LogIndex,
 ) -> Result<(), ServiceError> {
+    let (mut first, mut told) = (None, Instant::now());
     loop {
         let entries = log.take_accepted(limits::BATCH_MAX)?;
-        if entries.is_empty() {
+        let Some(next) = entries.first().map(|entry| entry.index) else {
             return Ok(());
+        };
+        let first = *first.get_or_insert(next);
+        if told.elapsed() >= limits::RECOVERY_TELL_INTERVAL {
+            let percent = percent(next.0 - first.0, last.0.saturating_sub(first.0));
+            notify::starting(&format!("recovering the log: {percent} %"));
+            told = Instant::now();
         }
         for entry in entries {
             index.apply(entry.index, entry.term, entry.payload)?;
@@ -203,6 +242,10 @@ fn replay<T: Table>(
     }
 }
 
+fn percent(done: u64, all: u64) -> u64 {
+    done.saturating_mul(100).checked_div(all).unwrap_or(100)
+}
+
 async fn serve(
     service: &Arc<Service>,
     socket: &Path,
@@ -210,6 +253,7 @@ async fn serve(
     threads: &Threads,
     access: &Access,
     listener: Option<TcpListener>,
+    pulse: &Pulse,
 ) -> anyhow::Result<()> {
     let ready = || {
         tracing::info!(socket = %socket.display(), "ready");
@@ -223,7 +267,9 @@ async fn serve(
             false => std::future::pending().await,
         }
     };
-    let beside = async { tokio::join!(service.run_timer(), service.run_durable(), upkeep) };
+    // On this thread, which runs all batches and answers all calls, and through the core that they all need.
+    let signs = pulse.follow(async || service.doing());
+    let beside = async { tokio::join!(service.run_timer(), service.run_durable(), upkeep, signs) };
     let others = async {
         match listener {
             Some(listener) => service::serve_others(service.clone(), listener).await,

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,10 @@ use crate::limits::CHECKPOINT_CACHE_BYTES;
 use crate::log::LogOptions;
 use crate::manifest::{Manifest, ManifestError};
 
-const LOG_DIRECTORY: &str = "log";
+/// Of the log, in the index's directory.
+pub(crate) const LOG_DIRECTORY: &str = "log";
+/// What daemons lock in there.
+pub(crate) const LOCK_NAME: &str = "lock";
 const CHECKPOINT_ENDING: &str = ".redb";
 
 /// How the parts are opened.
@@ -72,6 +76,19 @@ pub enum StorageError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// There are chunks, and no index that knows them.
+    #[error(
+        "{} holds no index, but {} holds chunks, all of which would be given back: import an export of the index \
+         (wolfdiskctl index import FILE), or restore the directory from a copy; to begin anew without them, move them away",
+        path.display(),
+        chunks.display()
+    )]
+    Lost {
+        /// The directory of the index.
+        path: PathBuf,
+        /// That of the chunks.
+        chunks: PathBuf,
     },
     /// There are files of an index, but not the one that says which are current.
     #[error("{path} holds a log with entries but no manifest; restore the manifest from a copy")]
@@ -155,6 +172,36 @@ fn remove_if_there(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
     match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io(path)(error)),
         _ => Ok(()),
+    }
+}
+
+/// Whether a directory holds no index and nothing that is left of one. It need not be there.
+///
+/// # Errors
+/// What the system says.
+pub fn is_empty(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+    match disk.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        names => Ok(names?.iter().all(|name| name == LOCK_NAME)),
+    }
+}
+
+/// Refuses to make a new index beside chunks of a lost one: a sweep would take them for leftovers.
+///
+/// # Errors
+/// `Lost`, or what the system says.
+pub fn refuse_lost(disk: &dyn Disk, directory: &Path, chunks: &Path) -> Result<(), StorageError> {
+    let names = match disk.list(chunks) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        names => names.map_err(io(chunks))?,
+    };
+    let segment = |name: &OsString| Path::new(name).extension() == Some("seg".as_ref());
+    match names.iter().any(segment) && is_empty(disk, directory).map_err(io(directory))? {
+        true => Err(StorageError::Lost {
+            path: directory.to_owned(),
+            chunks: chunks.to_owned(),
+        }),
+        false => Ok(()),
     }
 }
 
@@ -244,7 +291,8 @@ fn new(
     Ok((manifest, table, log))
 }
 
-fn empty(volume: Uuid) -> Manifest {
+/// The manifest of an index that has no past.
+pub(crate) fn empty(volume: Uuid) -> Manifest {
     Manifest {
         volume,
         generation: 1,

@@ -5,28 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::TryRngCore;
 use rand::rngs::OsRng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use wolfdisk_common::member::{Principal, Who};
 use zeroize::Zeroizing;
 
 use super::guests::{Guests, Seat};
-use super::handshake::{Answering, BATCH_BYTES, Sealing};
+use super::handshake::{Answering, Sealing};
+use super::records::Records;
 use super::wire::verdict;
-use super::{Door, FEATURES, REFUSAL, keep_alive};
+use super::{Door, FEATURES, keep_alive};
 use crate::PROTOCOL_VERSION;
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::framed::{self, Dispatch, HEADER_BYTES, Header};
-use crate::limits::{HANDSHAKE_DEADLINE, HANDSHAKE_MAX_BYTES, RECORD_MAX_BYTES, TRANSFER_DEADLINE};
+use crate::framed::{self, Dispatch};
+use crate::limits::HANDSHAKE_DEADLINE;
 use crate::server::{OnClose, is_passing};
-
-/// Bytes read ahead of one connection; larger requests get a buffer of their own.
-const READ_AHEAD_BYTES: usize = 16 * 1024;
 
 /// What a listener needs besides its service.
 #[derive(Clone)]
@@ -88,11 +84,7 @@ async fn connection<D: Dispatch>(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     keep_alive(&stream)?;
-    let mut line = Line {
-        stream: BufReader::with_capacity(READ_AHEAD_BYTES, stream),
-        record: Vec::new(),
-        sealed: Vec::new(),
-    };
+    let mut line = Records::new(stream);
     let shaken = timeout(
         HANDSHAKE_DEADLINE,
         shake(&mut line, &seat, setup, protocol, D::SERVICE),
@@ -107,7 +99,7 @@ async fn connection<D: Dispatch>(
             setup.guests.refused(&failure);
             if matches!(failure, Failure::Denied(_)) {
                 tracing::info!(address = %seat.address(), "a machine does not hold the key that it named");
-                timeout(TRANSFER_DEADLINE, line.stream.write_all(&REFUSAL)).await??;
+                line.refuse().await?;
             }
             return Err(io::Error::other(failure));
         }
@@ -139,7 +131,7 @@ async fn connection<D: Dispatch>(
 
 /// Shakes hands: what seals, and who it is or why that one may not come in.
 async fn shake(
-    line: &mut Line,
+    line: &mut Records,
     seat: &Seat,
     setup: &Setup,
     protocol: u32,
@@ -184,13 +176,13 @@ fn random_key() -> Result<Zeroizing<[u8; 32]>, Failure> {
 
 /// Answers calls, one after the other.
 async fn answer<D: Dispatch>(
-    line: &mut Line,
+    line: &mut Records,
     sealing: &mut Sealing,
     seat: &Seat,
     service: &D,
     principal: &Arc<Principal>,
 ) -> io::Result<()> {
-    while let Some((header, body)) = line.request(sealing).await? {
+    while let Some((header, body)) = line.frame(sealing).await? {
         let mut call = Call::remote(seat.number(), principal.clone());
         let answer = if header.kind == D::SERVICE {
             service.dispatch(&mut call, header.number, body).await
@@ -211,97 +203,4 @@ async fn answer<D: Dispatch>(
         line.send(sealing, &frame).await?;
     }
     Ok(())
-}
-
-/// One connection's bytes.
-struct Line {
-    stream: BufReader<TcpStream>,
-    record: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-impl Line {
-    async fn message(&mut self) -> io::Result<&[u8]> {
-        let length = usize::from(self.stream.read_u16_le().await?);
-        if length > HANDSHAKE_MAX_BYTES {
-            return Err(invalid("a handshake message that is too long"));
-        }
-        self.record.resize(length, 0);
-        self.stream.read_exact(&mut self.record).await?;
-        Ok(&self.record)
-    }
-
-    async fn send_message(&mut self, message: &[u8]) -> io::Result<()> {
-        let mut bytes = (message.len() as u16).to_le_bytes().to_vec();
-        bytes.extend_from_slice(message);
-        self.stream.write_all(&bytes).await
-    }
-
-    async fn send(&mut self, sealing: &mut Sealing, plain: &[u8]) -> io::Result<()> {
-        for batch in plain.chunks(BATCH_BYTES) {
-            sealing.seal(batch, &mut self.sealed).map_err(invalid)?;
-            timeout(TRANSFER_DEADLINE, self.stream.write_all(&self.sealed)).await??;
-        }
-        if self.sealed.capacity() > READ_AHEAD_BYTES {
-            // An idle connection holds little.
-            self.sealed = Vec::new();
-        }
-        Ok(())
-    }
-
-    /// The next request, or none when the other side has closed between two. It may take its time to begin.
-    async fn request(&mut self, sealing: &mut Sealing) -> io::Result<Option<(Header, Bytes)>> {
-        let length = match self.stream.read_u16_le().await {
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        timeout(TRANSFER_DEADLINE, self.rest(sealing, length))
-            .await?
-            .map(Some)
-    }
-
-    async fn rest(&mut self, sealing: &mut Sealing, first: u16) -> io::Result<(Header, Bytes)> {
-        let mut plain = Vec::new();
-        self.open_record(sealing, first, &mut plain).await?;
-        while plain.len() < HEADER_BYTES {
-            self.next_record(sealing, &mut plain).await?;
-        }
-        let head = plain.first_chunk::<HEADER_BYTES>().copied();
-        let header = Header::parse(&head.unwrap_or_default()).map_err(invalid)?;
-        let total = HEADER_BYTES + header.body;
-        plain.reserve(total.saturating_sub(plain.len()));
-        while plain.len() < total {
-            self.next_record(sealing, &mut plain).await?;
-        }
-        if plain.len() > total || header.fds != 0 {
-            return Err(invalid("a request of another length, or with descriptors"));
-        }
-        Ok((header, Bytes::from(plain).slice(HEADER_BYTES..)))
-    }
-
-    async fn next_record(&mut self, sealing: &mut Sealing, plain: &mut Vec<u8>) -> io::Result<()> {
-        let length = self.stream.read_u16_le().await?;
-        self.open_record(sealing, length, plain).await
-    }
-
-    async fn open_record(
-        &mut self,
-        sealing: &mut Sealing,
-        length: u16,
-        plain: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        self.record.resize(usize::from(length), 0);
-        self.stream.read_exact(&mut self.record).await?;
-        sealing.open(&self.record, plain).map_err(invalid)?;
-        if self.record.capacity() > READ_AHEAD_BYTES && plain.len() < RECORD_MAX_BYTES / 2 {
-            // An idle connection holds little.
-            self.record = Vec::new();
-        }
-        Ok(())
-    }
 }

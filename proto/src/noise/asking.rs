@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use wolfdisk_common::credentials::Credentials;
+use wolfdisk_common::release::release;
 
-use super::greeting::{Terms, check, greet, is_deadline, lost, send_message};
+use super::greeting::{Terms, check, greet, is_deadline, lost, not_let_in, send_message};
 use super::handshake::{Asking, BATCH_BYTES, Sealing};
 use super::line::Line;
 use super::wire::{Arrival, Opening, read_verdict};
@@ -105,7 +106,7 @@ impl Connection {
         let arrival = Arrival {
             features: FEATURES,
             name: credentials.name.clone(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
+            release: release().to_owned(),
         };
         let (sealing, third) = asking.end(&arrival)?;
         send_message(&mut stream, &third).map_err(lost)?;
@@ -131,9 +132,7 @@ impl Connection {
     fn verdict(&mut self, address: SocketAddr) -> Result<(), Failure> {
         let head = self.read_length()?;
         if head == REFUSAL {
-            return Err(Failure::Denied(format!(
-                "{address} does not let this machine in; was it removed? If it is to be a member, let it join again"
-            )));
+            return Err(not_let_in(address));
         }
         let mut plain = Vec::new();
         self.open_record(head, &mut plain)?;
@@ -198,14 +197,7 @@ impl Connection {
             return Err(CallError::Lost(Failure::Disconnected(text)));
         };
         let body = Bytes::from(plain).slice(HEADER_BYTES..);
-        match header.number {
-            0 => Ok(body),
-            code => Err(CallError::Answer(Failure::from_wire(
-                code,
-                header.argument as i32,
-                String::from_utf8_lossy(&body).into_owned(),
-            ))),
-        }
+        answer_of(header, body).map_err(CallError::Answer)
     }
 
     fn read_record(&mut self, plain: &mut Vec<u8>) -> Result<(), Failure> {
@@ -226,7 +218,19 @@ impl Connection {
     }
 }
 
-fn late() -> Failure {
+/// What a frame answers.
+pub(super) fn answer_of(header: Header, body: Bytes) -> Result<Bytes, Failure> {
+    match header.number {
+        0 => Ok(body),
+        code => Err(Failure::from_wire(
+            code,
+            header.argument as i32,
+            String::from_utf8_lossy(&body).into_owned(),
+        )),
+    }
+}
+
+pub(super) fn late() -> Failure {
     Failure::Deadline("the node did not answer".into())
 }
 

@@ -98,6 +98,13 @@ pub(super) fn lost(address: SocketAddr, error: &io::Error) -> Failure {
     }
 }
 
+/// Whoever is there does not let this machine in.
+pub(super) fn not_let_in(address: SocketAddr) -> Failure {
+    Failure::Denied(format!(
+        "{address} does not let this machine in; was it removed? If it is to be a member, let it join again"
+    ))
+}
+
 /// Whether that is whom we look for.
 pub(super) fn check(
     credentials: &Credentials,

@@ -6,11 +6,16 @@
 
 mod answering;
 mod asking;
+mod async_asking;
+mod async_pool;
+#[cfg(test)]
+mod async_tests;
 mod greeting;
 mod guests;
 mod handshake;
 mod line;
 mod pool;
+mod records;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -27,6 +32,7 @@ use crate::limits;
 
 pub use answering::{Setup, serve};
 pub use asking::{Connection, Targets};
+pub use async_pool::AsyncPool;
 pub use greeting::who_is_there;
 pub use guests::Guests;
 pub use pool::Pool;

@@ -28,9 +28,9 @@ pub(super) fn entries(
     let (mut next, last) = span(service)?;
     let mut bad = Vec::new();
     while next <= last && going_on() {
-        let outcome = service.core().log.check(next);
+        let outcome = service.core().log.entry(next);
         match outcome {
-            Ok(()) => {}
+            Ok(_) => {}
             // Cut off since it was listed.
             Err(ReplicationError::NoEntry(_)) if next < span(service)?.0 => {}
             Err(error) => bad.push(BadEntry {

@@ -1,6 +1,6 @@
 //! The thread that checks, and that names the files which damage concerns.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use wolfdisk_common::ids::{ChunkId, Ino};
@@ -15,16 +15,15 @@ use super::path::path_of;
 use crate::index::checkpoint::Snapshot;
 use crate::index::invariants::{self, Finding, FixId, Inspected, Plan, Report};
 use crate::index::records::Read;
-use crate::index::table::{Table, TableError};
+use crate::index::table::TableError;
 use crate::limits;
 use crate::service::Service;
+use crate::tasks::checkpoint::{SnapshotError, snapshot};
 use crate::tasks::chunkd::Chunkd;
 use crate::tasks::stop::Stop;
 
 /// How often the thread looks for something to do.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it looks whether a checkpoint has been written.
-const LOOK_CHECKPOINT: Duration = Duration::from_millis(20);
 
 const LOST: &str =
     "restore it from a backup, or write the same content once more, to any file: that heals it";
@@ -40,8 +39,8 @@ enum CheckError {
     Index(#[from] TableError),
     #[error("wolfdisk-chunkd: {0}")]
     Chunkd(#[from] Failure),
-    #[error("no checkpoint could be written in time")]
-    NoCheckpoint,
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     #[error("nobody waits for it any more, or the daemon is ending")]
     Forsaken,
 }
@@ -107,25 +106,6 @@ fn name_damage(service: &Service, chunkd: &Chunkd, stop: &Stop, named: u64) -> u
         Err(error) => {
             tracing::warn!(%error, "the files that damage concerns are not known yet");
             named
-        }
-    }
-}
-
-/// The state of now or a later one, which stays as it is.
-fn snapshot(service: &Service, stop: &Stop) -> Result<Snapshot, CheckError> {
-    let wanted = service.core().index.records().applied();
-    let began = Instant::now();
-    loop {
-        let table = service.core().index.records().table().clone();
-        if table.applied().index >= wanted.index {
-            return Ok(table.snapshot());
-        }
-        service.want_checkpoint();
-        if stop.wait(LOOK_CHECKPOINT) {
-            return Err(CheckError::Forsaken);
-        }
-        if began.elapsed() > limits::CHECK_CHECKPOINT_MAX {
-            return Err(CheckError::NoCheckpoint);
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The log as the state machine sees it: one trait for the node that stands alone and for Raft.
 //!
-//! A proposal is queued by [`Replication::propose`], becomes *written* (with Raft: accepted, written by
-//! a majority) and is then handed out once by [`Replication::take_accepted`], in log order; later it
-//! becomes *durable* (with Raft: committed). State is applied when an entry is accepted; an answer that
+//! A proposal is queued by [`Replication::propose`] and named by a ticket, becomes *written* (with Raft: accepted, written by
+//! a majority) and is then handed out once by [`Replication::take_accepted`], in log order and with its ticket; or never, if
+//! this node ceases to lead before. Later it becomes *durable* (with Raft: committed). State is applied when an entry is accepted; an answer that
 //! promises stable storage waits for the durable watermark.
 //!
 //! The caller is one task. It proposes what it has gathered, calls [`Replication::flush`] once for all
 //! of it, applies what is accepted and answers.
 
+pub mod raft;
 pub mod solo;
 
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub struct Watermarks {
     pub durable: LogIndex,
 }
 
+/// A proposal of this node, until it is handed out. Later ones have greater tickets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
 /// An entry of the log that may be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -36,6 +41,9 @@ pub struct Accepted {
     pub term: Term,
     /// The payload as it was proposed.
     pub payload: Bytes,
+    /// The proposal that it was; none: another node's, or one of a life before. Those of this node with lesser tickets that
+    /// were not handed out will not be.
+    pub ticket: Option<Ticket>,
 }
 
 /// Why a node cannot go on. The daemon ends; its restart recovers from what is durable.
@@ -83,18 +91,18 @@ pub enum ReplicationError {
 
 /// See the module.
 pub trait Replication: Send + 'static {
-    /// Queues an entry and says where it will stand. Nothing is written yet.
+    /// Queues an entry. Nothing is written yet.
     ///
     /// # Errors
     /// `NotLeader`; nothing was queued then.
-    fn propose(&mut self, payload: Bytes) -> Result<LogIndex, ReplicationError>;
+    fn propose(&mut self, payload: Bytes) -> Result<Ticket, ReplicationError>;
 
-    /// Writes everything queued with as few system calls as it takes. A sync is started at the latest
-    /// 20 ms later, without being asked.
+    /// Writes everything queued with as few system calls as it takes. A sync is started at once if that is `awaited`, else
+    /// at the latest 20 ms later, without being asked.
     ///
     /// # Errors
     /// The daemon must end: what was written is unknown.
-    fn flush(&mut self) -> Result<(), ReplicationError>;
+    fn flush(&mut self, awaited: bool) -> Result<(), ReplicationError>;
 
     /// Entries that became accepted since the last call, in order. After a start this first hands out
     /// what follows the applied index that the log was opened with.
@@ -120,11 +128,12 @@ pub trait Replication: Send + 'static {
     /// `NoEntry`, or what reading gave.
     fn read(&self, index: LogIndex, offset: u32, length: u32) -> Result<Bytes, ReplicationError>;
 
-    /// Reads a whole entry that the log still holds and verifies it, with what ties it to the one before.
+    /// Reads a whole entry that the log still holds and verifies it, with what ties it to the one before: its term
+    /// and its payload.
     ///
     /// # Errors
     /// `NoEntry`, `Damaged`, or what reading gave.
-    fn check(&self, index: LogIndex) -> Result<(), ReplicationError>;
+    fn entry(&self, index: LogIndex) -> Result<(Term, Bytes), ReplicationError>;
 
     /// Entries below `index` will not be asked for any more; their space may be used again.
     ///

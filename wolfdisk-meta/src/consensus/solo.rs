@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::ids::{LogIndex, Term};
 
-use super::{Accepted, Replication, ReplicationError, Watermarks};
+use super::{Accepted, Replication, ReplicationError, Ticket, Watermarks};
 use crate::log::store::Log;
 use crate::log::{LogCounts, LogOptions};
 
@@ -83,18 +83,24 @@ impl SoloLog {
 }
 
 impl Replication for SoloLog {
-    fn propose(&mut self, payload: Bytes) -> Result<LogIndex, ReplicationError> {
+    fn propose(&mut self, payload: Bytes) -> Result<Ticket, ReplicationError> {
         let index = self.log.append(TERM, payload.clone());
+        let ticket = Ticket(index.0);
         self.proposed.push_back(Accepted {
             index,
             term: TERM,
             payload,
+            ticket: Some(ticket),
         });
-        Ok(index)
+        Ok(ticket)
     }
 
-    fn flush(&mut self) -> Result<(), ReplicationError> {
-        self.log.flush()
+    fn flush(&mut self, awaited: bool) -> Result<(), ReplicationError> {
+        self.log.flush()?;
+        if awaited {
+            self.log.want_durable(self.log.written());
+        }
+        Ok(())
     }
 
     fn take_accepted(&mut self, limit: usize) -> Result<Vec<Accepted>, ReplicationError> {
@@ -105,6 +111,7 @@ impl Replication for SoloLog {
                 index: self.replay,
                 term,
                 payload,
+                ticket: None,
             });
             self.replay.0 += 1;
         }
@@ -139,8 +146,8 @@ impl Replication for SoloLog {
         self.log.read(index, offset, length)
     }
 
-    fn check(&self, index: LogIndex) -> Result<(), ReplicationError> {
-        self.log.read_entry(index).map(drop)
+    fn entry(&self, index: LogIndex) -> Result<(Term, Bytes), ReplicationError> {
+        self.log.read_entry(index)
     }
 
     fn truncate_before(&mut self, index: LogIndex) -> Result<(), ReplicationError> {

@@ -14,7 +14,7 @@
 
 use bytes::Bytes;
 use wolfdisk_common::ids::{
-    ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
+    ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Term, Version,
 };
 use wolfdisk_common::name::FileName;
 use wolfdisk_common::object_key::ObjectKey;
@@ -400,6 +400,7 @@ wire_newtype!(
     Ino(u64),
     Version(u64),
     LogIndex(u64),
+    Term(u64),
     SessionId(u64),
     Sequence(u64),
     NodeNumber(u32),

@@ -223,6 +223,8 @@ wire_enum!(Op {
     30 => IssueToken { kind, restrictions, ttl_s },
     31 => Join { token, kind, name, public_key },
     32 => ChangeMember { number, change },
+    33 => Lead,
+    34 => Voters { configs, learners },
 });
 
 #[cfg(test)]
@@ -280,7 +282,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_an_entry_or_an_error(mut bytes in any::<Vec<u8>>(), tag in 0u8..35) {
+        fn any_bytes_are_an_entry_or_an_error(mut bytes in any::<Vec<u8>>(), tag in 0u8..37) {
             let _ = Entry::decode(Bytes::from(bytes.clone()));
             let mut head = vec![1, 0, 0, 0, tag];
             head.append(&mut bytes);

@@ -78,6 +78,8 @@ pub enum Key {
     Member { number: u64 },
     /// A token that lets somebody become the member of the same number.
     Token { number: u64 },
+    /// The one record of who votes on the log.
+    Voters,
 }
 
 const COUNTERS: u8 = 1;
@@ -103,6 +105,7 @@ const REAP: u8 = 20;
 const SPARSE: u8 = 21;
 const MEMBER: u8 = 22;
 const TOKEN: u8 = 23;
+const VOTERS: u8 = 24;
 
 impl Key {
     /// The key's bytes.
@@ -166,6 +169,7 @@ impl Key {
             Key::Sparse { id } => KeyBytes::concat(&[&[SPARSE], &id.0]),
             Key::Member { number } => KeyBytes::concat(&[&[MEMBER], &long(*number)]),
             Key::Token { number } => KeyBytes::concat(&[&[TOKEN], &long(*number)]),
+            Key::Voters => KeyBytes::new(&[VOTERS]),
         }
     }
 
@@ -178,6 +182,7 @@ impl Key {
         let key = match from.byte()? {
             COUNTERS => Key::Counters,
             VOLUME => Key::Volume,
+            VOTERS => Key::Voters,
             INODE => Key::Inode {
                 ino: ino(&mut from)?,
             },
@@ -314,7 +319,7 @@ mod tests {
         let n = prop_oneof![0u64..4, any::<u64>()];
         let name = proptest::collection::vec(any::<u8>(), 0..6).prop_map(Bytes::from);
         (
-            0u8..23,
+            0u8..24,
             n.clone(),
             n.clone(),
             n.clone(),
@@ -384,7 +389,8 @@ mod tests {
                 19 => Key::Reap { ino: Ino(a) },
                 20 => Key::Sparse { id: ChunkId(id) },
                 21 => Key::Member { number: a },
-                _ => Key::Token { number: a },
+                22 => Key::Token { number: a },
+                _ => Key::Voters,
             })
     }
 

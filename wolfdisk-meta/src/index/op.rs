@@ -394,6 +394,13 @@ pub enum Op {
     FeatureLevel {
         level: u32,
     },
+    /// Says that a new leader has begun: with this entry all before it is decided.
+    Lead,
+    /// Says who votes on the log from this entry on, as [`Voters`](super::record::Voters) has it.
+    Voters {
+        configs: Vec<Vec<NodeNumber>>,
+        learners: Vec<NodeNumber>,
+    },
     /// Makes [`Ino::SYSTEM_ROOT`] if it is not there.
     MakeSystemRoot,
     /// Makes a file without a name, which the asking session holds until it publishes or releases it.
@@ -470,6 +477,8 @@ impl Op {
             Op::DropChunks { .. } => "drop_chunks",
             Op::Reap { .. } => "reap",
             Op::FeatureLevel { .. } => "feature_level",
+            Op::Lead => "lead",
+            Op::Voters { .. } => "voters",
             Op::MakeSystemRoot => "make_system_root",
             Op::Stage { .. } => "stage",
             Op::Publish { .. } => "publish",

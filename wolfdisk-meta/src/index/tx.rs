@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use wolfdisk_common::ids::{Ino, LogIndex, Version};
+use wolfdisk_common::ids::{Ino, LogIndex, Term, Version};
 use wolfdisk_common::time::Timestamp;
 
 use super::codec::{Wire, encode};
@@ -46,6 +46,8 @@ pub struct Tx<'a, R> {
     pub counters: Counters,
     /// The entry's place in the log.
     pub log_index: LogIndex,
+    /// The term it was proposed in.
+    pub term: Term,
     /// The entry's time.
     pub time: Timestamp,
 }
@@ -99,7 +101,7 @@ impl<'a, R: Records> Tx<'a, R> {
         records: &'a R,
         recent: &'a Recent,
         counters: &Counters,
-        log_index: LogIndex,
+        (log_index, term): (LogIndex, Term),
         time: Timestamp,
     ) -> Tx<'a, R> {
         let mut counters = counters.clone();
@@ -114,6 +116,7 @@ impl<'a, R: Records> Tx<'a, R> {
             effects: Vec::new(),
             counters,
             log_index,
+            term,
             time,
         }
     }

@@ -152,7 +152,7 @@ impl<R: Records> Index<R> {
     pub fn apply(
         &mut self,
         index: LogIndex,
-        _term: Term,
+        term: Term,
         payload: Bytes,
     ) -> Result<Outcome, ApplyError> {
         let bad = |source| ApplyError::Entry { index, source };
@@ -164,7 +164,7 @@ impl<R: Records> Index<R> {
             &self.records,
             &self.recent,
             &self.counters,
-            index,
+            (index, term),
             entry.time,
         );
         match apply::run(&mut tx, &entry, &payload) {

@@ -265,7 +265,7 @@ pub fn payload_is_good(payload: &[u8], table: &[[u8; 4]]) -> bool {
 }
 
 /// `N` bytes at a constant offset inside a fixed header.
-fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+pub(super) fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let found = bytes.get(at..).and_then(|rest| rest.first_chunk::<N>());
     *found.expect("the offset lies inside the header")
 }

@@ -7,9 +7,11 @@
 //! - [`store`]: appending, reading, removing.
 //! - [`sync`]: the thread that makes it durable.
 //! - [`counts`]: what it counts.
+//! - [`cut`]: taking entries back.
 //! - [`spare`]: the thread that makes the next file and removes old ones.
 
 mod counts;
+pub mod cut;
 pub mod format;
 mod recover;
 mod segment;

@@ -4,11 +4,13 @@
 //! floor is the greatest `synced` value found in any intact record, also behind a bad one. If belief ends
 //! below the floor, something that was durable is damaged, and the log is refused. At or above it, what
 //! follows was never promised: later segments are removed, the rest of the segment is zeroed and synced,
-//! and the log goes on there.
+//! and the log goes on there. What is believed above it is written again and synced: it may only be in the
+//! kernel's cache, even there as pages that a failed sync has dropped.
 //!
 //! A segment gets its name only when its zeroes are durable. So a missing segment, one of the wrong
 //! length, and a first segment without a good header are damage wherever the floor is.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use uuid::Uuid;
 use wolfdisk_common::disk::{Disk, DiskFile, OpenMode};
 use wolfdisk_common::ids::LogIndex;
 
+use super::cut::Cut;
 use super::format::{
     ALIGNMENT, Bad, FORMAT, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
     decode_record, payload_is_good, prefix_bytes, record_bytes, seed, segment_sequence,
@@ -55,7 +58,8 @@ pub(super) fn recover(
     directory: &Path,
     options: &LogOptions,
 ) -> Result<Option<Recovered>, ReplicationError> {
-    let found = find(disk, directory, options)?;
+    let mut found = find(disk, directory, options)?;
+    take_back(disk, directory, &mut found)?;
     let Some(first) = found.first() else {
         return Ok(None);
     };
@@ -100,7 +104,7 @@ pub(super) fn recover(
     // Records that a killed daemon wrote but did not sync are in the page cache at best.
     for segment in &walk.segments {
         if segment.header.start + segment.header.length > walk.floor {
-            segment.file.sync_data().map_err(at(&segment.path))?;
+            make_durable(segment, walk.floor, &mut bytes).map_err(at(&segment.path))?;
         }
     }
     disk.sync_dir(directory).map_err(at(directory))?;
@@ -253,6 +257,33 @@ fn find(
     Ok(found)
 }
 
+/// Carries out what taking entries back has begun.
+fn take_back(
+    disk: &dyn Disk,
+    directory: &Path,
+    found: &mut Vec<Found>,
+) -> Result<(), ReplicationError> {
+    let Some(cut) = Cut::declared(disk, directory)? else {
+        return Ok(());
+    };
+    let whose = found.first().and_then(|first| first.header.as_ref().ok());
+    let position = found
+        .iter()
+        .position(|found| found.sequence == cut.sequence);
+    let (Some(_), Some(position)) = (whose.filter(|whose| whose.log_id == cut.log_id), position)
+    else {
+        return Err(cut.is_of_another(directory));
+    };
+    let after: Vec<_> = found
+        .drain(position + 1..)
+        .map(|later| later.path)
+        .collect();
+    let last = found.last().ok_or_else(|| cut.is_of_another(directory))?;
+    let rest = (&*last.file, last.path.as_path(), last.length);
+    tracing::info!(path = %last.path.display(), offset = cut.offset, "taking back the log's end was interrupted; it is done now");
+    cut.carry_out(disk, directory, rest, &after)
+}
+
 /// What no power cut can have done.
 fn check_files(found: &[Found]) -> Result<(), ReplicationError> {
     for pair in found.windows(2) {
@@ -311,6 +342,16 @@ fn cut(
         zero(&*last.file, last.end, last.header.length).map_err(at(&last.path))?;
     }
     Ok(())
+}
+
+/// Writes again what stands in `segment` after the floor, and syncs it. A sync alone is not enough: where one has failed
+/// before, the kernel keeps the pages as if they were clean, and the next one succeeds without them.
+fn make_durable(segment: &Segment, floor: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let from = floor.saturating_sub(segment.header.start).min(segment.end);
+    bytes.resize((segment.end - from) as usize, 0);
+    segment.file.read_exact_at(bytes, from)?;
+    segment.file.write_at(bytes, from)?;
+    segment.file.sync_data()
 }
 
 fn load(candidate: &Found, bytes: &mut Vec<u8>) -> Result<(), ReplicationError> {

@@ -9,8 +9,8 @@ use wolfdisk_common::ids::{LogIndex, Term};
 
 use super::at;
 use super::format::{
-    BLOCK_BYTES, Bad, RECORD_PREFIX_MAX_BYTES, SegmentHeader, decode_record, payload_is_good,
-    prefix_bytes, record_bytes,
+    BLOCK_BYTES, Bad, RECORD_PREFIX_MAX_BYTES, RecordHeader, SegmentHeader, decode_record,
+    payload_is_good, prefix_bytes, record_bytes,
 };
 use crate::consensus::ReplicationError;
 
@@ -84,8 +84,8 @@ impl Segment {
             true => crc32c::crc32c(&blocks) == place.first_crc || blocks.is_empty(),
             false => {
                 let mut prefix = [0; RECORD_PREFIX_MAX_BYTES];
-                let table = self.prefix(seed, place, &mut prefix)?;
-                payload_is_good(&blocks, table.1.get(first..).unwrap_or_default())
+                let (_, table) = self.prefix(seed, place, &mut prefix)?;
+                payload_is_good(&blocks, table.get(first..).unwrap_or_default())
             }
         };
         match good {
@@ -123,20 +123,28 @@ impl Segment {
         Ok((term, Bytes::from(bytes).slice(from..end)))
     }
 
+    /// The head of the record at `place`.
+    ///
+    /// # Errors
+    /// `Damaged`, `Io`.
+    pub fn head(&self, seed: u32, place: Place) -> Result<RecordHeader, ReplicationError> {
+        let mut room = [0; RECORD_PREFIX_MAX_BYTES];
+        self.prefix(seed, place, &mut room)
+            .map(|(header, _)| header)
+    }
+
     fn prefix<'a>(
         &self,
         seed: u32,
         place: Place,
         room: &'a mut [u8; RECORD_PREFIX_MAX_BYTES],
-    ) -> Result<(Term, &'a [[u8; 4]]), ReplicationError> {
+    ) -> Result<(RecordHeader, &'a [[u8; 4]]), ReplicationError> {
         let count = self
             .file
             .read_at(room, place.offset.into())
             .map_err(at(&self.path))?;
         let (bytes, _) = room.split_at(count);
-        let (header, table) =
-            decode_record(bytes, seed).map_err(|bad| self.bad(place.offset, bad))?;
-        Ok((header.term, table))
+        decode_record(bytes, seed).map_err(|bad| self.bad(place.offset, bad))
     }
 
     fn bad(&self, offset: u32, bad: Bad) -> ReplicationError {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::ids::{LogIndex, Term};
 
+use super::cut::Cut;
 use super::format::{
     RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, encode_record, record_bytes, seed,
     segment_name,
@@ -53,6 +54,16 @@ pub struct Log {
     keeper: Keeper,
 }
 
+/// A segment with which a log may begin anew.
+pub struct Anew(Segment);
+
+impl Anew {
+    /// Its sequence, for the manifest.
+    pub fn sequence(&self) -> u64 {
+        self.0.header.sequence
+    }
+}
+
 impl Log {
     /// Opens the log in `directory`, or makes one there if it holds none. Everything in it is durable
     /// then.
@@ -68,7 +79,7 @@ impl Log {
         let segment_bytes = options.segment_bytes.next_multiple_of(SEGMENT_UNIT_BYTES);
         let recovered = match recover(&*disk, directory, options)? {
             Some(recovered) => recovered,
-            None => create(&*disk, directory, segment_bytes)?,
+            None => create(&*disk, directory, segment_bytes, FIRST_INDEX)?,
         };
         let Recovered {
             segments,
@@ -103,6 +114,22 @@ impl Log {
             syncer: syncer.map_err(at(directory))?,
             keeper: keeper.map_err(at(directory))?,
         })
+    }
+
+    /// Makes a log in `directory`, which holds none, whose first entry is to be `first`, and opens it.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        first: LogIndex,
+        options: &LogOptions,
+    ) -> Result<Log, ReplicationError> {
+        disk.create_dir_all(directory).map_err(at(directory))?;
+        let segment_bytes = options.segment_bytes.next_multiple_of(SEGMENT_UNIT_BYTES);
+        create(&*disk, directory, segment_bytes, first)?;
+        Log::open(disk, directory, options)
     }
 
     /// Index of the first entry that is still there, if any is.
@@ -298,6 +325,131 @@ impl Log {
         }
     }
 
+    /// Makes, durably, the segment with which the log is to begin anew at `first`: what is before has come as a
+    /// snapshot. It counts from when the manifest names its sequence as the first; until then an opening removes
+    /// it. [`Log::begin_anew`] is to follow.
+    ///
+    /// # Errors
+    /// `Io`; the log goes on as it was.
+    pub fn prepare_anew(&mut self, first: LogIndex) -> Result<Anew, ReplicationError> {
+        let last = self.last();
+        let header = SegmentHeader {
+            log_id: last.header.log_id,
+            sequence: last.header.sequence + 1,
+            first_index: first,
+            start: last.header.start + last.header.length,
+            length: self.segment_bytes,
+            chain: self.chain,
+        };
+        let blank = super::spare::blank(
+            &*self.disk,
+            &self.directory.join("anew.new"),
+            self.segment_bytes,
+        )?;
+        let head = blank.file.write_at(&header.encode(), 0);
+        // Before the name: a first segment without a good header would be taken for damage.
+        let synced = head.and_then(|()| blank.file.sync_data());
+        synced.map_err(at(&blank.path))?;
+        let segment = begin(&*self.disk, &self.directory, blank, header)?;
+        segment.file.sync_data().map_err(at(&segment.path))?;
+        let named = self.disk.sync_dir(&self.directory);
+        named.map_err(at(&self.directory))?;
+        Ok(Anew(segment))
+    }
+
+    /// Goes on in what [`Log::prepare_anew`] has made, which the manifest names by now. What was in the log goes.
+    ///
+    /// # Errors
+    /// `Io`, and every later call fails too: the daemon must end, and its restart finds the log begun anew.
+    pub fn begin_anew(&mut self, anew: Anew) -> Result<(), ReplicationError> {
+        self.queue.clear();
+        // Nothing of what goes may be taken for durable by a sync that ends later.
+        let outcome = self.syncer.sync();
+        self.broken = outcome.is_err();
+        outcome?;
+        let Anew(segment) = anew;
+        let old = std::mem::take(&mut self.segments);
+        self.chain = segment.header.chain;
+        self.needed = segment.header.first_index;
+        let before = LogIndex(self.needed.0.saturating_sub(1));
+        self.syncer.rewind(before, segment.global_end());
+        self.segments.push_back(segment);
+        self.keeper
+            .remove(old.into_iter().map(|segment| segment.path).collect())
+    }
+
+    /// The term of a written entry.
+    ///
+    /// # Errors
+    /// `NoEntry`, `Damaged`, `Io`.
+    pub fn term(&self, index: LogIndex) -> Result<Term, ReplicationError> {
+        let (segment, place) = self.find(index)?;
+        segment.head(self.seed, place).map(|header| header.term)
+    }
+
+    /// Bytes of the payload of a written entry, without reading it; none: it is not there.
+    pub fn payload_bytes(&self, index: LogIndex) -> Option<usize> {
+        let (_, place) = self.find(index).ok()?;
+        Some(place.length as usize)
+    }
+
+    /// Takes back every entry above `index`, durably; others are to stand there. What was queued must have
+    /// been written. After a crash at any moment either all of them are there or none.
+    ///
+    /// # Errors
+    /// `NoEntry` if `index` lies before what the log still holds: nothing was changed. Else `Io` or `Damaged`,
+    /// and every later call fails too.
+    pub fn truncate_after(&mut self, index: LogIndex) -> Result<(), ReplicationError> {
+        self.flush()?;
+        if index >= self.written() {
+            return Ok(());
+        }
+        let next = LogIndex(index.0 + 1);
+        self.find(next)?;
+        // Nothing of what goes may be written by a sync that ends later.
+        self.syncer.sync()?;
+        let outcome = self.take_back(next);
+        self.broken = outcome.is_err();
+        outcome
+    }
+
+    /// Removes the entry `next`, which is there, and all after it.
+    fn take_back(&mut self, next: LogIndex) -> Result<(), ReplicationError> {
+        let (segment, place) = self.find(next)?;
+        let kept = segment.place(LogIndex(next.0 - 1));
+        let chain = match kept {
+            Some(before) => segment.head(self.seed, before)?.crc,
+            None => segment.header.chain,
+        };
+        let (sequence, offset) = (segment.header.sequence, u64::from(place.offset));
+        let cut = Cut {
+            log_id: segment.header.log_id,
+            sequence,
+            offset,
+        };
+        let after = self.segments.iter();
+        let after = after.filter(|segment| segment.header.sequence > sequence);
+        let after: Vec<_> = after.map(|segment| segment.path.clone()).collect();
+        cut.declare(&*self.disk, &self.directory)?;
+        let (segment, _) = self.find(next)?;
+        let rest = (
+            &*segment.file,
+            segment.path.as_path(),
+            segment.header.length,
+        );
+        cut.carry_out(&*self.disk, &self.directory, rest, &after)?;
+        self.segments.truncate(self.segments.len() - after.len());
+        let last = self.segments.back_mut().expect("a log has a segment");
+        let left = next.0 - last.header.first_index.0;
+        last.places.truncate(left as usize);
+        last.end = offset;
+        self.chain = chain;
+        self.needed = self.needed.min(next);
+        let end = self.last().global_end();
+        self.syncer.rewind(LogIndex(next.0 - 1), end);
+        Ok(())
+    }
+
     /// What it counts.
     pub fn counts(&self) -> Arc<LogCounts> {
         self.syncer.counts().clone()
@@ -396,13 +548,18 @@ fn begin(
 }
 
 /// The first segment of a new log, durable with its name.
-fn create(disk: &dyn Disk, directory: &Path, length: u64) -> Result<Recovered, ReplicationError> {
+fn create(
+    disk: &dyn Disk,
+    directory: &Path,
+    length: u64,
+    first_index: LogIndex,
+) -> Result<Recovered, ReplicationError> {
     let log_id = Uuid::new_v4();
     let chain = seed(log_id);
     let header = SegmentHeader {
         log_id,
         sequence: 1,
-        first_index: FIRST_INDEX,
+        first_index,
         start: 0,
         length,
         chain,

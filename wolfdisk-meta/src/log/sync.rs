@@ -50,6 +50,8 @@ struct Progress {
     written_offset: u64,
     durable: LogIndex,
     wanted: LogIndex,
+    /// Tells what is durable, until a sync fails.
+    sender: Option<watch::Sender<LogIndex>>,
     stop: bool,
 }
 
@@ -57,8 +59,6 @@ struct Progress {
 pub(super) struct Syncer {
     shared: Arc<Shared>,
     receiver: watch::Receiver<LogIndex>,
-    /// With `Syncing::Manual`, until a sync fails.
-    sender: Option<watch::Sender<LogIndex>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,6 +79,7 @@ impl Syncer {
             written: index,
             written_offset: offset,
             durable: index,
+            sender: Some(sender),
             ..Progress::default()
         };
         let shared = Arc::new(Shared {
@@ -94,20 +95,16 @@ impl Syncer {
         let mut syncer = Syncer {
             shared,
             receiver,
-            sender: None,
             thread: None,
         };
-        match syncing {
-            Syncing::Manual => syncer.sender = Some(sender),
-            Syncing::Thread { interval } => {
-                let shared = syncer.shared.clone();
-                let run = move || shared.run(&sender, interval);
-                syncer.thread = Some(
-                    std::thread::Builder::new()
-                        .name("log-sync".into())
-                        .spawn(run)?,
-                );
-            }
+        if let Syncing::Thread { interval } = syncing {
+            let shared = syncer.shared.clone();
+            let run = move || shared.run(interval);
+            syncer.thread = Some(
+                std::thread::Builder::new()
+                    .name("log-sync".into())
+                    .spawn(run)?,
+            );
         }
         Ok(syncer)
     }
@@ -209,11 +206,25 @@ impl Syncer {
             })
     }
 
+    /// Entries above `index`, which ends at the global `offset`, are no more. All is durable, and nothing is being
+    /// synced.
+    pub fn rewind(&mut self, index: LogIndex, offset: u64) {
+        let mut progress = self.shared.progress.lock();
+        progress.written = index;
+        progress.written_offset = offset;
+        progress.durable = index;
+        progress.wanted = progress.wanted.min(index);
+        self.shared.durable_offset.store(offset, Ordering::Release);
+        if let Some(sender) = &progress.sender {
+            sender.send_replace(index);
+        }
+    }
+
+    /// With `Syncing::Manual`: one sync, unless nothing was written or one has failed.
     fn step(&mut self) {
-        if let Some(sender) = self.sender.take() {
-            let progress = self.shared.progress.lock();
-            let ok = progress.since.is_none() || self.shared.sync(progress, &sender);
-            self.sender = ok.then_some(sender);
+        let progress = self.shared.progress.lock();
+        if self.thread.is_none() && progress.since.is_some() && progress.sender.is_some() {
+            self.shared.sync(progress);
         }
     }
 }
@@ -229,7 +240,7 @@ impl Drop for Syncer {
 }
 
 impl Shared {
-    fn run(&self, sender: &watch::Sender<LogIndex>, interval: Duration) {
+    fn run(&self, interval: Duration) {
         let mut progress = self.progress.lock();
         while !progress.stop {
             match progress.since {
@@ -240,7 +251,7 @@ impl Shared {
                         self.wake.wait_until(&mut progress, due);
                         continue;
                     }
-                    if !self.sync(progress, sender) {
+                    if !self.sync(progress) {
                         return;
                     }
                     progress = self.progress.lock();
@@ -250,11 +261,7 @@ impl Shared {
     }
 
     /// One sync of what is written now. False if it failed, for good.
-    fn sync(
-        &self,
-        mut progress: parking_lot::MutexGuard<'_, Progress>,
-        sender: &watch::Sender<LogIndex>,
-    ) -> bool {
+    fn sync(&self, mut progress: parking_lot::MutexGuard<'_, Progress>) -> bool {
         let dirty = std::mem::take(&mut progress.dirty);
         progress.since = None;
         let (index, offset) = (progress.written, progress.written_offset);
@@ -268,9 +275,12 @@ impl Shared {
             Ok(()) => {
                 progress.durable = index;
                 self.durable_offset.store(offset, Ordering::Release);
-                sender.send_replace(index);
+                if let Some(sender) = &progress.sender {
+                    sender.send_replace(index);
+                }
             }
             Err((path, error)) => {
+                progress.sender = None;
                 tracing::error!(path = %path.display(), %error, "syncing the log failed");
                 // The first failure is the only one: nothing is synced after it.
                 let _ = self.failure.set((path, error));

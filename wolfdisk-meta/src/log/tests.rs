@@ -41,6 +41,11 @@ fn segments(disk: &CrashDisk) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Of which branch of the history an entry is: one that took the place of another has other bytes.
+fn branched(branch: u64, index: u64, length: usize) -> Bytes {
+    payload(index + branch * 1009, length)
+}
+
 /// Entries in the log, checked to be those that were appended.
 fn check(log: &Log, model: &[Bytes], first: u64) -> Result<(), String> {
     for index in first..=log.written().0 {
@@ -66,6 +71,8 @@ enum Step {
         length: usize,
     },
     Truncate(usize),
+    /// Entries are taken back.
+    TakeBack(usize),
     /// The process ends; the page cache stays.
     Kill,
     Crash(u64),
@@ -83,6 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any::<usize>(), any::<usize>(), any::<usize>())
             .prop_map(|(at, from, length)| Step::Read { at, from, length }),
         2 => any::<usize>().prop_map(Step::Truncate),
+        2 => any::<usize>().prop_map(Step::TakeBack),
         1 => Just(Step::Kill),
         2 => any::<u64>().prop_map(Step::Crash),
         2 => (1..12u64, any::<u64>()).prop_map(|(nth, seed)| Step::CutAt(nth, seed)),
@@ -101,17 +109,17 @@ fn run(steps: &[Step], lying: bool) -> Result<(), String> {
     let mut log = open(&disk).map_err(|error| error.to_string())?;
     disk.lose_syncs(lying);
     let mut model: Vec<Bytes> = Vec::new();
-    let (mut durable, mut cut_seed) = (0u64, 0);
+    let (mut durable, mut cut_seed, mut branch) = (0u64, 0, 0);
     for step in steps {
         let first = log.first_index().0;
+        // What may be found instead, if taking back was cut off.
+        let mut kept: Option<Vec<Bytes>> = None;
         let outcome = match step {
             Step::Append(length) => {
                 let index = model.len() as u64 + 1;
-                model.push(payload(index, *length));
-                assert_eq!(
-                    log.append(Term(1), payload(index, *length)),
-                    LogIndex(index)
-                );
+                let entry = branched(branch, index, *length);
+                model.push(entry.clone());
+                assert_eq!(log.append(Term(1), entry), LogIndex(index));
                 Ok(())
             }
             Step::Flush => log.flush(),
@@ -140,6 +148,16 @@ fn run(steps: &[Step], lying: bool) -> Result<(), String> {
                 // As the daemon does: nothing goes that a checkpoint of durable entries lacks.
                 log.truncate_before(LogIndex(*at as u64 % (log.durable().0 + 1)))
             }
+            Step::TakeBack(at) => {
+                // As Raft does: never what the state was made from.
+                let last = model.len() as u64;
+                let to = first - 1 + *at as u64 % (last + 2 - first);
+                branch += 1;
+                kept = Some(model.clone());
+                model.truncate(to as usize);
+                durable = durable.min(to);
+                log.truncate_after(LogIndex(to))
+            }
             Step::Kill | Step::Crash(_) => Ok(()),
             Step::CutAt(nth, seed) => {
                 disk.power_off_at(*nth);
@@ -147,7 +165,9 @@ fn run(steps: &[Step], lying: bool) -> Result<(), String> {
                 Ok(())
             }
         };
-        durable = durable.max(log.durable().0);
+        if kept.is_none() || outcome.is_ok() {
+            durable = durable.max(log.durable().0);
+        }
         let crash = match step {
             Step::Crash(seed) => Some(*seed),
             _ => disk.is_off().then_some(cut_seed),
@@ -174,6 +194,9 @@ fn run(steps: &[Step], lying: bool) -> Result<(), String> {
                 return Err(format!(
                     "{durable} entries were durable, {found} were found"
                 ));
+            }
+            if let Some(kept) = kept.filter(|_| found > model.len() as u64) {
+                model = kept;
             }
             if found > model.len() as u64 {
                 return Err(format!(
@@ -454,6 +477,27 @@ fn a_failed_sync_ends_the_log_and_is_not_repeated() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_the_cache_is_durable_once_it_was_opened() {
+    for seed in 0..32 {
+        let disk = CrashDisk::new();
+        let mut log = open(&disk).unwrap();
+        log.append(Term(1), payload(1, 10));
+        log.sync().unwrap();
+        log.append(Term(1), payload(2, 10));
+        disk.fail_at(Some(Operation::Sync), 1, libc::EIO);
+        assert!(log.sync().is_err());
+        drop(log);
+        let mut log = open(&disk).unwrap();
+        assert_eq!(log.durable(), LogIndex(2));
+        log.append(Term(1), payload(3, 10));
+        log.sync().unwrap();
+        drop(log);
+        disk.crash(seed);
+        assert_eq!(open(&disk).unwrap().written(), LogIndex(3));
+    }
+}
+
+#[test]
 fn a_failed_write_ends_the_log() {
     let disk = CrashDisk::new();
     let mut log = open(&disk).unwrap();
@@ -499,4 +543,174 @@ fn the_machines_disk_keeps_a_log_too() {
     let log = Log::open(disk, directory.path(), &options).unwrap();
     assert_eq!(log.written(), LogIndex(300));
     check(&log, &model, 1).unwrap();
+}
+
+/// A log of `count` synced entries, of which those after `to` are taken back while the disk stops at the `nth`
+/// operation; then the power comes back.
+fn taken_back(count: u64, to: u64, nth: u64, seed: u64) -> (CrashDisk, Vec<Bytes>, bool) {
+    let disk = CrashDisk::new();
+    let model = filled(&disk, count, count);
+    let mut log = open(&disk).expect("it opens");
+    disk.power_off_at(nth);
+    let done = log.truncate_after(LogIndex(to)).is_ok();
+    drop(log);
+    disk.crash(seed);
+    (disk, model, done)
+}
+
+#[test]
+fn a_cut_while_entries_are_taken_back_leaves_all_of_them_or_none() {
+    let (mut some, mut none) = (0, 0);
+    for to in [0, 1, 7, 19] {
+        for nth in 1..40 {
+            for seed in 0..4 {
+                let (disk, model, done) = taken_back(20, to, nth, seed);
+                let mut log = open(&disk).expect("it opens");
+                let found = log.written().0;
+                assert!(found == to || found == 20 && !done, "{found} after {nth}");
+                some += u32::from(found == 20);
+                none += u32::from(found == to);
+                check(&log, &model, 1).expect("what is left is what was there");
+                // What takes their place is found, and nothing of theirs behind it.
+                let next = log.written().0 + 1;
+                log.append(Term(2), branched(1, next, 50));
+                log.sync().expect("synced");
+                drop(log);
+                disk.crash(seed);
+                let log = open(&disk).expect("it opens again");
+                assert_eq!(log.written(), LogIndex(next));
+                let entry = log.read_entry(LogIndex(next)).expect("read");
+                assert_eq!(entry, (Term(2), branched(1, next, 50)));
+            }
+        }
+    }
+    assert!(some > 0 && none > 0, "{some} {none}");
+}
+
+#[test]
+fn a_log_that_begins_anew_is_the_old_one_or_the_new_one_as_the_manifest_says() {
+    for cut in 1..30 {
+        for seed in 0..4 {
+            let disk = CrashDisk::new();
+            let model = filled(&disk, 20, 20);
+            let mut log = open(&disk).expect("it opens");
+            disk.power_off_at(cut);
+            // Prepared, then named by the manifest, then gone on with.
+            let prepared = log.prepare_anew(LogIndex(1000));
+            let named = prepared.as_ref().ok().map(|anew| anew.sequence());
+            let begun = prepared.and_then(|anew| log.begin_anew(anew));
+            if begun.is_ok() && !disk.is_off() {
+                log.append(Term(5), payload(1000, 70));
+                log.sync().ok();
+            }
+            drop(log);
+            disk.crash(seed);
+            let options = LogOptions {
+                first_segment: named.unwrap_or_default(),
+                ..MANUAL
+            };
+            let log = Log::open(Arc::new(disk.clone()), Path::new(DIRECTORY), &options);
+            let log = log.expect("it opens");
+            match named {
+                None => {
+                    assert_eq!(log.written(), LogIndex(20));
+                    check(&log, &model, 1).expect("nothing is changed");
+                }
+                Some(_) => {
+                    assert_eq!(log.first_index(), LogIndex(1000));
+                    assert!((999..=1000).contains(&log.written().0));
+                    if log.written().0 == 1000 {
+                        let found = log.read_entry(LogIndex(1000)).expect("read");
+                        assert_eq!(found, (Term(5), payload(1000, 70)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_prepared_and_not_named_is_in_nobodys_way() {
+    let disk = CrashDisk::new();
+    let model = filled(&disk, 20, 20);
+    let mut log = open(&disk).expect("it opens");
+    let unused = log.prepare_anew(LogIndex(1000)).expect("prepared");
+    drop(unused);
+    // It rolls over its place.
+    let mut model = model;
+    for index in 21..=80 {
+        model.push(payload(index, 300));
+        log.append(Term(1), payload(index, 300));
+    }
+    log.sync().expect("synced");
+    drop(log);
+    disk.crash(3);
+    let log = open(&disk).expect("it opens");
+    assert_eq!(log.written(), LogIndex(80));
+    check(&log, &model, 1).expect("all is there");
+}
+
+#[test]
+fn what_is_not_there_cannot_be_taken_back_to() {
+    let disk = CrashDisk::new();
+    let model = filled(&disk, 60, 60);
+    let mut log = open(&disk).expect("it opens");
+    log.truncate_before(LogIndex(60)).expect("cut");
+    let first = log.first_index().0;
+    assert!(first > 2, "{first}");
+    let refused = log.truncate_after(LogIndex(first - 2));
+    assert!(
+        matches!(refused, Err(ReplicationError::NoEntry(_))),
+        "{refused:?}"
+    );
+    check(&log, &model, first).expect("nothing is changed");
+    assert_eq!(log.written(), LogIndex(60));
+    log.truncate_after(LogIndex(60)).expect("nothing to do");
+    log.truncate_after(LogIndex(first - 1))
+        .expect("all that is left");
+    assert_eq!(log.written(), LogIndex(first - 1));
+    assert_eq!(log.append(Term(2), branched(1, first, 10)), LogIndex(first));
+    log.sync().expect("synced");
+}
+
+#[test]
+fn followers_of_what_is_durable_see_it_go_back() {
+    let disk = CrashDisk::new();
+    let mut log = threaded(&disk, Duration::from_secs(60));
+    for index in 1..=5 {
+        log.append(Term(1), payload(index, 100));
+    }
+    log.sync().expect("synced");
+    let follower = log.subscribe();
+    assert_eq!(*follower.borrow(), LogIndex(5));
+    log.truncate_after(LogIndex(2)).expect("taken back");
+    assert_eq!(*follower.borrow(), LogIndex(2));
+    assert_eq!(log.durable(), LogIndex(2));
+    log.append(Term(2), branched(1, 3, 100));
+    log.flush().expect("written");
+    assert_eq!(log.durable(), LogIndex(2));
+    log.sync().expect("synced");
+    assert_eq!(*follower.borrow(), LogIndex(3));
+}
+
+#[test]
+fn what_says_that_entries_are_taken_back_is_believed_only_if_it_is_whole_and_of_this_log() {
+    let cut = super::cut::Cut {
+        log_id: uuid::Uuid::from_u128(7),
+        sequence: 3,
+        offset: 4000,
+    };
+    let path = Path::new("/log/cut");
+    let good = cut.encode();
+    assert_eq!(super::cut::Cut::decode(&good, path).expect("whole"), cut);
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(super::cut::Cut::decode(&bad, path).is_err(), "bit {bit}");
+    }
+    let disk = CrashDisk::new();
+    filled(&disk, 3, 3);
+    wolfdisk_common::disk::replace_file(&disk, path, &good).expect("written");
+    let refused = open(&disk).map(|_| ()).expect_err("it is of another log");
+    assert!(refused.to_string().contains("another log"), "{refused}");
 }

@@ -2,8 +2,9 @@
 //! written with one call and applied.
 //!
 //! Some things are decided before an entry is proposed, from the applied state: who may have the victim
-//! of an unlink open, and whether a lock must wait. So a batch ends before a mutation that touches a
-//! name or a lock which an earlier one of the same batch touches.
+//! of an unlink open, and whether a lock must wait. So nothing is proposed that touches a name or a lock which an entry
+//! touches that is proposed and not applied. A node that stands alone applies at once what it has written; where others
+//! must have it first, entries stay in flight from one round to the next.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::core::Core;
 use super::error::ServiceError;
 use super::guard::{Asker, Refused};
 use super::keyed::way_of;
+use crate::consensus::Ticket;
 use crate::index::Step;
 use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Openers, Origin, Outcome};
 use crate::index::table::Applied;
@@ -57,16 +59,17 @@ impl Done {
     }
 }
 
-struct InFlight {
-    index: LogIndex,
+/// A mutation that has been proposed.
+pub(super) struct InFlight {
+    ticket: Ticket,
     pending: Pending,
     /// Inodes that may lose their last link, and who may have them open.
     victims: Vec<Openers>,
 }
 
-/// What the entries of a batch touch that later ones are decided by.
+/// What the entries in flight touch that later ones are decided by.
 #[derive(Default)]
-struct Touched {
+pub(super) struct Touched {
     names: HashSet<(Ino, FileName)>,
     locks: HashSet<Ino>,
     sessions: bool,
@@ -131,6 +134,8 @@ impl Touched {
             | Op::DropChunks { .. }
             | Op::Reap { .. }
             | Op::FeatureLevel { .. }
+            | Op::Lead
+            | Op::Voters { .. }
             | Op::MakeSystemRoot
             | Op::IssueToken { .. }
             | Op::Join { .. }
@@ -147,20 +152,37 @@ impl Touched {
 }
 
 impl Core {
-    /// Takes the queue through the log. Answers whether something is left.
+    /// Takes the queue through the log, and what has been accepted to whoever asked. Answers whether something is left that
+    /// need not wait for others.
     pub(super) fn run_batch(
         &mut self,
         wall: Timestamp,
         now: Duration,
     ) -> Result<bool, ServiceError> {
-        let mut touched = Touched::default();
-        let mut in_flight = Vec::new();
+        let before = self.in_flight.len();
+        self.propose_queued(wall, now)?;
+        let mut new = self.in_flight.iter().skip(before);
+        if before < self.in_flight.len() {
+            let awaited = new.any(|entry| entry.pending.durable);
+            self.counters.batches += 1;
+            self.log.flush(awaited)?;
+        }
+        self.apply_accepted(now)?;
+        Ok(!self.queue.is_empty() && self.in_flight.is_empty())
+    }
+
+    /// Proposes what is queued, up to what must wait for an entry in flight.
+    fn propose_queued(&mut self, wall: Timestamp, now: Duration) -> Result<(), ServiceError> {
+        if self.in_flight.is_empty() {
+            self.touched = Touched::default();
+        }
         let mut bytes = 0;
-        while in_flight.len() < limits::BATCH_MAX && bytes < limits::BATCH_BYTES_MAX {
+        while self.in_flight.len() < limits::BATCH_MAX && bytes < limits::BATCH_BYTES_MAX {
             let Some(next) = self.queue.front() else {
                 break;
             };
-            if !touched.add(&next.op, &way_of(&self.index, &next.op)?) {
+            let way = way_of(&self.index, &next.op)?;
+            if !self.touched.add(&next.op, &way) {
                 break;
             }
             let Some(pending) = self.queue.pop_front() else {
@@ -172,18 +194,13 @@ impl Core {
             let Some(pending) = self.park_if_barred(pending, now)? else {
                 continue;
             };
-            bytes += self.propose(pending, wall, &mut in_flight)?;
+            bytes += self.propose(pending, wall)?;
         }
-        if in_flight.is_empty() {
-            return Ok(!self.queue.is_empty());
-        }
-        self.counters.batches += 1;
-        self.log.flush()?;
-        let durable = in_flight.iter().rev().find(|entry| entry.pending.durable);
-        if let Some(index) = durable.map(|entry| entry.index) {
-            self.log.want_durable(index);
-        }
-        let mut in_flight = in_flight.into_iter().peekable();
+        Ok(())
+    }
+
+    /// Applies what has been accepted and answers those who asked for it.
+    fn apply_accepted(&mut self, now: Duration) -> Result<(), ServiceError> {
         loop {
             let accepted = self.log.take_accepted(limits::BATCH_MAX)?;
             if accepted.is_empty() {
@@ -199,8 +216,8 @@ impl Core {
                 };
                 self.index.records_mut().set_applied(applied);
                 self.undurable.push_back((entry.index, version));
-                if let Some(asked) = in_flight.next_if(|asked| asked.index == entry.index) {
-                    self.applied(asked, outcome, now)?;
+                if let Some(asked) = entry.ticket.and_then(|ticket| self.asked(ticket)) {
+                    self.applied(asked, entry.index, outcome, now)?;
                 }
             }
         }
@@ -212,7 +229,18 @@ impl Core {
         {
             self.undurable.pop_front();
         }
-        Ok(!self.queue.is_empty())
+        Ok(())
+    }
+
+    /// Who asked for a proposal. Those before it will not be accepted any more: who asked for them is told to ask again, as by
+    /// a daemon that ends, since nobody waits for an answer that is dropped.
+    fn asked(&mut self, ticket: Ticket) -> Option<InFlight> {
+        while self
+            .in_flight
+            .pop_front_if(|lost| lost.ticket < ticket)
+            .is_some()
+        {}
+        self.in_flight.pop_front_if(|asked| asked.ticket == ticket)
     }
 
     /// Answers what a member may not do. What has been done is repeated to it.
@@ -295,12 +323,7 @@ impl Core {
         Ok(None)
     }
 
-    fn propose(
-        &mut self,
-        mut pending: Pending,
-        wall: Timestamp,
-        in_flight: &mut Vec<InFlight>,
-    ) -> Result<usize, ServiceError> {
+    fn propose(&mut self, mut pending: Pending, wall: Timestamp) -> Result<usize, ServiceError> {
         let victims = self.name_openers(&mut pending)?;
         let time = wall.max(self.index.time());
         // The op moves through the entry and back, since its data is shared and not copied.
@@ -312,9 +335,9 @@ impl Core {
         let payload = entry.encode();
         pending.op = entry.op;
         let bytes = payload.len();
-        let index = self.log.propose(payload)?;
-        in_flight.push(InFlight {
-            index,
+        let ticket = self.log.propose(payload)?;
+        self.in_flight.push_back(InFlight {
+            ticket,
             pending,
             victims,
         });
@@ -354,13 +377,12 @@ impl Core {
     fn applied(
         &mut self,
         asked: InFlight,
+        index: LogIndex,
         outcome: Outcome,
         now: Duration,
     ) -> Result<(), ServiceError> {
         let InFlight {
-            index,
-            pending,
-            victims,
+            pending, victims, ..
         } = asked;
         let Outcome {
             answer,

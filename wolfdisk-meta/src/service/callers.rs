@@ -7,6 +7,8 @@ use wolfdisk_proto::call::Call;
 /// Who may make a call: each row of the table of calls names one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Callers {
+    /// Nobody on another machine.
+    Local,
     /// Nodes, which hold the cluster's key.
     Nodes,
     /// Nodes and gateways.
@@ -45,6 +47,7 @@ impl Class {
 impl Callers {
     fn include(self, class: Class) -> bool {
         match (self, class) {
+            (Callers::Local, _) => false,
             (_, Class::Node) => true,
             (Callers::Nodes, _) => false,
             (Callers::Gateways, class) => class == Class::Gateway,
@@ -68,7 +71,10 @@ impl Callers {
         Err(Failure::Denied(match class {
             Class::Joining => "this machine has not joined yet".to_owned(),
             Class::Node | Class::Gateway | Class::Client => {
-                format!("a {} may not ask for this", principal.kind)
+                format!(
+                    "a {} may not ask for this from another machine",
+                    principal.kind
+                )
             }
         }))
     }
@@ -97,39 +103,55 @@ mod tests {
     #[test]
     fn each_may_do_what_it_is_for_and_nothing_else() {
         let all = [
+            Callers::Local,
             Callers::Nodes,
             Callers::Gateways,
             Callers::Members,
             Callers::Joining,
         ];
         for (who, kind, member, may) in [
-            (Who::Node, MemberKind::Node, 1, [true; 4]),
-            (Who::Node, MemberKind::Witness, 2, [true; 4]),
+            (
+                Who::Node,
+                MemberKind::Node,
+                1,
+                [false, true, true, true, true],
+            ),
+            (
+                Who::Node,
+                MemberKind::Witness,
+                2,
+                [false, true, true, true, true],
+            ),
             (
                 Who::Member(3),
                 MemberKind::Gateway,
                 3,
-                [false, true, true, false],
+                [false, false, true, true, false],
             ),
             (
                 Who::Member(4),
                 MemberKind::Client,
                 4,
-                [false, false, true, false],
+                [false, false, false, true, false],
             ),
             // By its own word alone nobody is a node.
             (
                 Who::Member(5),
                 MemberKind::Node,
                 5,
-                [false, false, true, false],
+                [false, false, false, true, false],
             ),
-            (Who::Node, MemberKind::Node, 0, [false, false, false, true]),
+            (
+                Who::Node,
+                MemberKind::Node,
+                0,
+                [false, false, false, false, true],
+            ),
             (
                 Who::Joining(6),
                 MemberKind::Node,
                 0,
-                [false, false, false, true],
+                [false, false, false, false, true],
             ),
         ] {
             let found = all.map(|callers| passes(callers, who, kind, member));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use wolfdisk_common::ids::{Incarnation, LogIndex, SessionId, Version};
 
-use super::batch::Pending;
+use super::batch::{InFlight, Pending, Touched};
 use crate::consensus::Replication;
 use crate::index::Index;
 use crate::index::checkpoint::RedbTable;
@@ -36,6 +36,9 @@ pub struct Core {
     /// Requests that wait for a lock.
     pub(super) lock_parked: HashMap<WaiterId, Pending>,
     pub(super) queue: VecDeque<Pending>,
+    /// Proposed and not accepted yet, in the order of their tickets, and what they touch.
+    pub(super) in_flight: VecDeque<InFlight>,
+    pub(super) touched: Touched,
     pub(super) barriers: HashMap<BarrierId, oneshot::Sender<()>>,
     /// Nothing more is queued.
     pub(super) closed: bool,
@@ -99,6 +102,8 @@ impl Core {
             lock_waits: LockWaits::default(),
             lock_parked: HashMap::new(),
             queue: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            touched: Touched::default(),
             barriers: HashMap::new(),
             undurable: VecDeque::new(),
             counters: Counts::default(),

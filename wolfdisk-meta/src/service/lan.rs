@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wolfdisk_common::config;
 use wolfdisk_common::member::{MemberKind, PUBLIC_KEY_BYTES, Principal, Restrictions, Who};
+use wolfdisk_common::release::release;
 use wolfdisk_proto::noise::{self, Door, Setup, Welcome};
 use wolfdisk_proto::v1::MetaFramed;
 use wolfdisk_proto::{Failure, PROTOCOL_VERSION};
@@ -113,7 +114,7 @@ impl Door for MetaDoor {
             incarnation: options.incarnation.0,
             generation: self.0.core().log.term().0,
             chunk_port: self.0.trust().chunk_port(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
+            release: release().to_owned(),
         }
     }
 }

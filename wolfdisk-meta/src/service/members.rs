@@ -298,7 +298,10 @@ impl Service {
 
     fn shown(&self, core: &Core, number: u64, member: Member) -> Result<v1::Member, TableError> {
         let (connections, address) = self.trust().guests().of(&member.public_key);
+        // A node without keys is no member.
+        let own = self.trust().keys();
         Ok(v1::Member {
+            here: own.is_ok_and(|own| own.public == member.public_key),
             number,
             kind: member.kind.number().into(),
             public_key: Bytes::copy_from_slice(&member.public_key),

@@ -18,6 +18,7 @@ mod members;
 mod metrics;
 mod mutate;
 mod objects;
+mod peers;
 mod read;
 mod room;
 mod rpc;

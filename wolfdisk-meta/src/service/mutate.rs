@@ -262,6 +262,8 @@ fn grows(op: &Op) -> bool {
         | Op::DropChunks { .. }
         | Op::Reap { .. }
         | Op::FeatureLevel { .. }
+        | Op::Lead
+        | Op::Voters { .. }
         | Op::SetObject { s3: None, .. }
         | Op::RemoveObject { .. }
         | Op::IssueToken { .. }

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 use wolfdisk_common::ids::{ChunkId, Incarnation, LogIndex, NodeNumber, SessionId};
 use wolfdisk_common::ticket::Tickets;
-use wolfdisk_common::time::Clock;
+use wolfdisk_common::time::{Clock, Timestamp};
 use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
 use wolfdisk_proto::call::Call;
@@ -26,6 +26,8 @@ use super::space::SpaceView;
 use super::trust::Trust;
 use super::work::Work;
 use crate::check::job::Jobs;
+use crate::consensus::raft::wire::RaftPeer;
+use crate::export::job::Exports;
 use crate::index::table::TableError;
 use crate::storage::Generations;
 
@@ -67,12 +69,15 @@ pub struct Service {
     trust: Trust,
     /// What is heard of other nodes.
     pub(super) heard: OnceLock<View>,
+    /// Who answers the nodes that keep the index with this one; none: it stands alone.
+    pub(super) peer: OnceLock<Arc<dyn RaftPeer>>,
     abandoned: Mutex<BTreeSet<ChunkId>>,
     /// Taken by whoever writes a checkpoint, before the core.
     generations: Mutex<Generations>,
     pub(super) failure: watch::Sender<Option<Arc<ServiceError>>>,
     pub(super) started: Duration,
     checks: Jobs,
+    exports: Exports,
     /// Files that cannot be read whole, for people.
     damaged_files: Mutex<Vec<String>>,
     checkpoint_wanted: AtomicBool,
@@ -104,11 +109,13 @@ impl Service {
             rounds: Rounds::default(),
             trust: Trust::default(),
             heard: OnceLock::new(),
+            peer: OnceLock::new(),
             abandoned: Mutex::default(),
             generations: Mutex::new(generations),
             failure: watch::Sender::new(None),
             started,
             checks: Jobs::default(),
+            exports: Exports::default(),
             damaged_files: Mutex::default(),
             checkpoint_wanted: AtomicBool::new(false),
             calls: Calls::new(v1::META_METHODS),
@@ -156,6 +163,16 @@ impl Service {
         &self.checks
     }
 
+    /// Exports that tools ask for.
+    pub fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// What time it is, for people.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// A checkpoint is to be written soon, whether it is due or not.
     pub fn want_checkpoint(&self) {
         self.checkpoint_wanted.store(true, Ordering::Relaxed);
@@ -186,6 +203,14 @@ impl Service {
         request: v1::CheckRequest,
     ) -> Result<v1::CheckReply, Failure> {
         self.checks.ask(&request)
+    }
+
+    async fn export(
+        &self,
+        _call: &mut Call,
+        request: v1::ExportRequest,
+    ) -> Result<v1::ExportReply, Failure> {
+        self.exports.ask(request).await
     }
 
     /// The daemon cannot go on.
@@ -322,4 +347,9 @@ answers! {
     change_member(ChangeMemberRequest) -> ChangeMemberReply waits, Nodes;
     gateway_keys(Empty) -> GatewayKeysReply inline, Gateways;
     servers(Empty) -> ServersReply inline, Members;
+    export(ExportRequest) -> ExportReply waits, Local;
+    raft_append(RaftAppendRequest) -> RaftAppendReply waits, Nodes;
+    raft_vote(RaftVoteRequest) -> RaftVoteReply waits, Nodes;
+    raft_install(RaftInstallRequest) -> RaftInstallReply waits, Nodes;
+    raft_hand_over(RaftHandOverRequest) -> RaftHandOverReply waits, Nodes;
 }

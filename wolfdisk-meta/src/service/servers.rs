@@ -7,14 +7,13 @@ use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
 use wolfdisk_common::node_id::NodeId;
 use wolfdisk_common::paths::Paths;
+use wolfdisk_common::release::release;
 use wolfdisk_discovery::interfaces::SystemInterfaces;
 use wolfdisk_discovery::{About, Announcer, BeaconKey, Discovery, Myself, Sight, Trust, View};
 use wolfdisk_proto::call::Call;
 use wolfdisk_proto::{Failure, PROTOCOL_VERSION, v1};
 
 use super::rpc::Service;
-
-const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
 /// Listens for other nodes, and announces this one as soon as other machines can reach it; until the value is dropped.
 ///
@@ -70,7 +69,7 @@ impl Service {
             chunk_port: self.trust().chunk_port(),
             role: options.role.clone(),
             state: "leader".to_owned(),
-            release: RELEASE.to_owned(),
+            release: release().to_owned(),
             ..About::default()
         })
     }
@@ -87,7 +86,7 @@ impl Service {
             role: options.role.clone(),
             state: "leader".to_owned(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
-            release: RELEASE.to_owned(),
+            release: release().to_owned(),
             version: self.core().index.version().0,
             last_seen_ms: 0,
             volume_id: options.volume.as_bytes().to_vec().into(),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use wolfdisk_common::ids::SessionId;
+use wolfdisk_common::pulse::with_troubles;
+use wolfdisk_common::release::release;
 use wolfdisk_common::time::Timestamp;
 use wolfdisk_discovery::View;
 use wolfdisk_proto::Failure;
@@ -44,7 +46,7 @@ impl Service {
             node: options.node.clone(),
             role: options.role.clone(),
             state: "leader".into(),
-            release: env!("CARGO_PKG_VERSION").into(),
+            release: release().into(),
             volume_id: options.volume.as_bytes().to_vec().into(),
             generation: core.log.term().0,
             version: version.0,
@@ -79,6 +81,20 @@ impl Service {
                 .chain(key_note)
                 .collect(),
         })
+    }
+
+    /// What it does, in a line for whoever looks at the machine: no names of files.
+    pub fn doing(&self) -> String {
+        let core = self.core();
+        let (usage, sessions) = (core.index.usage(0), core.feeds.len());
+        drop(core);
+        let inodes = match usage {
+            Ok(usage) => usage.inodes,
+            Err(error) => return self.broken(error).to_string(),
+        };
+        let volume = self.options().volume;
+        let doing = format!("leads cluster {volume}, {inodes} inodes, {sessions} sessions");
+        with_troubles(doing, &self.reasons(false, self.space.chunkd().as_ref()))
     }
 
     /// What is wrong, with names of files or without.

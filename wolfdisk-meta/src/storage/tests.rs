@@ -55,7 +55,7 @@ impl Node {
         let mut entry = vec![key, u8::from(value.is_some())];
         entry.extend_from_slice(value.unwrap_or_default());
         self.storage.log.propose(Bytes::from(entry))?;
-        self.storage.log.flush()?;
+        self.storage.log.flush(false)?;
         self.apply()
     }
 

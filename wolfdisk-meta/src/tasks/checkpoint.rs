@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use wolfdisk_common::ids::LogIndex;
 
 use super::stop::Stop;
-use crate::index::checkpoint::RedbTable;
+use crate::index::checkpoint::{RedbTable, Snapshot};
 use crate::index::table::Table;
 use crate::limits;
 use crate::service::{Service, ServiceError};
@@ -17,6 +17,42 @@ use crate::storage::Generations;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks whether the log has been synced.
 const LOOK_DURABLE: Duration = Duration::from_millis(2);
+
+/// How often who waits for one looks whether it has been written.
+const LOOK_WRITTEN: Duration = Duration::from_millis(20);
+
+/// Why there is no state to be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The disk is too slow, or nobody writes checkpoints any more.
+    #[error("no checkpoint could be written in time")]
+    Late,
+    /// It is time to end.
+    #[error("the daemon is ending")]
+    Ending,
+}
+
+/// The state of now or a later one, which stays as it is. Waits for the checkpoint that holds it.
+///
+/// # Errors
+/// See [`SnapshotError`].
+pub fn snapshot(service: &Service, stop: &Stop) -> Result<Snapshot, SnapshotError> {
+    let wanted = service.core().index.records().applied();
+    let began = Instant::now();
+    loop {
+        let table = service.core().index.records().table().clone();
+        if table.applied().index >= wanted.index {
+            return Ok(table.snapshot());
+        }
+        service.want_checkpoint();
+        if stop.wait(LOOK_WRITTEN) {
+            return Err(SnapshotError::Ending);
+        }
+        if began.elapsed() > limits::CHECK_CHECKPOINT_MAX {
+            return Err(SnapshotError::Late);
+        }
+    }
+}
 
 /// The thread's life. Without `upkeep` the file is left as it is, however much of it is dead.
 pub fn run(service: &Service, stop: &Stop, upkeep: bool) {
@@ -187,13 +223,14 @@ pub fn once(service: &Service, stop: Option<&Stop>) -> Result<(), ServiceError> 
     Ok(())
 }
 
-/// Gives back the log that neither the checkpoint nor data that rides in it needs: also between two
+/// Gives back the log that neither the checkpoint nor data that rides in it nor an export needs: also between two
 /// checkpoints, when destaging has moved what was in the way.
 fn cut(service: &Service) -> Result<(), ServiceError> {
     let mut core = service.core();
     let next = LogIndex(core.index.records().table().applied().index.0 + 1);
     let needed = core.index.first_needed_log_index()?;
-    core.log
-        .truncate_before(needed.map_or(next, |needed| needed.min(next)))?;
+    let held = service.exports().held();
+    let first = needed.into_iter().chain(held).fold(next, LogIndex::min);
+    core.log.truncate_before(first)?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use super::stop::Stop;
 use super::{checkpoint, chunkd, destage, reclaim, watch};
 use crate::check;
+use crate::export;
 use crate::service::Service;
 
 /// See the module.
@@ -44,6 +45,7 @@ impl Threads {
         threads.spawn("check", service, move |service, stop| {
             check::run::run(service, &chunkd::connect(socket), stop);
         })?;
+        threads.spawn("export", service, export::run::run)?;
         let upkeep = around.upkeep;
         threads.spawn("checkpoint", service, move |service, stop| {
             checkpoint::run(service, stop, upkeep);

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use uuid::Uuid;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Arguments, Config};
 use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::real::RealDisk;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::node_id::NodeId;
+use wolfdisk_common::paths::Paths;
 use wolfdisk_common::ticket::Tickets;
 use wolfdisk_meta::index::invariants::check;
 use wolfdisk_meta::service::{self, Keys, Service};
@@ -69,12 +71,27 @@ impl Node {
 
     /// The service without a socket; nothing runs it.
     pub fn open(&self) -> Arc<Service> {
+        self.try_open().expect("an index")
+    }
+
+    /// The same, if that can be.
+    pub fn try_open(&self) -> anyhow::Result<Arc<Service>> {
         let config = self.config();
         let identity = Identity::load_for(&config).expect("an identity");
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let opened =
-            wolfdisk_meta::run::open(&disk, &config.paths().meta_dir(), &identity, &config);
-        opened.expect("an index")
+        wolfdisk_meta::run::open(&disk, &config.paths().meta_dir(), &identity, &config)
+    }
+
+    /// Where its things are.
+    pub fn paths(&self) -> Paths {
+        self.config().paths()
+    }
+
+    /// Its cluster.
+    pub fn volume(&self) -> Uuid {
+        Identity::load_for(&self.config())
+            .expect("an identity")
+            .volume
     }
 
     /// What its cluster proves to its members.

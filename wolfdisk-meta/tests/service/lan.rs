@@ -96,6 +96,11 @@ fn a_machine_joins_works_and_is_shut_out_within_two_seconds() {
         .expect("a session");
     let listed = remote.list_members(&mut once(), &v1::Empty {});
     assert!(matches!(listed, Err(Failure::Denied(_))), "{listed:?}");
+    let exported = remote.export(&mut once(), &v1::ExportRequest::default());
+    assert!(matches!(exported, Err(Failure::Denied(_))), "{exported:?}");
+    for refused in raft(&remote) {
+        assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+    }
 
     let local = daemon.session("ctl").meta;
     let members = local.list_members(&mut options(), &v1::Empty {});
@@ -127,6 +132,56 @@ fn a_machine_joins_works_and_is_shut_out_within_two_seconds() {
         other => panic!("let in again: {:?}", other.err()),
     }
     assert!(since.elapsed() < SHUT_OUT_WITHIN);
+    daemon.stop_well();
+}
+
+/// What only nodes that keep the index together ask each other.
+fn raft(remote: &Remote) -> [Result<(), Failure>; 4] {
+    [
+        remote
+            .raft_append(&mut once(), &v1::RaftAppendRequest::default())
+            .map(drop),
+        remote
+            .raft_vote(&mut once(), &v1::RaftVoteRequest::default())
+            .map(drop),
+        remote
+            .raft_install(&mut once(), &v1::RaftInstallRequest::default())
+            .map(drop),
+        remote
+            .raft_hand_over(&mut once(), &v1::RaftHandOverRequest::default())
+            .map(drop),
+    ]
+}
+
+#[test]
+fn a_node_that_stands_alone_takes_part_in_no_decisions_of_others() {
+    let node = Node::new();
+    let daemon = node.start();
+    let key = node.cluster_key();
+    let mut own = credentials(Who::Node, *Who::Node.shared_key(&key), 7);
+    own.kind = MemberKind::Node;
+    let remote = connect(&daemon, &own).expect("connected");
+    // It holds the key, and is no member yet.
+    for refused in raft(&remote) {
+        assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+    }
+    let request = v1::JoinRequest {
+        name: "beta".into(),
+    };
+    remote.join(&mut once(), &request).expect("joined");
+    let remote = connect(&daemon, &own).expect("connected");
+    for refused in raft(&remote) {
+        match refused {
+            Err(Failure::Unavailable(why)) => {
+                assert!(why.contains("no index with others"), "{why}")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Nor does anybody on this machine speak as a node.
+    let local = daemon.session("ctl").meta;
+    let asked = local.raft_vote(&mut options(), &v1::RaftVoteRequest::default());
+    assert!(matches!(asked, Err(Failure::Denied(_))), "{asked:?}");
     daemon.stop_well();
 }
 

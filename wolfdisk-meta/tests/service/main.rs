@@ -3,6 +3,8 @@
 mod coherence;
 mod daemon;
 mod durability;
+mod export;
+mod export_file;
 mod guard;
 mod lan;
 mod members;

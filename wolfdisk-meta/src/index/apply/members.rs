@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use wolfdisk_common::ids::NodeNumber;
 use wolfdisk_common::limits::NODE_ID_MAX_BYTES;
 use wolfdisk_common::member::{MemberKind, Restrictions};
 use wolfdisk_common::node_id::NodeId;
@@ -14,7 +15,7 @@ use super::fail::{Done, Fail, require};
 use crate::index::key::Key;
 use crate::index::op::{Answer, MemberChange, Op};
 use crate::index::read::{is_key_closed, members_of, tokens_of};
-use crate::index::record::{Member, Token};
+use crate::index::record::{Member, Token, Voters};
 use crate::index::records::{Read, Records};
 use crate::index::tx::Tx;
 use crate::limits::{MEMBERS_MAX, TOKEN_KEPT_S, TOKENS_MAX};
@@ -30,6 +31,23 @@ fn next_number<R: Records>(tx: &mut Tx<'_, R>) -> u64 {
     let number = tx.counters.next_member;
     tx.counters.next_member = number.saturating_add(1);
     number
+}
+
+/// Who votes on the log from this entry on.
+pub(super) fn voters<R: Records>(
+    tx: &mut Tx<'_, R>,
+    configs: &[Vec<NodeNumber>],
+    learners: &[NodeNumber],
+) -> Answer {
+    let voters = Voters {
+        stamp: tx.version(),
+        index: tx.log_index,
+        term: tx.term,
+        configs: configs.to_vec(),
+        learners: learners.to_vec(),
+    };
+    tx.store(&Key::Voters, &voters);
+    Answer::default()
 }
 
 /// So many seconds later.

@@ -82,7 +82,8 @@ fn is_repairable(key: &Key) -> bool {
         | Key::Session { .. }
         | Key::Node { .. }
         | Key::Member { .. }
-        | Key::Token { .. } => false,
+        | Key::Token { .. }
+        | Key::Voters => false,
     }
 }
 

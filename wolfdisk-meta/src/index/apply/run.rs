@@ -66,6 +66,8 @@ pub(crate) fn run<R: Records>(tx: &mut Tx<'_, R>, entry: &Entry, payload: &Bytes
             tx.counters.feature_level = tx.counters.feature_level.max(*level);
             Ok(Answer::default())
         }
+        Op::Lead => Ok(Answer::default()),
+        Op::Voters { configs, learners } => Ok(members::voters(tx, configs, learners)),
         Op::MakeSystemRoot => objects::make_system_root(tx),
         Op::Stage { .. } => publish::stage(tx, &entry.op, session),
         Op::Publish { publish } => publish::publish(tx, publish, session, payload),

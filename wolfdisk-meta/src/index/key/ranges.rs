@@ -26,6 +26,11 @@ fn kind(tag: u8) -> KeyRange {
     (KeyBytes::new(&[tag]), KeyBytes::new(&[tag + 1]))
 }
 
+/// Every record.
+pub fn everything() -> KeyRange {
+    (KeyBytes::new(&[]), KeyBytes::new(&[u8::MAX]))
+}
+
 /// Every inode.
 pub fn inodes() -> KeyRange {
     kind(INODE)

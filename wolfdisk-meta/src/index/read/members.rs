@@ -4,7 +4,7 @@ use wolfdisk_common::member::PUBLIC_KEY_BYTES;
 
 use crate::index::Index;
 use crate::index::key::{self, Key};
-use crate::index::record::{Member, Token};
+use crate::index::record::{Member, Token, Voters};
 use crate::index::records::{Read, Records};
 use crate::index::table::TableError;
 
@@ -46,6 +46,14 @@ impl<R: Records> Index<R> {
     /// See [`Index::inode`].
     pub fn members(&self) -> Result<Vec<(u64, Member)>, TableError> {
         members_of(self.records())
+    }
+
+    /// Who votes on the log; none on a node that has always stood alone.
+    ///
+    /// # Errors
+    /// See [`Index::inode`].
+    pub fn voters(&self) -> Result<Option<Voters>, TableError> {
+        self.records().load(&Key::Voters)
     }
 
     /// Those who were removed and hold the cluster's key: while there are any, it alone lets nobody in.

@@ -21,6 +21,7 @@ mod token;
 mod undestaged;
 mod usage;
 mod volume;
+mod voters;
 mod xattr;
 
 pub use chunk::{Chunk, Garbage, Sparse};
@@ -40,6 +41,7 @@ pub use token::Token;
 pub use undestaged::Undestaged;
 pub use usage::Usage;
 pub use volume::Volume;
+pub use voters::Voters;
 pub use xattr::Xattr;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use wolfdisk_common::ids::{
-    ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Version,
+    ChunkId, Incarnation, Ino, LogIndex, NodeNumber, PutEpoch, Sequence, SessionId, Term, Version,
 };
 use wolfdisk_common::member::{MemberKind, Restrictions};
 use wolfdisk_common::name::FileName;
@@ -87,6 +87,11 @@ proptest! {
         });
         round(Counters { stamp, time, ..Counters::default() });
         round(Volume { stamp, id: [7; 16], created: time });
+        let number = NodeNumber(c);
+        round(Voters {
+            stamp, index: LogIndex(a), term: Term(b), configs: vec![vec![number], vec![]],
+            learners: vec![number],
+        });
         round(Undestaged { stamp, length: a });
         round(Reap { stamp, from: a });
     }
@@ -103,6 +108,7 @@ proptest! {
         let _ = decode::<Node>(bytes.clone());
         let _ = decode::<Member>(bytes.clone());
         let _ = decode::<Token>(bytes.clone());
+        let _ = decode::<Voters>(bytes.clone());
         let _ = decode::<Counters>(bytes);
     }
 }

@@ -83,6 +83,8 @@ impl<R: Records> Rules<'_, R> {
             | Op::DropChunks { .. }
             | Op::Reap { .. }
             | Op::FeatureLevel { .. }
+            | Op::Lead
+            | Op::Voters { .. }
             | Op::IssueToken { .. }
             | Op::Join { .. }
             | Op::ChangeMember { .. }

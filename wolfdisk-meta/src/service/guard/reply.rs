@@ -48,12 +48,17 @@ conceals! {
     MakeRoomReply(_this, _rules, _tickets) { Ok(()) }
     // Who gets these at all is decided where they are made.
     CheckReply(_this, _rules, _tickets) { Ok(()) }
+    ExportReply(_this, _rules, _tickets) { Ok(()) }
     IssueTokenReply(_this, _rules, _tickets) { Ok(()) }
     JoinReply(_this, _rules, _tickets) { Ok(()) }
     ListMembersReply(_this, _rules, _tickets) { Ok(()) }
     ChangeMemberReply(_this, _rules, _tickets) { Ok(()) }
     GatewayKeysReply(_this, _rules, _tickets) { Ok(()) }
     ServersReply(_this, _rules, _tickets) { Ok(()) }
+    RaftAppendReply(_this, _rules, _tickets) { Ok(()) }
+    RaftVoteReply(_this, _rules, _tickets) { Ok(()) }
+    RaftInstallReply(_this, _rules, _tickets) { Ok(()) }
+    RaftHandOverReply(_this, _rules, _tickets) { Ok(()) }
     OpenSessionReply(this, rules, _tickets) {
         this.root = rules.top().0;
         Ok(())

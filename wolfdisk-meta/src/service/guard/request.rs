@@ -140,6 +140,13 @@ of_nobody! {
     ChangeMemberRequest(_this, _rules) { Ok(()) }
     // It tells paths of all files, and repairs.
     CheckRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
+    // It is all of the index.
+    ExportRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
+    // Only nodes take part in the decisions of the cluster.
+    RaftAppendRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
+    RaftVoteRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
+    RaftInstallRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
+    RaftHandOverRequest(_this, _rules) { Err(Refused::Errno(libc::EPERM)) }
     MakeRoomRequest(this, rules) {
         if rules.restrictions.read_only {
             return Err(Refused::Errno(libc::EROFS));
