@@ -74,6 +74,10 @@ pub const COMPACT_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 /// How long one call may compact when somebody waits for room: a few segments, and a word on how it went.
 pub const COMPACT_NOW: Duration = Duration::from_secs(1);
 
+/// How often it is looked at most whether all segment files are there, for a status or the numbers: a listing of the
+/// directory.
+pub const LISTING_INTERVAL: Duration = Duration::from_secs(5);
+
 /// Reasons listed in a status; further ones are only counted.
 pub const REASONS_MAX: usize = 16;
 

@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use wolfdisk_admin::Watched;
 use wolfdisk_common::access::Access;
 use wolfdisk_common::cluster_key::ClusterKey;
-use wolfdisk_common::config::Config;
+use wolfdisk_common::config::{Admin, Config};
 use wolfdisk_common::exit::one_line;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
 use wolfdisk_common::lock::Lock;
 use wolfdisk_common::paths::Paths;
+use wolfdisk_common::pulse::Pulse;
+use wolfdisk_common::release::release;
+use wolfdisk_common::reload::{Reload, Scope};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{credentials, memory, notify, socket, telemetry};
 use wolfdisk_proto::noise::{self, Welcome};
@@ -36,6 +41,11 @@ use crate::tasks::{OnFatal, Tasks, Upkeep};
 const GRPC_BACKLOG: usize = 16;
 /// The exit code of a daemon that can no longer keep its promises.
 const EXIT_FAILED: i32 = 1;
+/// What of the configuration it looks at.
+const SCOPE: Scope = Scope {
+    uses: &["node", "scrub", "admin"],
+    live: &["scrub"],
+};
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -48,19 +58,16 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     memory::hold_little();
     telemetry::abort_on_panic();
     let identity = Identity::load_for(&config)?;
+    telemetry::set_node(identity.node.as_str());
     let paths = access.paths(config.paths());
     let _lock = Lock::acquire(&paths.chunkd_lock())?;
     let shutdown = Shutdown::install(Turn::AfterUsers).context("cannot watch for signals")?;
+    let reload = Reload::listen(cli.options.arguments()).context("cannot watch for signals")?;
+    let pulse = Pulse::default();
     raise_descriptor_limit();
     let page_size = page_size()?;
     let volume = identity.volume.into_bytes();
-    let store = Arc::new(Store::open(Options {
-        disk: access.disk(),
-        dir: paths.chunks_dir(),
-        volume,
-        page_size,
-        segment_bytes: None,
-    })?);
+    let store = open(&access, &paths, volume, page_size)?;
     let fatal: OnFatal = Arc::new(|error| {
         // In order is not possible any more: what is in memory may not be what is on the disk.
         tracing::error!(error = one_line(error), "the chunk store ends");
@@ -76,7 +83,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let pool = Pool::start().context("cannot start threads")?;
     let server = ChunkServer::new(
         store.clone(),
-        scrubber,
+        scrubber.clone(),
         pool,
         identity.number,
         volume,
@@ -94,18 +101,19 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let admin = config.admin;
     let watched = match access.serves() {
-        true => {
-            let (asked, reactor) = (server.clone(), runtime.handle().clone());
-            let ready = move || service::ready(asked.clone(), reactor.clone());
-            let teller = Metrics(server.clone());
-            wolfdisk_admin::watch(admin.chunk_bind, admin.bind_is_chosen, teller, ready)?
-        }
+        true => tell(&server, runtime.handle(), config.admin)?,
         false => None,
     };
+    let plan_anew = move |config: &Config| {
+        scrubber.set_plan(plan(config, &access));
+        Ok(())
+    };
+    reload
+        .serve(config, SCOPE, pulse.clone(), plan_anew)
+        .context("cannot start threads")?;
     let mut lan = lan;
-    let served = runtime.block_on(serve(&socket, server, lan.as_mut(), &shutdown));
+    let served = runtime.block_on(serve(&socket, server, lan.as_mut(), &shutdown, &pulse));
     // Calls in flight end with the runtimes, then the pool ends after its jobs.
     lan.into_iter().for_each(Lan::stop);
     drop(watched);
@@ -115,9 +123,37 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         tracing::debug!(%error, "the socket was gone");
     }
     tasks.stop();
-    store.sync_to(store.end())?;
-    store.checkpoint()?;
+    store.close()?;
     served
+}
+
+fn open(
+    access: &Access,
+    paths: &Paths,
+    volume: [u8; 16],
+    page_size: u32,
+) -> anyhow::Result<Arc<Store>> {
+    notify::starting("opening the chunk store");
+    let store = Store::open(Options {
+        disk: access.disk(),
+        dir: paths.chunks_dir(),
+        volume,
+        page_size,
+        segment_bytes: None,
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// Tells health and numbers at the admin address, if it can be had.
+fn tell(
+    server: &Arc<ChunkServer>,
+    reactor: &Handle,
+    admin: Admin,
+) -> std::io::Result<Option<Watched>> {
+    let (asked, reactor) = (server.clone(), reactor.clone());
+    let ready = move || service::ready(asked.clone(), reactor.clone());
+    let teller = Metrics(server.clone());
+    wolfdisk_admin::watch(admin.chunk_bind, admin.bind_is_chosen, teller, ready)
 }
 
 /// Listens for other machines.
@@ -146,7 +182,7 @@ fn open_to_others(
         cluster: identity.volume.into_bytes(),
         node: identity.node.to_string(),
         incarnation,
-        release: env!("CARGO_PKG_VERSION").to_owned(),
+        release: release().to_owned(),
         ..Welcome::default()
     };
     let setup = noise::Setup {
@@ -174,6 +210,7 @@ async fn serve(
     service: Arc<ChunkServer>,
     lan: Option<&mut Lan>,
     shutdown: &Shutdown,
+    pulse: &Pulse,
 ) -> anyhow::Result<()> {
     let listener = listen(path).with_context(|| format!("cannot listen at {}", path.display()))?;
     let (grpc, connections) = mpsc::channel(GRPC_BACKLOG);
@@ -192,10 +229,13 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
+    // On the thread that answers, and through the threads that read and write.
+    let signs = pulse.follow(async || service.doing().await);
     tokio::select! {
+        () = signs => Ok(()),
         ended = lan => ended.context("the listener for other machines failed"),
         ended = framed => ended.context("the listener failed"),
-        ended = serve_grpc(service, connections) => ended.context("the gRPC server failed"),
+        ended = serve_grpc(service.clone(), connections) => ended.context("the gRPC server failed"),
         cause = shutdown.requested() => {
             tracing::info!(?cause, "wolfdisk-chunkd stops");
             Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use support::{Step, World, content, id, options};
 use wolfdisk_chunkd::store::{Store, StoreError};
+use wolfdisk_common::disk::Disk;
 use wolfdisk_common::disk::crash::CrashDisk;
 
 const CHUNKS: u8 = 12;
@@ -83,6 +84,32 @@ fn a_flipped_bit_anywhere_costs_at_most_the_chunk_it_is_in() {
             assert_eq!(served(&store), before);
         }
     }
+}
+
+#[test]
+fn a_segment_file_that_is_gone_is_told_while_the_store_runs_and_at_the_next_start() {
+    let disk = filled();
+    let open = || Store::open(options(Arc::new(disk.clone()))).expect("it opens");
+    let said = |store: &Store| store.summary().reasons.join("; ");
+    let store = open();
+    disk.remove(Path::new("/data/chunks/00000001.seg"))
+        .expect("removed");
+    let reason = said(&store);
+    let told = "1 segment files are gone from /data/chunks, 00000001.seg first";
+    assert!(reason.contains(told), "{reason}");
+    // Whoever had it open still reads it.
+    assert_eq!(served(&store), usize::from(CHUNKS) + 1);
+    store.close().expect("closed");
+    drop(store);
+
+    let store = open();
+    let reason = said(&store);
+    let told = "1 segment files that the catalog names are not in /data/chunks, 00000001.seg first";
+    assert!(reason.contains(told), "{reason}");
+    assert!(served(&store) < usize::from(CHUNKS) + 1);
+    drop(store);
+    // Not closed: it might have been compacted.
+    assert_eq!(said(&open()), "");
 }
 
 #[test]

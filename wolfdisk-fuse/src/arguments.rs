@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use wolfdisk_common::release::release;
 
 /// Mounts a WolfDisk volume and serves it until it is unmounted or told to stop.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "wolfdisk-fuse", version)]
+#[command(name = "wolfdisk-fuse", version = release())]
 pub struct Arguments {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "WOLFDISK_CONFIG")]

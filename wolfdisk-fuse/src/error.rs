@@ -8,6 +8,7 @@ use wolfdisk_common::exit::{self, Exit};
 use wolfdisk_common::identity::IdentityError;
 
 use crate::options::OptionError;
+use crate::subdir::Subdir;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,14 @@ pub enum FuseError {
     /// The nodes on other machines do not answer.
     #[error("no node of the cluster can be used; see what is known of them: wolfdiskctl status -d {}", .0.display())]
     Unreachable(PathBuf, #[source] wolfdisk_client::Error),
+    /// The directory that is to be the root is none.
+    #[error("no mount: {place} in the volume {why}")]
+    NoSubdir {
+        /// How far the path leads.
+        place: Subdir,
+        /// What is wrong there.
+        why: &'static str,
+    },
     /// wolfdisk-meta gives no session: it says why.
     #[error("no mount: {0}")]
     Refused(wolfdisk_client::Error),
@@ -142,6 +151,7 @@ impl FuseError {
             | FuseError::NoDirectory(_)
             | FuseError::NotADirectory(_)
             | FuseError::NotEmpty(_)
+            | FuseError::NoSubdir { .. }
             | FuseError::HidesData { .. } => Exit::Usage,
             FuseError::Identity(error) if error.is_usage() => Exit::Usage,
             FuseError::Connect { .. } | FuseError::Unreachable(..) => Exit::NotRunning,

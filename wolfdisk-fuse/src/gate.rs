@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::calls::{Call, Calls};
+use crate::outcome::Outcome;
 
 /// The bit beside the count that says that it is closed.
 const CLOSED: u64 = 1 << 63;
@@ -40,11 +41,18 @@ impl Gate {
                 std::thread::park();
             }
         }
+        // Whatever this thread noted last was of another request.
+        Outcome::Ok.note();
         Inside {
             gate: self,
             call,
             begun: Instant::now(),
         }
+    }
+
+    /// Requests that are being carried out.
+    pub fn in_flight(&self) -> u64 {
+        self.inside.load(Ordering::Relaxed) & !CLOSED
     }
 
     /// What was counted of all requests that have ended.
@@ -75,7 +83,8 @@ impl Gate {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.gate.calls.add(self.call, self.begun.elapsed());
+        let took = self.begun.elapsed();
+        self.gate.calls.add(self.call, Outcome::take(), took);
         self.gate.leave();
     }
 }
@@ -91,6 +100,7 @@ mod tests {
         let gate = Arc::new(Gate::default());
         let first = gate.enter(Call::Read);
         assert!(!gate.close(Duration::from_millis(1)), "one is inside");
+        assert_eq!(gate.in_flight(), 1);
         let late = Arc::clone(&gate);
         // It never returns: it ends with the process.
         let held = std::thread::spawn(move || drop(late.enter(Call::Read)));

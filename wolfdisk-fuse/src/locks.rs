@@ -19,6 +19,7 @@ use crate::adapter::Refuse;
 use crate::caller::Caller;
 use crate::errno;
 use crate::limits::{INTERRUPT_CHECK, LOCK_WAITERS_MAX, WAITER_STACK_BYTES};
+use crate::outcome::Outcome;
 
 /// The kernel's end of a lock that reaches to the end of the file, whatever that will be.
 const KERNEL_END: u64 = i64::MAX as u64;
@@ -91,9 +92,18 @@ impl Waiters {
                 let _place = place;
                 work(reply);
             });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread for a lock request that has to wait");
+        match spawned {
+            Ok(_) => Outcome::Later.note(),
+            Err(error) => {
+                Outcome::Failed.note();
+                tracing::warn!(%error, "no thread for a lock request that has to wait");
+            }
         }
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     fn enter(&self) -> Option<Place> {
@@ -107,7 +117,7 @@ impl Waiters {
 pub fn answer(reply: ReplyEmpty, result: Result<(), Error>) {
     match result {
         Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno::errno(&error)),
+        Err(error) => reply.refuse(errno::errno(&error)),
     }
 }
 
@@ -151,6 +161,7 @@ mod tests {
         let places: Vec<_> = (0..LOCK_WAITERS_MAX).map(|_| waiters.enter()).collect();
         assert!(places.iter().all(Option::is_some));
         assert!(waiters.enter().is_none());
+        assert_eq!(waiters.count(), LOCK_WAITERS_MAX);
         drop(places);
         assert!(waiters.enter().is_some());
     }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use wolfdisk_common::exit::one_line;
+use wolfdisk_common::release;
 use wolfdisk_fuse::{arguments::Arguments, run};
 
 fn main() -> ExitCode {
+    release::set(env!("CARGO_PKG_VERSION"));
     match run::run(&Arguments::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {

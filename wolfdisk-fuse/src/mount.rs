@@ -11,8 +11,8 @@ use std::thread::JoinHandle;
 use fuser::{BackgroundSession, Config, Session};
 use nix::unistd::geteuid;
 use wolfdisk_client::Volume;
-use wolfdisk_common::mounts;
 use wolfdisk_common::shutdown::Shutdown;
+use wolfdisk_common::{mounts, notify};
 
 use crate::access_time::AccessTimes;
 use crate::adapter::Adapter;
@@ -22,6 +22,7 @@ use crate::gate::Gate;
 use crate::limits::{
     ACCESS_TIME_TICK, DETACH_DEADLINE, STOP_DEADLINE, THREADS_MIN, THREADS_PER_CORE,
 };
+use crate::locks::Waiters;
 use crate::notify::KernelCache;
 use crate::options::{Access, Options};
 use crate::patience::within;
@@ -42,6 +43,7 @@ pub struct Mount {
     serving: JoinHandle<io::Result<()>>,
     times: Arc<AccessTimes>,
     gate: Arc<Gate>,
+    waiters: Waiters,
 }
 
 impl Mount {
@@ -69,6 +71,7 @@ impl Mount {
             &options,
             (Arc::clone(&gate), succession),
         );
+        let waiters = adapter.waiters().clone();
         let failed = |source| FuseError::Mount {
             path: path.to_owned(),
             source,
@@ -91,7 +94,18 @@ impl Mount {
             serving,
             times,
             gate,
+            waiters,
         })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Requests that wait for locks.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
     }
 
     /// What all requests pass.
@@ -139,7 +153,7 @@ impl Mount {
         // this one that is never answered would keep /dev/fuse open, and with it the request, for ever.
         within(DETACH_DEADLINE, "unmount", move || {
             let mut command = Command::new("sync");
-            command.arg("--file-system").arg(&path);
+            notify::hide(&mut command).arg("--file-system").arg(&path);
             let synced = command.stdin(Stdio::null()).stderr(Stdio::null()).status();
             if !matches!(synced, Ok(status) if status.success()) {
                 tracing::debug!(?synced, "mapped pages may not have been written");
@@ -196,14 +210,19 @@ fn keep_access_times(times: &Arc<AccessTimes>, volume: &Arc<Volume>) -> io::Resu
     Ok(())
 }
 
+/// How many threads answer requests.
+pub fn threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    THREADS_MIN.max(THREADS_PER_CORE * cores)
+}
+
 /// How the FUSE library is told to serve: options, threads, and one descriptor for all of them (see
 /// [`crate::succession`]).
 pub fn library_config(options: &Options) -> Config {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut config = Config::default();
     config.mount_options = options.to_fuser();
     config.acl = options.to_acl();
-    config.n_threads = Some(THREADS_MIN.max(THREADS_PER_CORE * cores));
+    config.n_threads = Some(threads());
     config.clone_fd = false;
     config
 }

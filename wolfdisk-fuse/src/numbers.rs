@@ -1,5 +1,5 @@
-//! The number of the root is 1 to the kernel. The volume's may be another: that of the directory to which this machine
-//! is restricted. A process serves one mount, so there is one root.
+//! The number of the root is 1 to the kernel. In the volume it may be another: that of the directory to which this machine
+//! is restricted, or that `subdir=` names. A process serves one mount, so there is one root.
 
 use std::sync::OnceLock;
 
@@ -8,6 +8,9 @@ use wolfdisk_common::ids::Ino;
 
 static ROOT: OnceLock<Ino> = OnceLock::new();
 
+/// What the volume's own root is to the kernel where it is not the mount's: no inode that it knows.
+const ELSEWHERE: INodeNo = INodeNo(u64::MAX);
+
 /// From now on `root` is the kernel's root; the first call counts.
 pub fn set_root(root: Ino) {
     if *ROOT.get_or_init(|| root) != root {
@@ -15,7 +18,8 @@ pub fn set_root(root: Ino) {
     }
 }
 
-fn root() -> Ino {
+/// The root of the mount.
+pub fn root() -> Ino {
     ROOT.get().copied().unwrap_or(Ino::ROOT)
 }
 
@@ -37,9 +41,10 @@ fn ours(number: INodeNo, root: Ino) -> Ino {
 }
 
 fn theirs(ino: Ino, root: Ino) -> INodeNo {
-    match ino == root {
-        true => INodeNo::ROOT,
-        false => INodeNo(ino.0),
+    match ino {
+        ino if ino == root => INodeNo::ROOT,
+        Ino::ROOT => ELSEWHERE,
+        Ino(other) => INodeNo(other),
     }
 }
 
@@ -52,6 +57,8 @@ mod tests {
         let directory = Ino(77);
         assert_eq!(theirs(directory, directory), INodeNo::ROOT);
         assert_eq!(ours(INodeNo::ROOT, directory), directory);
+        // What the volume tells of its own root is not about the mount's.
+        assert_eq!(theirs(Ino::ROOT, directory), ELSEWHERE);
         for (ino, number) in [(Ino(5), INodeNo(5)), (Ino::ROOT, INodeNo::ROOT)] {
             assert_eq!(theirs(ino, Ino::ROOT), number);
             assert_eq!(ours(number, Ino::ROOT), ino);

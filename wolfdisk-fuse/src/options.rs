@@ -3,10 +3,13 @@
 //! `default_permissions` is always on: without it the kernel would leave checks to us, and skip them
 //! for what it has cached. Options that only mean something to `mount(8)` are accepted and do nothing.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use fuser::{MountOption, SessionACL};
 use wolfdisk_common::config::nearest;
+
+use crate::subdir::Subdir;
 
 /// Source and type of the mount as `/proc/mounts` shows them: `wolfdisk` and `fuse.wolfdisk`.
 pub const NAME: &str = "wolfdisk";
@@ -29,8 +32,8 @@ const WITHOUT_EFFECT: [&str; 14] = [
     "big_writes",
 ];
 
-/// Options with an effect, for the message that refuses another.
-const KNOWN: [&str; 20] = [
+/// Options with an effect that take no value.
+pub const KNOWN: [&str; 20] = [
     "ro",
     "rw",
     "suid",
@@ -53,6 +56,9 @@ const KNOWN: [&str; 20] = [
     "exclusive",
 ];
 
+/// Options that take one.
+pub const WITH_VALUE: [&str; 3] = ["max_read", "admin", "subdir"];
+
 /// Who besides the user that mounts may enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -73,6 +79,44 @@ pub enum AccessTime {
     Relative,
     /// Always.
     Strict,
+}
+
+/// Where a mount says how it is, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Where the configuration says, if no other mount does.
+    AsConfigured,
+    /// There.
+    At(SocketAddr),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Told {
+    /// The address, if there is one; `configured` is that of the configuration.
+    pub fn address(self, configured: SocketAddr) -> Option<SocketAddr> {
+        match self {
+            Told::AsConfigured => Some(configured),
+            Told::At(address) => Some(address),
+            Told::Nowhere => None,
+        }
+    }
+}
+
+impl FromStr for Told {
+    type Err = OptionError;
+
+    fn from_str(value: &str) -> Result<Told, OptionError> {
+        let address = || value.parse().ok().filter(|at: &SocketAddr| at.port() != 0);
+        match value {
+            "off" => Ok(Told::Nowhere),
+            _ => address().map(Told::At).ok_or_else(|| OptionError::Value {
+                name: "admin",
+                value: value.to_owned(),
+                allowed: "an IP address and a port, as 127.0.0.1:9520, or off",
+            }),
+        }
+    }
 }
 
 /// What was asked for.
@@ -102,6 +146,10 @@ pub struct Options {
     pub exclusive: bool,
     /// Largest read request; the kernel's own if `None`.
     pub read_max_bytes: Option<u32>,
+    /// Where it says how it is.
+    pub told: Told,
+    /// The directory that becomes the root.
+    pub subdir: Subdir,
 }
 
 impl Default for Options {
@@ -119,6 +167,8 @@ impl Default for Options {
             nonempty: false,
             exclusive: false,
             read_max_bytes: None,
+            told: Told::AsConfigured,
+            subdir: Subdir::default(),
         }
     }
 }
@@ -134,7 +184,7 @@ pub enum OptionError {
         /// The nearest known, or all that there are.
         hint: String,
     },
-    /// The value is no number, or an impossible one.
+    /// The value is none that there is.
     #[error("mount option {name}={value} is not allowed; allowed: {allowed}")]
     Value {
         /// Which option.
@@ -146,19 +196,40 @@ pub enum OptionError {
     },
 }
 
+impl OptionError {
+    /// The same, knowing which option stands before: a path may have been cut in two.
+    fn behind(self, before: &str) -> OptionError {
+        match self {
+            OptionError::Unknown { name, hint } if before.starts_with("subdir=") => {
+                let hint = format!(
+                    "{hint}; if it belongs to the path before it, write the comma as `\\,`"
+                );
+                OptionError::Unknown { name, hint }
+            }
+            other => other,
+        }
+    }
+}
+
 impl Options {
-    /// Applies a comma-separated list; what comes later wins.
+    /// Applies a list, separated by commas without a backslash before them; what comes later wins.
     ///
     /// # Errors
     /// Names the first option that is not known.
     pub fn apply(&mut self, list: &str) -> Result<(), OptionError> {
-        list.split(',')
+        let mut before = "";
+        for option in split(list)
             .map(str::trim)
             .filter(|option| !option.is_empty())
-            .try_for_each(|option| match option.split_once('=') {
+        {
+            let applied = match option.split_once('=') {
                 Some((name, value)) => self.apply_value(name, value),
                 None => self.apply_flag(option),
-            })
+            };
+            applied.map_err(|error| error.behind(before))?;
+            before = option;
+        }
+        Ok(())
     }
 
     fn apply_flag(&mut self, name: &str) -> Result<(), OptionError> {
@@ -199,6 +270,8 @@ impl Options {
                     allowed: "a number of bytes, at least 4096",
                 })?);
             }
+            "admin" => self.told = value.parse()?,
+            "subdir" => self.subdir = value.parse()?,
             // mount(8) hands its source on by these; the names are fixed.
             "fsname" | "subtype" => {}
             comment if comment.starts_with("x-") || comment == "comment" => {}
@@ -250,10 +323,24 @@ impl Options {
     }
 }
 
+/// The options of a list as they are written. A backslash takes the comma or the backslash behind it with it.
+fn split(list: &str) -> impl Iterator<Item = &str> {
+    let mut is_escaped = false;
+    list.split(move |character| {
+        let is_end = character == ',' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+        is_end
+    })
+}
+
 fn unknown(name: &str) -> OptionError {
-    let hint = match nearest(name, KNOWN) {
+    let hint = match nearest(name, KNOWN.into_iter().chain(WITH_VALUE)) {
+        Some(near) if WITH_VALUE.contains(&near) => format!("did you mean `{near}=`?"),
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known are {}, max_read=", KNOWN.join(", ")),
+        None => {
+            let with_value = WITH_VALUE.map(|name| format!("{name}="));
+            format!("known are {}, {}", KNOWN.join(", "), with_value.join(", "))
+        }
     };
     OptionError::Unknown {
         name: name.to_owned(),
@@ -290,6 +377,26 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_that_becomes_the_root_is_a_path_below_it() {
+        let subdir = |list| parse(list).map(|options| options.subdir.to_string());
+        assert_eq!(subdir("rw").as_deref(), Ok("/"));
+        assert_eq!(subdir("ro,subdir=projects/a").as_deref(), Ok("/projects/a"));
+        assert!(parse("subdir=a/../..").is_err());
+        let written = r"ro,subdir=a\,b/c\\,noatime";
+        assert_eq!(subdir(written).as_deref(), Ok(r"/a,b/c\"));
+        assert!(
+            parse(written)
+                .is_ok_and(|options| options.read_only && options.access_time == AccessTime::Never)
+        );
+        let cut = parse("subdir=a,b,ro").map_err(|error| error.to_string());
+        assert!(cut.is_err_and(|text| text.contains("write the comma as `\\,`")));
+        let unknown = parse("ro,b").map_err(|error| error.to_string());
+        assert!(unknown.is_err_and(|text| !text.contains("comma")));
+        let error = parse("subdirs=a").map_err(|error| error.to_string());
+        assert!(error.is_err_and(|text| text.contains("did you mean `subdir=`?")));
+    }
+
+    #[test]
     fn an_unknown_option_is_refused_with_a_hint() {
         assert_eq!(
             parse("rw,allow_othr").map_err(|error| error.to_string()),
@@ -300,6 +407,25 @@ mod tests {
             parse("max_read=65536").map(|o| o.read_max_bytes),
             Ok(Some(65536))
         );
+    }
+
+    #[test]
+    fn where_it_says_how_it_is_is_an_address_the_usual_one_or_none() {
+        let usual = SocketAddr::from(([127, 0, 0, 1], 9512));
+        let told = |list| parse(list).map(|options| options.told.address(usual));
+        assert_eq!(told("rw"), Ok(Some(usual)));
+        assert_eq!(told("admin=off"), Ok(None));
+        let other = SocketAddr::from(([127, 0, 0, 1], 9520));
+        assert_eq!(told("admin=127.0.0.1:9520"), Ok(Some(other)));
+        for bad in [
+            "admin=9520",
+            "admin=localhost:9520",
+            "admin=127.0.0.1:0",
+            "admin=",
+        ] {
+            let error = parse(bad).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|text| text.contains("or off")), "{bad}");
+        }
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::time::Instant;
 use wolfdisk_client::{Error, Reach, Volume, VolumeConfig};
 use wolfdisk_common::config::Config;
 use wolfdisk_common::exit::Exit;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::ids::Ino;
+use wolfdisk_common::pulse::Pulse;
+use wolfdisk_common::reload::{Reload, Scope};
 use wolfdisk_common::shutdown::{Cause, Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 
@@ -15,13 +19,21 @@ use crate::arguments::Arguments;
 use crate::error::FuseError;
 use crate::gate::Gate;
 use crate::limits::{CONNECT_DEADLINE, CONNECT_RETRY, STOP_DEADLINE};
+use crate::metrics;
 use crate::mount::Mount;
 use crate::mountpoint;
 use crate::numbers;
 use crate::options::{Access, Options};
 use crate::patience::within;
+use crate::signs;
 use crate::succession::Succession;
 use crate::telling::Telling;
+
+/// What of the configuration it looks at.
+const SCOPE: Scope = Scope {
+    uses: &["node", "cluster", "cache", "mount"],
+    live: &[],
+};
 
 /// Set by the panic hook: the process ends with a failure.
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -35,11 +47,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
     let config = Config::load(&arguments.for_config())?;
     let options = options(arguments, &config)?;
     telemetry::init(config.log.level);
+    name_node(&config);
     memory::hold_little();
-    let shutdown = Shutdown::install(Turn::First).map_err(|source| FuseError::System {
-        what: "cannot take over signals",
-        source,
-    })?;
+    let system = |what| move |source| FuseError::System { what, source };
+    let shutdown = Shutdown::install(Turn::First).map_err(system("cannot take over signals"))?;
+    let reload = Reload::listen(arguments.for_config());
+    let reload = reload.map_err(system("cannot take over signals"))?;
     end_on_panic(&shutdown);
     let succession = Succession::find().map_err(FuseError::Succession)?;
     let path = place(arguments, &config, &options, succession.as_ref())?;
@@ -50,6 +63,10 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
     let Some(volume) = connect(&config, &options, succession.as_ref(), &shutdown)? else {
         return Ok(Exit::Ok);
     };
+    let pulse = Pulse::default();
+    signs::give(&pulse, &volume, &path).map_err(system("cannot start threads"))?;
+    let reloads = reload.serve(config.clone(), SCOPE, pulse, |_| Ok(()));
+    reloads.map_err(system("cannot start threads"))?;
     let mount = match Mount::new(&volume, &path, &options, &shutdown, succession.as_ref()) {
         Ok(mount) => mount,
         Err(error) => {
@@ -66,16 +83,25 @@ pub fn run(arguments: &Arguments) -> Result<Exit, FuseError> {
     };
     tracing::info!(path = %path.display(), "mounted");
     let telling = tell(&config, &volume, mount.gate());
+    let address = options.told.address(config.admin.fuse_bind);
+    let watched = address.and_then(|address| metrics::watch(address, &volume, &mount));
     notify::ready();
     let cause = shutdown.wait();
     notify::stopping();
-    drop(telling);
+    drop((telling, watched));
     if let (Cause::HandOver, Some(succession)) = (cause, &succession) {
         hand_over(&mount, &volume, succession);
         return Ok(Exit::HandedOver);
     }
     let outcome = end(mount, &volume, cause);
     outcome.and(write_back(volume)).map(|()| Exit::Ok)
+}
+
+/// Has lines of the log name the node. A machine that holds no state of a cluster has none.
+fn name_node(config: &Config) {
+    if let Ok(identity) = Identity::load_for(config) {
+        telemetry::set_node(identity.node.as_str());
+    }
 }
 
 /// Tells the counters. A mount that cannot is a mount all the same.
@@ -177,13 +203,11 @@ fn connect(
     if let Some(bytes) = config.cache.size_bytes {
         wanted.data_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
+    notify::starting("waits for wolfdisk-meta");
     let start = Instant::now();
     loop {
         match Volume::connect(wanted.clone()) {
-            Ok(volume) => {
-                numbers::set_root(volume.root());
-                return Ok(Some(volume));
-            }
+            Ok(volume) => return rooted(volume, options, succession).map(Some),
             Err(_) if shutdown.cause().is_some() => return Ok(None),
             Err(error) if error.is_passing() && start.elapsed() < CONNECT_DEADLINE => {
                 tracing::debug!(%error, "the daemons do not answer yet");
@@ -199,6 +223,33 @@ fn connect(
                     false => FuseError::Connect { data, source },
                 });
             }
+        }
+    }
+}
+
+/// Makes the directory that was asked for the root of the mount. A mount that is taken over keeps its root: it may be
+/// called otherwise by now.
+fn rooted(
+    volume: Arc<Volume>,
+    options: &Options,
+    succession: Option<&Succession>,
+) -> Result<Arc<Volume>, FuseError> {
+    let inherited = succession.map_or(Ok(None), Succession::root);
+    let root = match inherited.map_err(FuseError::Succession)? {
+        Some(Ino(0)) => Ok(volume.root()),
+        Some(root) => Ok(root),
+        None => options.subdir.find(&volume),
+    };
+    match root {
+        Ok(root) => {
+            numbers::set_root(root);
+            Ok(volume)
+        }
+        Err(error) => {
+            if let Err(also) = write_back(volume) {
+                tracing::debug!(error = %also, "the session ends by itself");
+            }
+            Err(error)
         }
     }
 }

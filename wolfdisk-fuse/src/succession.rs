@@ -18,9 +18,11 @@ use fuser::{Config, InitFlags, KernelConfig, Request, Session};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use wolfdisk_client::{Estate, FRONT_END_BYTES, Ledger};
+use wolfdisk_common::ids::Ino;
 use wolfdisk_common::{kept, socket};
 
 use crate::adapter::Adapter;
+use crate::numbers;
 
 /// Names of what is kept.
 const DEVICE: &str = "device";
@@ -62,6 +64,8 @@ pub struct Negotiated {
     granted: u64,
     minor: u32,
     max_readahead: u32,
+    /// The directory that is the root of the mount; 0: that of the volume.
+    root: Ino,
 }
 
 impl Succession {
@@ -107,6 +111,20 @@ impl Succession {
     /// What a predecessor left, if there was one.
     pub fn estate(&self) -> Option<&Estate> {
         self.inherited.as_ref().map(|inherited| &inherited.estate)
+    }
+
+    /// The root of the mount that a predecessor left; 0: that of the volume, which also older releases say.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn root(&self) -> io::Result<Option<Ino>> {
+        match self.inherited {
+            Some(_) => {
+                let negotiated = Negotiated::from_bytes(&self.ledger.front_end()?);
+                Ok(Some(negotiated.root))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Has the mount kept from now on. Not if the kernel could not be made to ask again what is not
@@ -173,6 +191,7 @@ impl Negotiated {
             granted: (offered & used).bits() | (offered.bits() & HAS_RESEND),
             minor: config.kernel_abi().1,
             max_readahead: crate::limits::READ_AHEAD_KIB * 1024,
+            root: numbers::root(),
         }
     }
 
@@ -183,6 +202,7 @@ impl Negotiated {
             self.granted.to_ne_bytes(),
             u64::from(self.minor).to_ne_bytes(),
             u64::from(self.max_readahead).to_ne_bytes(),
+            self.root.0.to_ne_bytes(),
         ];
         for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
             place.copy_from_slice(&word);
@@ -200,6 +220,7 @@ impl Negotiated {
             granted: next(),
             minor: next() as u32,
             max_readahead: next() as u32,
+            root: Ino(next()),
         }
     }
 
@@ -238,6 +259,7 @@ mod tests {
             granted: HAS_RESEND | 5,
             minor: 41,
             max_readahead: 7,
+            root: Ino(77),
         };
         let back = Negotiated::from_bytes(&negotiated.to_bytes());
         assert_eq!(back, negotiated);

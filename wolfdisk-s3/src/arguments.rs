@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use wolfdisk_common::release::release;
 
 /// Serves a WolfDisk volume to S3 clients until it is told to stop.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "wolfdisk-s3", version)]
+#[command(name = "wolfdisk-s3", version = release())]
 pub struct Arguments {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "WOLFDISK_CONFIG")]

@@ -5,7 +5,10 @@ use std::time::Duration;
 /// Connections that are served at once; more wait in the kernel's queue. Each costs a task, its buffers and a
 /// descriptor.
 pub const CONNECTIONS_MAX: usize = 4096;
-/// Of these, those of one address (a network, with IPv6): nobody may have all. Behind a proxy all have one address.
+/// Connections that the kernel has wait until they are accepted. It resets some of a crowd that comes at once and is larger,
+/// or than `net.core.somaxconn`, which is 4096 too where nobody changed it.
+pub const CONNECTIONS_WAITING_MAX: u32 = 4096;
+/// Of [`CONNECTIONS_MAX`], those of one address (a network, with IPv6): nobody may have all. Behind a proxy all have one address.
 pub const CONNECTIONS_OF_ONE_MAX: usize = CONNECTIONS_MAX / 2;
 /// Descriptors that this takes, with those of the volume.
 pub const DESCRIPTORS_WANTED: u64 = 8192;

@@ -1,5 +1,6 @@
 //! The life of the process: connect, serve, let requests end, end the session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,10 @@ use wolfdisk_common::access_key::AccessKey;
 use wolfdisk_common::access_key::record::Seal;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Anonymous, Config, S3};
+use wolfdisk_common::exit::one_line;
+use wolfdisk_common::identity::Identity;
+use wolfdisk_common::pulse::Pulse;
+use wolfdisk_common::reload::{Reload, Scope};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
 use wolfdisk_common::{memory, notify, telemetry};
 use wolfdisk_proto::Failure;
@@ -28,6 +33,11 @@ use crate::store::{Store, tag};
 
 /// What s3s logs of a request includes signatures that would have been right.
 const SILENT: &str = "s3s";
+/// What of the configuration it looks at. The files of the certificate are read anew, where they are is not.
+const SCOPE: Scope = Scope {
+    uses: &["node", "cluster", "cache", "s3", "admin"],
+    live: &[],
+};
 
 /// Serves until SIGTERM, SIGINT or the end of the supervisor.
 ///
@@ -36,6 +46,10 @@ const SILENT: &str = "s3s";
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut config = settings(arguments)?;
     telemetry::init_without(config.log.level, SILENT);
+    if let Ok(identity) = Identity::load_for(&config) {
+        // A machine that holds no state of a cluster has none.
+        telemetry::set_node(identity.node.as_str());
+    }
     memory::hold_little();
     // A request that meets a bug ends with its connection; nothing is shared that it could have left half done.
     telemetry::log_panics();
@@ -50,6 +64,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         config.s3.keys = made.map(|key| (key.id, key.secret));
     }
     let shutdown = Shutdown::install(Turn::First).context("cannot watch for signals")?;
+    let reload = Reload::listen(arguments.for_config()).context("cannot watch for signals")?;
+    let pulse = Pulse::default();
     let Some(volume) = connect(&config, &reach, &shutdown)? else {
         return Ok(());
     };
@@ -62,7 +78,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .max_blocking_threads(limits::BLOCKING_THREADS_MAX)
         .build()?;
-    let served = runtime.block_on(serve(&config, Arc::clone(&volume), seals, tls, &shutdown));
+    let certificate = tls.clone();
+    let read_certificate = move |_: &Config| match &certificate {
+        Some(tls) => tls.reload().map_err(|error| one_line(&error)),
+        None => Ok(()),
+    };
+    reload
+        .serve(config.clone(), SCOPE, pulse.clone(), read_certificate)
+        .context("cannot start threads")?;
+    let parts = (Arc::clone(&volume), seals, tls);
+    let served = runtime.block_on(serve(&config, parts, &shutdown, &pulse));
     notify::stopping();
     // What still reads or writes ends before the session does.
     runtime.shutdown_timeout(limits::STOP_DEADLINE);
@@ -104,16 +129,15 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Config> {
 
 async fn serve(
     config: &Config,
-    volume: Arc<Volume>,
-    seals: Seals,
-    tls: Option<Tls>,
+    (volume, seals, tls): (Arc<Volume>, Seals, Option<Tls>),
     shutdown: &Shutdown,
+    pulse: &Pulse,
 ) -> anyhow::Result<()> {
     let owner = config.s3.owner.unwrap_or_else(|| {
         let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
         (user.as_raw(), group.as_raw())
     });
-    let store = Store::new(volume, owner);
+    let store = Store::new(Arc::clone(&volume), owner);
     let gateway = Gateway::new(store.clone());
     let access = Access::new(&config.s3, store.clone(), seals);
     refuse_open_without_key(&config.s3, &access).await?;
@@ -123,7 +147,8 @@ async fn serve(
         format!("cannot listen at {bind}; choose another address: s3.bind, or --s3 of `up`")
     })?;
     let watched = wolfdisk_admin::bind(
-        "wolfdisk_s3",
+        server::metrics::PREFIX,
+        "admin.bind",
         config.admin.s3_bind,
         config.admin.bind_is_chosen,
     )?;
@@ -135,6 +160,7 @@ async fn serve(
         beside.spawn(tls.keep_fresh());
     }
     let metrics = Metrics::new(store.clone());
+    let open = metrics.connections().open.clone();
     let line = Line {
         service: server::service(gateway, &config.s3, access.clone(), metrics.clone()),
         counts: metrics.connections().clone(),
@@ -153,10 +179,26 @@ async fn serve(
         tracing::warn!("{warning}");
     }
     tracing::info!(address = %bind, "wolfdisk-s3 is ready");
-    server::serve(listener, line, shutdown).await;
+    // Beside what accepts connections, and through the locks that requests pass.
+    let signs = pulse.follow(async || {
+        volume.pass_locks();
+        doing(bind, open.get(), volume.is_in_touch())
+    });
+    tokio::select! {
+        () = server::serve(listener, line, shutdown) => {}
+        () = signs => {}
+    }
     tracing::info!(cause = ?shutdown.cause(), "wolfdisk-s3 stops");
     beside.abort_all();
     Ok(())
+}
+
+fn doing(bind: SocketAddr, connections: i64, in_touch: bool) -> String {
+    let waits = match in_touch {
+        true => "",
+        false => "; waits for wolfdisk-meta",
+    };
+    format!("listening on {bind}, {connections} connections{waits}")
 }
 
 /// Where others reach it there must be a key, or the settings say that it needs none.
@@ -184,6 +226,7 @@ fn connect(
     if let Some(bytes) = config.cache.size_bytes {
         wanted.data_cache_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     }
+    notify::starting("waits for wolfdisk-meta");
     let start = Instant::now();
     loop {
         match Volume::connect(wanted.clone()) {

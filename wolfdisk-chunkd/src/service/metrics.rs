@@ -148,8 +148,8 @@ impl Metrics {
         )?;
         page.gauge(
             "scrub_due_timestamp_seconds",
-            "When the next pass is to begin",
-            scrub.due_s,
+            "When the next pass is to begin; 0: scrubbing is off",
+            if scrub.enabled { scrub.due_s } else { 0 },
         )?;
         page.gauge(
             "scrub_ended_timestamp_seconds",

@@ -1,12 +1,40 @@
 //! What the daemon says of itself.
 
+use wolfdisk_common::pulse::with_troubles;
+use wolfdisk_common::release::release;
 use wolfdisk_proto::failure::Failure;
 use wolfdisk_proto::v1;
 
 use super::ChunkServer;
 use super::network::Asker;
 
+/// What people count room in.
+const GIB: f64 = (1_u64 << 30) as f64;
+
 impl ChunkServer {
+    /// What it does, in a line for whoever looks at the machine, said by a thread that reads and writes.
+    pub async fn doing(&self) -> String {
+        let store = self.store.clone();
+        let asked = self.pool.run(move || (store.summary(), store.room()));
+        let (summary, room) = match asked.await {
+            Ok(answer) => answer,
+            Err(ending) => return ending.to_string(),
+        };
+        let chunks = summary.chunks;
+        let doing = match room {
+            Ok(room) => {
+                let free = room.available_bytes as f64 / GIB;
+                format!("{chunks} chunks, {free:.1} GiB free")
+            }
+            Err(error) => format!("{chunks} chunks, {error}"),
+        };
+        let network = self.network.as_ref();
+        let trouble = network.and_then(|network| network.trouble().map(str::to_owned));
+        let mut reasons = summary.reasons;
+        reasons.extend(trouble);
+        with_troubles(doing, &reasons)
+    }
+
     pub(super) fn say_hello(&self, asker: &Asker) -> Result<v1::ChunkHello, Failure> {
         let room = self.store.room()?;
         let free_bytes = match asker {
@@ -60,7 +88,7 @@ impl ChunkServer {
             scrub: Some(self.scrub_status()),
             damaged_chunks: summary.damaged_chunks,
             damage_revision: self.store.damage_revision(),
-            release: env!("CARGO_PKG_VERSION").to_owned(),
+            release: release().to_owned(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
     }

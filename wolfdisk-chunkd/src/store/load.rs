@@ -11,12 +11,12 @@ use wolfdisk_common::ids::SegmentId;
 use wolfdisk_common::segment::{FILE_HEADER_BYTES, FileHeader, RecordHeader};
 
 use super::Options;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, SegmentRow};
 use super::error::StoreError;
 use super::open::FoundSegment;
 use super::place::Position;
 use super::scan::{Found, Scanner};
-use super::segment::{RecordFault, Segment};
+use super::segment::{RecordFault, Segment, file_name};
 use super::state::{SegmentState, State};
 use super::status::Counters;
 
@@ -30,6 +30,8 @@ pub(super) struct Loader<'a> {
     pub options: &'a Options,
     pub state: State,
     pub counters: Counters,
+    /// Every segment that the checkpoint names was there when the store was closed.
+    pub was_closed: bool,
 }
 
 impl<'a> Loader<'a> {
@@ -38,6 +40,7 @@ impl<'a> Loader<'a> {
             options,
             state,
             counters,
+            was_closed: false,
         }
     }
 
@@ -46,6 +49,9 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// What the system says, or a sync that failed.
     pub fn load(&mut self, found: &Segments, image: Checkpoint) -> Result<Position, StoreError> {
+        if self.was_closed {
+            self.note_missing(found, &image);
+        }
         let image = match covers(&image, found) {
             true => image,
             false => {
@@ -76,6 +82,23 @@ impl<'a> Loader<'a> {
         }
         let end = self.state.segments.last_key_value();
         Ok(end.map_or(start, |(id, last)| Position::new(*id, last.end).max(start)))
+    }
+
+    /// Tells of segments with chunks whose files are lost.
+    fn note_missing(&mut self, found: &Segments, image: &Checkpoint) {
+        let is_lost = |row: &&SegmentRow| row.live_chunks > 0 && !found.contains_key(&row.id);
+        let lost: Vec<&SegmentRow> = image.segments.iter().filter(is_lost).collect();
+        let Some(first) = lost.first() else { return };
+        let (files, chunks) = (
+            lost.len(),
+            lost.iter().map(|row| row.live_chunks).sum::<u64>(),
+        );
+        self.state.note(format!(
+            "{files} segment files that the catalog names are not in {}, {} first, and {chunks} chunks with them; \
+             see: wolfdiskctl check",
+            self.options.dir.display(),
+            file_name(first.id)
+        ));
     }
 
     /// Takes over what the checkpoint says about segments that are still there.
@@ -256,7 +279,7 @@ impl<'a> Loader<'a> {
 
 /// Whether every segment is as long as the checkpoint says.
 fn covers(image: &Checkpoint, found: &Segments) -> bool {
-    let long_enough = |row: &super::checkpoint::SegmentRow| {
+    let long_enough = |row: &SegmentRow| {
         found
             .get(&row.id)
             .is_none_or(|found| found.end().offset() >= row.end)

@@ -14,8 +14,8 @@
 //! just now: the next sweep frees it again, and a put that meets it first gets a receipt that is true.
 //! A segment file is removed only when no chunk in it is live.
 //!
-//! Locks, in this order: `maintenance`, `advancing`, `syncing`, `tail`, `state`. None is held over hashing
-//! or reading of payloads, and only `maintenance` and `syncing` over a sync.
+//! Locks, in this order: `maintenance`, `advancing`, `syncing`, `tail`, `listed`, `state`. None is held over hashing
+//! or reading of payloads, only `maintenance` and `syncing` over a sync, and only `listed` over a look at the directory.
 
 mod append;
 pub mod catalog;
@@ -28,6 +28,7 @@ mod load;
 mod lookup;
 mod open;
 pub mod place;
+mod presence;
 pub mod progress;
 mod put;
 mod reclaim;
@@ -83,6 +84,7 @@ pub struct Store {
     advancing: Mutex<()>,
     syncing: Mutex<()>,
     tail: Mutex<Tail>,
+    listed: Mutex<Option<presence::Look>>,
     state: Mutex<State>,
     watermark: Watermark,
     counters: Counters,

@@ -1,7 +1,8 @@
 //! Opening a store: what a crash left becomes a store that keeps its promises.
 //!
 //! 1. Read the epoch file; a start has the next incarnation and the next put epoch.
-//! 2. Load the checkpoint, scan the segments that were appended to after it ([`super::load`]).
+//! 2. Take away the mark of a store that was closed ([`super::presence`]). Load the checkpoint, scan the segments that
+//!    were appended to after it ([`super::load`]).
 //! 3. Cut torn tails. Write once more what is intact but not known to be durable, and sync it: after a failed
 //!    sync or a `kill -9` the page cache may show bytes that the disk does not have.
 //! 4. Store the epoch file, and a checkpoint if anything was scanned. Only then is anything answered.
@@ -30,7 +31,7 @@ use super::segment::{Segment, parse_file_name};
 use super::state::State;
 use super::status::Counters;
 use super::watermark::Watermark;
-use super::{Options, Store, space};
+use super::{Options, Store, presence, space};
 
 impl Store {
     /// Opens the store in `options.dir`, or creates it there.
@@ -53,7 +54,8 @@ impl Store {
                 path: epoch::path(dir),
             });
         }
-        let epochs = last.unwrap_or(Epochs::ZERO).next_start();
+        let last = last.unwrap_or(Epochs::ZERO);
+        let epochs = last.next_start();
         let (image, damaged) = match checkpoint::load(&**disk, dir, *volume)? {
             Loaded::Intact(image) => (image, false),
             Loaded::Missing => (Checkpoint::default(), false),
@@ -61,6 +63,8 @@ impl Store {
         };
         let state = State::new(epochs.put_epoch, image.chunks.len());
         let mut loader = Loader::new(&options, state, Counters::default());
+        // The sync of the directory that comes with the epochs makes this durable.
+        loader.was_closed = presence::take_mark(&**disk, dir, last.incarnation)?;
         if damaged {
             loader
                 .state
@@ -89,6 +93,7 @@ impl Store {
             advancing: Mutex::new(()),
             syncing: Mutex::new(()),
             tail: Mutex::new(Tail::new(end, next_segment)),
+            listed: Mutex::new(None),
             state: Mutex::new(state),
             watermark: Watermark::new(end),
             counters,

@@ -99,8 +99,10 @@ pub struct Summary {
 impl Store {
     /// The store now.
     pub fn summary(&self) -> Summary {
+        let absence = self.absence();
         let state = self.state.lock();
         let mut reasons = state.reasons.clone();
+        reasons.extend(absence);
         if self.full.load(Ordering::Relaxed) {
             reasons.push("the disk is full up to its reserve: new data is refused".to_owned());
         }

@@ -15,7 +15,7 @@ use crate::store::progress::{Progress, Scrubbed};
 use crate::store::{Pass, Store, StoreError};
 
 /// When and how fast.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// From the beginning of one pass to that of the next; `None`: only when a tool asks.
     pub interval: Option<Duration>,
@@ -43,7 +43,7 @@ pub struct Run {
 
 /// What the scrubbing thread and those who ask it share.
 pub struct Scrubber {
-    plan: Plan,
+    plan: Mutex<Plan>,
     /// Nothing is kept of it yet.
     fresh: bool,
     progress: Mutex<Progress>,
@@ -87,7 +87,7 @@ impl Scrubber {
         };
         let known = store.load_progress();
         Scrubber {
-            plan,
+            plan: Mutex::new(plan),
             fresh: known.is_none(),
             progress: Mutex::new(known.unwrap_or_else(first)),
             run: Mutex::new(Run {
@@ -99,7 +99,12 @@ impl Scrubber {
 
     /// When and how fast.
     pub fn plan(&self) -> Plan {
-        self.plan
+        *self.plan.lock()
+    }
+
+    /// From now on it is done so. A pass that runs goes on from where it is.
+    pub fn set_plan(&self, plan: Plan) {
+        *self.plan.lock() = plan;
     }
 
     /// How far scrubbing has come.
@@ -193,13 +198,14 @@ impl Scrubber {
         }
     }
 
-    /// The pass of the clock, from where it is; until it is done, something else is asked, or it is time to
+    /// The pass of the clock, from where it is; until it is done, something else is asked or planned, or it is time to
     /// end.
     fn scrub(&self, store: &Store, stop: &Stop, saved: &mut Instant) -> Result<(), StoreError> {
-        let Some(interval) = self.plan.interval else {
+        let plan = self.plan();
+        let Some(interval) = plan.interval else {
             return Ok(());
         };
-        let mut pace = Pace::of(self.plan.bytes_per_second);
+        let mut pace = Pace::of(plan.bytes_per_second);
         let mut scrubbed = match self.progress() {
             Progress {
                 running: Some(running),
@@ -237,7 +243,7 @@ impl Scrubber {
                 *saved = Instant::now();
             }
             let pause = pace.pause(scrubbed.pass.bytes - before);
-            if ended || stop.wait(pause) || self.is_asked() {
+            if ended || stop.wait(pause) || self.is_asked() || self.plan() != plan {
                 return Ok(());
             }
         }

@@ -180,8 +180,7 @@ impl World {
                 self.all_flushed();
             }
             Step::CleanRestart => {
-                self.store().sync_to(self.store().end()).map_err(failed)?;
-                self.store().checkpoint().map_err(failed)?;
+                self.store().close().map_err(failed)?;
                 self.all_flushed();
                 self.reopen(false)?;
             }

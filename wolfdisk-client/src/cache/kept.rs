@@ -50,6 +50,11 @@ impl KeptData {
         }
     }
 
+    /// Bytes that are kept, and how many there may be.
+    pub(crate) fn used(&self) -> (usize, usize) {
+        (self.used.load(Ordering::Relaxed), self.max)
+    }
+
     /// Counts what `node` holds now, and lets go of data of others until it is not too much.
     pub(crate) fn keep(&self, node: &Arc<Node>) {
         let mut state = node.state.lock();

@@ -111,6 +111,11 @@ impl Table {
         self.shard(ino)?.lock().nodes.get(&ino).cloned()
     }
 
+    /// Takes each lock and lets go of it.
+    pub(crate) fn pass_locks(&self) {
+        self.shards.iter().for_each(|shard| drop(shard.lock()));
+    }
+
     /// `ino`, which is not in memory, was changed by somebody at `version`.
     pub(crate) fn note_change(&self, ino: Ino, version: u64) {
         self.floors.raise(ino.0, version);
@@ -122,6 +127,25 @@ impl Table {
             .iter()
             .flat_map(|shard| shard.lock().nodes.values().cloned().collect::<Vec<_>>())
             .collect()
+    }
+
+    /// Inodes, and names in all directories, as they are counted now; but for those of directories that somebody is
+    /// changing or looking at, whom nothing is to wait for.
+    pub(crate) fn counted(&self) -> (usize, usize) {
+        let (mut inodes, mut names) = (0, 0);
+        for shard in &self.shards {
+            // The state of a node is never locked with its shard.
+            let nodes: Vec<Arc<Node>> = shard.lock().nodes.values().cloned().collect();
+            inodes += nodes.len();
+            let known = nodes.iter().filter_map(|node| node.state.try_lock());
+            names += known.map(|state| state.names.len()).sum::<usize>();
+        }
+        (inodes, names)
+    }
+
+    /// About how many inodes there may be.
+    pub(crate) fn max(&self) -> usize {
+        self.max
     }
 
     /// Rights on `ino` may be accepted that were asked for when `returns` rounds of giving back were
@@ -315,6 +339,7 @@ mod tests {
             table.node(Ino(ino), &lease);
         }
         assert!(table.all().len() <= 160 + limits::SHARDS);
+        assert_eq!(table.counted(), (table.all().len(), 0));
         assert!(Arc::ptr_eq(&held, &table.node(Ino(16), &lease)));
     }
 

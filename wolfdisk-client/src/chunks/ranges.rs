@@ -80,6 +80,11 @@ impl Ranges {
         self.state.lock().slots.contains_key(range)
     }
 
+    /// Bytes that are kept, and how many there may be.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        (self.state.lock().bytes, self.max_bytes)
+    }
+
     /// How much may be fetched ahead.
     pub(crate) fn ahead_max(&self) -> usize {
         self.max_bytes / 2
@@ -271,11 +276,11 @@ mod tests {
         ranges.get(range(0), never).expect("here");
         ranges.get(range(3), bytes).expect("bytes");
         assert!(ranges.knows(&range(0)) && !ranges.knows(&range(1)) && ranges.knows(&range(2)));
-        assert_eq!(ranges.state.lock().bytes, 300);
+        assert_eq!(ranges.kept(), (300, 300));
         // One that does not fit is given all the same.
         let small = Ranges::new(10);
         assert_eq!(small.get(range(0), bytes).expect("bytes").len(), 100);
-        assert_eq!(small.state.lock().bytes, 0);
+        assert_eq!(small.kept(), (0, 10));
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl Remote {
         true
     }
 
+    /// Bytes that are kept, and how many there may be.
+    pub(crate) fn kept(&self) -> (usize, usize) {
+        self.ranges.kept()
+    }
+
     /// How far ahead one reader may have fetched, at most.
     pub(crate) fn ahead_max(&self) -> u64 {
         let most = self.ranges.ahead_max() as u64 / 2;

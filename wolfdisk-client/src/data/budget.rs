@@ -7,16 +7,23 @@ use parking_lot::{Condvar, Mutex};
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    used: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
     max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: usize,
+    /// Writers that wait.
+    waiting: usize,
 }
 
 impl Budget {
     /// A budget of `max` bytes.
     pub(crate) fn new(max: usize) -> Budget {
         Budget {
-            used: Mutex::new(0),
+            state: Mutex::default(),
             freed: Condvar::new(),
             max,
         }
@@ -24,7 +31,17 @@ impl Budget {
 
     /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
-        *self.used.lock()
+        self.state.lock().used
+    }
+
+    /// Bytes that there may be.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Writers that wait for some.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().waiting
     }
 
     /// More than half is in use: write back rather than wait.
@@ -36,21 +53,24 @@ impl Budget {
     /// come about within `deadline`.
     pub(crate) fn reserve(&self, bytes: usize, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
-        let mut used = self.used.lock();
-        while *used > 0 && *used + bytes > self.max {
-            if self.freed.wait_until(&mut used, until).timed_out() {
+        let mut state = self.state.lock();
+        while state.used > 0 && state.used + bytes > self.max {
+            state.waiting += 1;
+            let waited = self.freed.wait_until(&mut state, until);
+            state.waiting -= 1;
+            if waited.timed_out() {
                 return false;
             }
         }
-        *used += bytes;
+        state.used += bytes;
         true
     }
 
     /// Gives bytes back.
     pub(crate) fn release(&self, bytes: usize) {
         if bytes > 0 {
-            let mut used = self.used.lock();
-            *used = used.saturating_sub(bytes);
+            let mut state = self.state.lock();
+            state.used = state.used.saturating_sub(bytes);
             self.freed.notify_all();
         }
     }
@@ -72,8 +92,12 @@ mod tests {
         );
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| budget.reserve(1, Duration::from_secs(10)));
+            while budget.waiting() == 0 {
+                std::thread::yield_now();
+            }
             budget.release(300);
             assert!(waiter.join().expect("joined"));
         });
+        assert_eq!((budget.used(), budget.waiting()), (1, 0));
     }
 }

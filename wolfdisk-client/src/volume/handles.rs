@@ -143,6 +143,16 @@ impl Handles {
         Ok(())
     }
 
+    /// Takes each lock and lets go of it.
+    pub(crate) fn pass_locks(&self) {
+        self.shards.iter().for_each(|shard| drop(shard.lock()));
+    }
+
+    /// How many files are open.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     /// No file is open.
     pub(crate) fn is_empty(&self) -> bool {
         self.shards.iter().all(|shard| shard.lock().is_empty())

@@ -14,6 +14,7 @@ mod follow;
 mod handles;
 mod inherit;
 mod learn;
+mod levels;
 mod locks;
 mod object;
 mod object_change;
@@ -247,6 +248,20 @@ impl Volume {
         let mut counters = self.counters.snapshot();
         counters.insert("dirty_bytes", self.budget.used() as u64);
         counters
+    }
+
+    /// Whether wolfdisk-meta answered lately: else whoever asks something new waits for it.
+    pub fn is_in_touch(&self) -> bool {
+        self.session.lease.is_live()
+    }
+
+    /// Takes, one after the other, the locks that requests take, and lets go of each at once. They are held for moments and
+    /// never over a call, so that this returns at once unless something hangs.
+    pub fn pass_locks(&self) {
+        self.session.identity();
+        self.table.pass_locks();
+        self.handles.pass_locks();
+        self.budget.used();
     }
 
     fn node(&self, ino: Ino) -> Arc<Node> {

@@ -14,13 +14,14 @@ use super::Adapter;
 use crate::attributes::{bare, file_attr};
 use crate::errno;
 use crate::freshness::{Lifetime, Stamp};
+use crate::outcome::Outcome;
 
 /// Inode numbers are never used again, so that one generation is enough for NFS.
 pub const GENERATION: Generation = Generation(0);
 
 /// A reply that can be an error.
 pub trait Refuse {
-    /// Answers with `errno`.
+    /// Answers with `errno`, and notes that the request ended so.
     fn refuse(self, errno: Errno);
 }
 
@@ -28,6 +29,7 @@ macro_rules! refuse {
     ($($reply:ty),+) => {
         $(impl Refuse for $reply {
             fn refuse(self, errno: Errno) {
+                Outcome::of(errno).note();
                 self.error(errno);
             }
         })+

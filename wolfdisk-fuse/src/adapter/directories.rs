@@ -24,7 +24,7 @@ use crate::limits::{
     DIR_BUFFER_MAX_BYTES, DIR_BUFFER_MIN_BYTES, DIR_ENTRY_BYTES, DIR_ENTRY_PLUS_BYTES,
     DIR_NAME_GUESS_BYTES, STATFS_BLOCK_BYTES,
 };
-use crate::numbers::number;
+use crate::numbers::{number, root};
 
 /// Position after ".".
 const AFTER_SELF: u64 = 1;
@@ -69,7 +69,12 @@ fn dots(
     ino: Ino,
     listing: &Listing,
 ) -> impl Iterator<Item = (&'static str, Ino, u64)> {
-    [(".", ino, AFTER_SELF), ("..", listing.parent, AFTER_PARENT)]
+    // Nothing of the mount is above its root.
+    let parent = match ino == root() {
+        true => ino,
+        false => listing.parent,
+    };
+    [(".", ino, AFTER_SELF), ("..", parent, AFTER_PARENT)]
         .into_iter()
         .filter(move |(_, _, position)| *position > offset)
 }

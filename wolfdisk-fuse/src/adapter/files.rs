@@ -4,9 +4,9 @@ use fuser::{Errno, FileHandle, FopenFlags, ReplyCreate, ReplyLseek, ReplyOpen, R
 use wolfdisk_client::{Error, HandleId, NewNode, OpenFlags, Opened};
 use wolfdisk_common::ids::Ino;
 
-use super::Adapter;
 use super::answer::{GENERATION, both, failed, failed_inode};
 use super::nodes::has_set_id;
+use super::{Adapter, Refuse};
 use crate::caller::Caller;
 use crate::limits::WRITE_MAX_BYTES;
 
@@ -123,7 +123,7 @@ impl Adapter {
             // Somebody else made it meanwhile. The kernel has checked no permission of that file: it
             // must look again and open it like any other.
             Err(Error::Refused(libc::EEXIST)) if raw & libc::O_EXCL == 0 => {
-                reply.error(Errno::ESTALE);
+                reply.refuse(Errno::ESTALE);
             }
             Err(error) => failed(reply, "create", parent.0, &error),
         }
@@ -170,19 +170,19 @@ impl Adapter {
     ) {
         if self.granted.writes_back {
             // The kernel asks without having written its pages back. It then takes all of a file for data.
-            return reply.error(Errno::ENOSYS);
+            return reply.refuse(Errno::ENOSYS);
         }
         let Ok(offset) = u64::try_from(offset) else {
-            return reply.error(Errno::ENXIO);
+            return reply.refuse(Errno::ENXIO);
         };
         let found = match whence {
             libc::SEEK_DATA => self.volume.seek_data(handle, offset),
             libc::SEEK_HOLE => self.volume.seek_hole(handle, offset),
-            _ => return reply.error(Errno::EINVAL),
+            _ => return reply.refuse(Errno::EINVAL),
         };
         match found.map(i64::try_from) {
             Ok(Ok(place)) => reply.offset(place),
-            Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
+            Ok(Err(_)) => reply.refuse(Errno::EOVERFLOW),
             Err(error) => failed(reply, "lseek", ino.0, &error),
         }
     }

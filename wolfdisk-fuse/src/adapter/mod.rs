@@ -40,6 +40,7 @@ use crate::gate::{Gate, Inside};
 use crate::locks::Waiters;
 use crate::numbers::ino;
 use crate::options::Options;
+use crate::outcome::Outcome;
 use crate::succession::{Negotiated, Succession, was_sent_before};
 
 /// A volume as the FUSE library drives it. See the module.
@@ -94,6 +95,11 @@ impl Adapter {
         }
     }
 
+    /// Those that wait for locks.
+    pub fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
     /// A predecessor may have done this: once more it would fail, or do something else.
     fn may_be_done(&self, request: &Request) -> bool {
         self.after_crash && was_sent_before(request)
@@ -102,7 +108,11 @@ impl Adapter {
     /// Begins what cannot be done twice; none if it may have been done.
     fn enter_once(&self, call: Call, request: &Request) -> Option<Inside<'_>> {
         let inside = self.gate.enter(call);
-        (!self.may_be_done(request)).then_some(inside)
+        if self.may_be_done(request) {
+            Outcome::Failed.note();
+            return None;
+        }
+        Some(inside)
     }
 }
 
@@ -178,10 +188,10 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let Some(_inside) = self.enter_once(Call::Mknod, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let Some(kind) = nodes::kind_of_new(mode) else {
-            return reply.error(Errno::EINVAL);
+            return reply.refuse(Errno::EINVAL);
         };
         let node = nodes::node(kind, mode, umask, request.into(), rdev);
         self.make(ino(parent), name.as_bytes(), node, reply);
@@ -197,7 +207,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let Some(_inside) = self.enter_once(Call::Mkdir, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let node = nodes::node(FileKind::Directory, mode, umask, request.into(), 0);
         self.make(ino(parent), name.as_bytes(), node, reply);
@@ -205,7 +215,7 @@ impl Filesystem for Adapter {
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let Some(_inside) = self.enter_once(Call::Unlink, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let (directory, name) = (ino(parent), name.as_bytes());
         let result = self
@@ -216,7 +226,7 @@ impl Filesystem for Adapter {
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let Some(_inside) = self.enter_once(Call::Rmdir, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let (directory, name) = (ino(parent), name.as_bytes());
         let result = self
@@ -234,7 +244,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let Some(_inside) = self.enter_once(Call::Symlink, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let node = nodes::symlink(target.as_os_str().as_bytes(), request.into());
         self.make(ino(parent), name.as_bytes(), node, reply);
@@ -251,10 +261,10 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let Some(_inside) = self.enter_once(Call::Rename, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let Some(flags) = nodes::rename_flags(flags) else {
-            return reply.error(Errno::EINVAL);
+            return reply.refuse(Errno::EINVAL);
         };
         let (from, to) = (name.as_bytes(), new_name.as_bytes());
         let (directory, new_directory) = (ino(parent), ino(new_parent));
@@ -277,7 +287,7 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let Some(_inside) = self.enter_once(Call::Link, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         self.make_link(ino(number), ino(new_parent), new_name.as_bytes(), reply);
     }
@@ -298,7 +308,7 @@ impl Filesystem for Adapter {
         reply: ReplyCreate,
     ) {
         let Some(_inside) = self.enter_once(Call::Create, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         let node = nodes::node(FileKind::File, mode, umask, request.into(), 0);
         self.create_file(ino(parent), name.as_bytes(), node, flags, reply);
@@ -334,7 +344,7 @@ impl Filesystem for Adapter {
         let _inside = self.gate.enter(Call::Write);
         let how = files::WriteHow::new(write_flags, flags.0, request.into());
         if how.is_append() && self.may_be_done(request) {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         }
         self.write_file(ino(number), handle(fh), offset, data, how, reply);
     }
@@ -506,7 +516,7 @@ impl Filesystem for Adapter {
         let _inside = self.gate.enter(Call::Setxattr);
         let caller = Caller::from(request);
         if flags != 0 && self.may_be_done(request) {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         }
         self.set_attribute(ino(number), name.as_bytes(), value, flags, caller, reply);
     }
@@ -530,7 +540,7 @@ impl Filesystem for Adapter {
 
     fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let Some(_inside) = self.enter_once(Call::Removexattr, request) else {
-            return reply.error(Errno::EIO);
+            return reply.refuse(Errno::EIO);
         };
         self.remove_attribute(ino(number), name.as_bytes(), request.into(), reply);
     }
@@ -550,7 +560,7 @@ impl Filesystem for Adapter {
         let _inside = self.gate.enter(Call::Getlk);
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.test_lock(ino(number), handle(fh), lock, reply),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.refuse(errno),
         }
     }
 
@@ -570,7 +580,7 @@ impl Filesystem for Adapter {
         let _inside = self.gate.enter(Call::Setlk);
         match crate::locks::request(owner.0, typ, (start, end), pid) {
             Ok(lock) => self.take_lock(handle(fh), lock, sleep, request.into(), reply),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.refuse(errno),
         }
     }
 

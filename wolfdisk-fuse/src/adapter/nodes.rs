@@ -11,6 +11,7 @@ use wolfdisk_common::ids::Ino;
 
 use super::{Adapter, answer};
 use crate::caller::Caller;
+use crate::numbers::root;
 use crate::time::{received, received_or_now};
 
 /// Permission, set-id and sticky bits.
@@ -87,6 +88,8 @@ impl Adapter {
         let stamp = self.freshness.stamp();
         let result = match name {
             b"." => self.by_number(parent),
+            // Nothing of the mount is above its root.
+            b".." if parent == root() => self.by_number(parent),
             b".." => self
                 .volume
                 .getattr(parent)

@@ -7,7 +7,7 @@ use fuser::{Errno, ReplyEmpty, ReplyXattr};
 use wolfdisk_client::{Error, Result, XattrMode};
 use wolfdisk_common::ids::Ino;
 
-use super::{Adapter, answer};
+use super::{Adapter, Refuse, answer};
 use crate::caller::Caller;
 
 /// The ACL that grants access.
@@ -35,7 +35,7 @@ fn refusal(name: &[u8]) -> Option<Errno> {
 impl Adapter {
     pub(super) fn get_attribute(&self, ino: Ino, name: &[u8], size: u32, reply: ReplyXattr) {
         if let Some(errno) = refusal(name) {
-            return reply.error(errno);
+            return reply.refuse(errno);
         }
         match self.volume.get_xattr(ino, name) {
             Ok(value) => sized(reply, &value, size),
@@ -53,7 +53,7 @@ impl Adapter {
         reply: ReplyEmpty,
     ) {
         if let Some(errno) = refusal(name) {
-            return reply.error(errno);
+            return reply.refuse(errno);
         }
         let result = self
             .may_change(ino, name, caller)
@@ -112,7 +112,7 @@ impl Adapter {
         reply: ReplyEmpty,
     ) {
         if let Some(errno) = refusal(name) {
-            return reply.error(errno);
+            return reply.refuse(errno);
         }
         let removed = self
             .may_change(ino, name, caller)
@@ -131,7 +131,7 @@ fn sized(reply: ReplyXattr, value: &[u8], room: u32) {
     match u32::try_from(value.len()) {
         Ok(size) if room == 0 => reply.size(size),
         Ok(size) if size <= room => reply.data(value),
-        Ok(_) | Err(_) => reply.error(Errno::ERANGE),
+        Ok(_) | Err(_) => reply.refuse(Errno::ERANGE),
     }
 }
 

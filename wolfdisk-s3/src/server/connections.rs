@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use wolfdisk_common::shutdown::Shutdown;
 
@@ -25,7 +25,14 @@ use crate::limits;
 /// # Errors
 /// What the system says.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address).await
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // As tokio and the standard library do: the address of a gateway that has just ended can be taken again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::CONNECTIONS_WAITING_MAX)
 }
 
 /// Who answers on connections, and what is counted of them.
@@ -123,5 +130,48 @@ impl Line {
             }
             tracing::debug!(%error, "a connection ended");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// More than a listener holds that asks for nothing: 128.
+    const CROWD: usize = 300;
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_crowd_that_comes_before_anybody_is_let_in_is_let_in_whole() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await;
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let come = join_all((0..CROWD).map(|_| async move {
+            let mut client = TcpStream::connect(address).await.expect("connected");
+            // The kernel forgets what it has no room for, and answers what comes after it with a reset.
+            for part in [b"head".as_slice(), b"body"] {
+                client.write_all(part).await.expect("sent");
+            }
+            client
+        }));
+        let come = tokio::time::timeout(DEADLINE, come).await;
+        let clients = come.expect("there is room for all");
+        let served = async {
+            for _ in 0..CROWD {
+                let (mut connection, _) = listener.accept().await.expect("a connection");
+                let mut got = [0; 8];
+                connection.read_exact(&mut got).await.expect("read");
+                assert_eq!(&got, b"headbody");
+            }
+        };
+        let served = tokio::time::timeout(DEADLINE, served).await;
+        served.expect("all are let in");
+        drop(clients);
     }
 }

@@ -9,12 +9,14 @@ use std::time::Instant;
 use http::{Extensions, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use wolfdisk_admin::{Page, tell_process, tell_volume};
+use wolfdisk_client::Level;
 
 use crate::store::Store;
 
@@ -26,6 +28,8 @@ const DURATIONS_S: [f64; 12] = [
 const NO_OPERATION: &str = "none";
 /// The status of a request whose client went away before there was an answer.
 const NO_STATUS: &str = "none";
+/// What the names of its own numbers begin with.
+pub const PREFIX: &str = "wolfdisk_s3";
 
 /// See the module. Clones are the same.
 #[derive(Clone, Debug)]
@@ -146,7 +150,7 @@ impl Metrics {
 impl Inner {
     fn register(&mut self) {
         let (registry, connections) = (&mut self.registry, &self.connections);
-        let s3 = registry.sub_registry_with_prefix("wolfdisk_s3");
+        let s3 = registry.sub_registry_with_prefix(PREFIX);
         s3.register(
             "requests",
             "Requests by operation and class of status; none: it did not get so far",
@@ -254,25 +258,11 @@ struct Now(Store);
 
 impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut counters = self.0.counters();
-        let dirty = counters.remove("dirty_bytes").unwrap_or_default();
-        let dirty = ConstGauge::new(i64::try_from(dirty).unwrap_or(i64::MAX));
-        let (name, help) = (
-            "wolfdisk_volume_dirty",
-            "Uploads on their way to the chunk store",
-        );
-        let kind = dirty.metric_type();
-        dirty.encode(encoder.encode_descriptor(name, help, Some(&Unit::Bytes), kind)?)?;
-        wolfdisk_admin::tell_process(&mut encoder)?;
-        let kind = ConstCounter::new(0_u64).metric_type();
-        let help =
-            "What the volume counts, by name: calls to the daemons, hits of its caches, bytes";
-        let mut events = encoder.encode_descriptor("wolfdisk_volume_events", help, None, kind)?;
-        for (name, value) in counters {
-            let labels = [("event", name)];
-            ConstCounter::new(value).encode(events.encode_family(&labels)?)?;
-        }
-        Ok(())
+        tell_process(&mut encoder)?;
+        let mut page = Page::new(encoder, PREFIX);
+        let levels = self.0.levels().into_iter().map(Level::parts);
+        let states = self.0.session_state().among_all();
+        tell_volume(&mut page, self.0.counters(), levels, states)
     }
 }
 

@@ -35,6 +35,14 @@ impl Tls {
     }
 
     /// Cannot be called.
+    ///
+    /// # Errors
+    /// None.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        match self.0 {}
+    }
+
+    /// Cannot be called.
     pub async fn keep_fresh(self) {
         match self.0 {}
     }

@@ -136,7 +136,11 @@ impl Tls {
         }
     }
 
-    fn reload(&self) -> Result<(), TlsError> {
+    /// Takes what the files hold now. What cannot be used is left.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn reload(&self) -> Result<(), TlsError> {
         let fresh = acceptor(&self.0.certificate, &self.0.key)?;
         *self
             .0

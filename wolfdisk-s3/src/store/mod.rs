@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wolfdisk_client::{HandleId, KeyPage, ListKeys, NewObject, Object, ObjectKey, Volume};
+use wolfdisk_client::{
+    HandleId, KeyPage, Level, ListKeys, NewObject, Object, ObjectKey, SessionState, Volume,
+};
 use wolfdisk_common::ids::Ino;
 
 use self::buckets::Maps;
@@ -141,6 +143,16 @@ impl Store {
     /// What the volume has counted, by name.
     pub fn counters(&self) -> BTreeMap<&'static str, u64> {
         self.volume.counters()
+    }
+
+    /// What the volume holds now.
+    pub fn levels(&self) -> Vec<Level> {
+        self.volume.levels()
+    }
+
+    /// How the volume stands with wolfdisk-meta.
+    pub fn session_state(&self) -> SessionState {
+        self.volume.session_state()
     }
 
     /// Threads for hashing.
