@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod index;
 pub mod members;
 pub mod s3;
 
@@ -9,10 +10,19 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use wolfdisk_common::config::Arguments;
+use wolfdisk_common::release::release;
+
+/// What somebody types who has typed nothing yet.
+const FIRST_STEPS: &str = "\
+First steps:
+  wolfdiskctl up          makes a node of this machine, mounts it and says where
+  wolfdiskctl status      how it is, in another terminal
+  wolfdiskctl join-token  lets another machine in, by wolfdiskctl init --join - there
+  wolfdiskctl doctor      what is wrong, and what to do about it";
 
 /// Shared and replicated storage for Linux machines.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
+#[command(version = release(), propagate_version = true, arg_required_else_help = true, after_help = FIRST_STEPS)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -45,6 +55,8 @@ pub struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the whole node in the foreground
+    Up(Up),
     /// Make an empty directory the data directory of a node, or join a cluster with it
     Init(Init),
     /// Make a token that lets another machine join, once
@@ -59,15 +71,20 @@ pub enum Command {
     Unmount(Unmount),
     /// Say how the node is
     Status,
+    /// Say what is wrong on this machine and what to do about it
+    Doctor(Doctor),
     /// Check all that is stored, and repair what can be
     Check(Check),
-    /// List what there is
+    /// Write the index to a file, or make it from one
+    #[command(subcommand)]
+    Index(index::Index),
+    /// List the nodes that are heard on the network
     #[command(subcommand)]
     List(List),
-    /// Show the counters of the node
+    /// Show how much is done each second, and how long it takes
     Stats(Stats),
-    /// Run the whole node in the foreground
-    Up(Up),
+    /// Show what the requests to a mount take, by operation
+    Profile(Profile),
     /// Print the systemd units that this machine needs; for wolfdisk.service
     #[command(hide = true)]
     Units,
@@ -118,6 +135,14 @@ pub struct Unmount {
     pub lazy: bool,
 }
 
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Also write what a developer wants to see into a new file, without keys, secrets and names of files
+    #[arg(long, value_name = "FILE.tar.gz")]
+    pub bundle: Option<PathBuf>,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -146,6 +171,20 @@ pub enum List {
 #[derive(Debug, Args)]
 pub struct Stats {
     /// Show them once and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `profile`.
+#[derive(Debug, Args)]
+pub struct Profile {
+    /// The mount point [default: all mounts of the node on this machine, together]
+    #[arg(value_name = "MOUNT")]
+    pub mount: Option<PathBuf>,
+    /// Count for so long between two looks
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+    /// Show it once and end
     #[arg(long)]
     pub once: bool,
 }
@@ -190,6 +229,9 @@ impl FromStr for S3 {
 pub enum Config {
     /// Print an example that explains every field
     Example,
+    /// Print the reference of all fields, as docs/configuration.md
+    #[command(hide = true)]
+    Reference,
     /// Read the configuration and say whether it is good
     Check,
 }
@@ -218,6 +260,9 @@ impl Command {
             | Command::Mount(_)
             | Command::Unmount(_)
             | Command::Check(_)
+            | Command::Profile(_)
+            | Command::Doctor(_)
+            | Command::Index(_)
             | Command::Up(_)
             | Command::Units
             | Command::S3(_)

@@ -87,6 +87,21 @@ pub enum CtlError {
         /// The data directory that was to be a new node's.
         dir: PathBuf,
     },
+    /// A mount that tells nothing to this node's tools.
+    #[error(
+        "{} tells no counters in {}; is it of another node (give its -d DIR), or another user's?",
+        mount.display(),
+        run_dir.display()
+    )]
+    TellsNothing {
+        /// The mount point.
+        mount: PathBuf,
+        /// Where the sockets of the node are.
+        run_dir: PathBuf,
+    },
+    /// There is no mount to look at.
+    #[error("no mount of {} is on this machine; mount it: wolfdiskctl mount -d {}", .0.display(), .0.display())]
+    NoMounts(PathBuf),
     /// No daemon answers.
     #[error("no node runs on {}; start it: wolfdiskctl up -d {}", .0.display(), .0.display())]
     NotRunning(PathBuf),
@@ -114,6 +129,18 @@ pub enum CtlError {
     /// Another command.
     #[error("--node is for status, list, stats, node and join-token")]
     NodeOption,
+    /// Root is to run daemons on data that is another user's.
+    #[error(
+        "the daemons of {} do not run, and run as user {user}, whose it is; start them: systemctl start wolfdisk; to have it before a \
+         mount of /etc/fstab, add x-systemd.requires=wolfdisk.service to its options",
+        dir.display()
+    )]
+    OthersData {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its owner, by number.
+        user: u32,
+    },
     /// Neither a mount nor an endpoint is wanted.
     #[error("there is nothing to run: choose a mount point with -m, or leave S3 on")]
     NothingToRun,
@@ -127,6 +154,40 @@ pub enum CtlError {
     /// The data is in use.
     #[error("a node runs on {}: check it as it runs, without --offline, or stop it", .0.display())]
     Running(PathBuf),
+    /// The data is in use, and to be exported as it lies there.
+    #[error("a node runs on {}: export its index as it runs, without --offline", .0.display())]
+    RunningToExport(PathBuf),
+    /// No daemon answers, and its index is to be exported.
+    #[error(
+        "no node runs on {}; export its index as it is: wolfdiskctl index export --offline FILE -d {}",
+        .0.display(),
+        .0.display()
+    )]
+    NotRunningToExport(PathBuf),
+    /// The data is in use, and its index is to be another.
+    #[error("a node runs on {}: stop it, and unmount other machines, before its index is replaced", .0.display())]
+    RunningToImport(PathBuf),
+    /// wolfdisk-meta ended, or was started anew, while it was asked.
+    #[error("wolfdisk-meta was started anew while its index was exported; export it again")]
+    ExportBrokenOff,
+    /// Somebody else exports.
+    #[error("another export is under way, or was given up less than 30 s ago; wait for it")]
+    ExportRuns,
+    /// Somebody wants it to end.
+    #[error("the export was broken off, and no file is left")]
+    ExportStopped,
+    /// wolfdisk-meta could not finish it.
+    #[error("the index could not be exported: {0}")]
+    ExportFailed(String),
+    /// It is there, and nobody said that it may go.
+    #[error("{} exists; choose another name, or add --force", .0.display())]
+    FileExists(PathBuf),
+    /// A directory, a device or the like.
+    #[error("{} is no file that could be written; choose another name", .0.display())]
+    NotAFile(PathBuf),
+    /// An export is no text.
+    #[error("an export is no text for a terminal; name a file, or use a pipe")]
+    BytesOnTerminal,
     /// A daemon ended, or was started anew, while it was asked.
     #[error("a daemon was started anew while it was checked; run the check again")]
     CheckBrokenOff,
@@ -184,6 +245,14 @@ pub enum CtlError {
         /// Its exit code.
         exit: u8,
     },
+    /// The file that a developer is to see.
+    #[error("cannot make {}; name a file that is not there yet", path.display())]
+    Bundle {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Files of the system.
     #[error("cannot {verb} {}", path.display())]
     Io {
@@ -223,15 +292,22 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
     eprintln!("wolfdiskctl: {}", one_line(error.as_ref()));
     match error.downcast_ref() {
         Some(
-            CtlError::NotRunning(_) | CtlError::NotRunningToCheck(_) | CtlError::Unreachable(_),
+            CtlError::NotRunning(_)
+            | CtlError::NotRunningToCheck(_)
+            | CtlError::NotRunningToExport(_)
+            | CtlError::Unreachable(_),
         ) => Exit::NotRunning.into(),
         Some(
             CtlError::NotMounted(_)
+            | CtlError::TellsNothing { .. }
+            | CtlError::NoMounts(_)
             | CtlError::NoData(_)
             | CtlError::Token(_)
             | CtlError::NoMember(_)
             | CtlError::NodeOption
             | CtlError::NothingToRun
+            | CtlError::NotAFile(_)
+            | CtlError::BytesOnTerminal
             | CtlError::Rights(_)
             | CtlError::NoKey(_)
             | CtlError::FolderPath(_)
@@ -248,18 +324,27 @@ pub fn finish(outcome: anyhow::Result<Exit>) -> ExitCode {
             | CtlError::Listen(_)
             | CtlError::Refused(_)
             | CtlError::Running(_)
+            | CtlError::RunningToExport(_)
+            | CtlError::RunningToImport(_)
+            | CtlError::ExportBrokenOff
+            | CtlError::ExportRuns
+            | CtlError::ExportStopped
+            | CtlError::ExportFailed(_)
+            | CtlError::FileExists(_)
             | CtlError::CheckBrokenOff
             | CtlError::CheckRuns
             | CtlError::CheckStopped
             | CtlError::CheckFailed(_)
             | CtlError::AskCheck(_)
             | CtlError::Unmount { .. }
+            | CtlError::OthersData { .. }
             | CtlError::StillWriting { .. }
             | CtlError::Create { .. }
             | CtlError::Ask(_)
             | CtlError::Volume(_)
             | CtlError::Random(_)
             | CtlError::Background { .. }
+            | CtlError::Bundle { .. }
             | CtlError::Io { .. },
         ) => Exit::Failed.into(),
         None if error.is::<BadId>() => Exit::Usage.into(),

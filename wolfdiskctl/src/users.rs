@@ -32,13 +32,45 @@ pub fn server_of(mount: &Path) -> Option<Process> {
         })
 }
 
+/// The processes of that short name.
+pub fn named(name: &str) -> Vec<Process> {
+    processes().filter(|process| process.name == name).collect()
+}
+
+/// The short name of a process; empty if there is none.
+pub fn name_of(pid: u32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
 /// Whether the process is there (and no zombie).
 pub fn is_alive(pid: u32) -> bool {
+    state_of(pid).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// The state of a process, as the kernel abbreviates it (`proc_pid_stat(5)`).
+pub fn state_of(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
-    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.chars().next()
+}
+
+/// The processes that hold one of these sockets, by the number of the socket. Of other users' processes only root learns.
+pub fn holders_of(sockets: &[u64]) -> Vec<(u64, Process)> {
+    let held = |process: Process| {
+        let folder = format!("/proc/{}/fd", process.pid);
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| {
+            let link = std::fs::read_link(entry.path()).ok()?;
+            let number = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            number.parse::<u64>().ok()
+        });
+        let wanted: Vec<u64> = numbers.filter(|number| sockets.contains(number)).collect();
+        wanted
+            .into_iter()
+            .map(move |number| (number, process.clone()))
+    };
+    processes().flat_map(held).collect()
 }
 
 /// Names and numbers, for a message.

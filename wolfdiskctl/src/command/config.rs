@@ -1,4 +1,4 @@
-//! `config example`, `config check`.
+//! `config example`, `config reference`, `config check`.
 
 use wolfdisk_common::config::{self, Config};
 use wolfdisk_common::exit::Exit;
@@ -9,6 +9,7 @@ use crate::output::print;
 pub(super) fn run(global: &Global, what: &cli::Config) -> anyhow::Result<Exit> {
     match what {
         cli::Config::Example => print(&config::example()),
+        cli::Config::Reference => print(&config::reference()),
         cli::Config::Check => {
             let config = Config::load(&global.arguments(None))?;
             let source = match &config.file {

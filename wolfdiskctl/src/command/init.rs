@@ -54,7 +54,10 @@ pub(super) fn run(global: &Global, options: &cli::Init) -> anyhow::Result<Exit> 
             key,
         } = answer;
         print(&format!(
-            "node {node} of volume {volume}\ndata  {data_dir}\nkey   {key} (whoever has it is a member: keep a copy, show nobody)\n"
+            "node {node} of volume {volume}\n\
+             data  {data_dir}\n\
+             key   {key} (whoever has it is a member: keep a copy, show nobody)\n\
+             next  wolfdiskctl up -d {data_dir}; where it is installed as a service: systemctl enable --now wolfdisk\n"
         ));
     }
     Ok(Exit::Ok)

@@ -128,10 +128,11 @@ impl Shown {
             number: member.number,
             name: member.name.clone(),
             role: kind.map_or("of a newer release", MemberKind::as_str),
-            state: match (member.removed, member.connections) {
-                (true, _) => "removed",
-                (false, 0) => "away",
-                (false, _) => "connected",
+            state: match (member.removed, member.here, member.connections) {
+                (true, ..) => "removed",
+                (false, true, _) => "here",
+                (false, false, 0) => "away",
+                (false, false, _) => "connected",
             },
             joined_s: member.joined_s,
             connections: member.connections,
@@ -209,6 +210,14 @@ mod tests {
         assert_eq!(number("3"), Some(3));
         assert_eq!(number("2"), None);
         assert_eq!(number("nobody"), None);
+    }
+
+    #[test]
+    fn the_node_that_answers_is_here() {
+        let mut own = member(1, "alpha", false);
+        assert_eq!(Shown::of(&own).state, "away");
+        own.here = true;
+        assert_eq!(Shown::of(&own).state, "here");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 mod background;
 mod check;
 mod config;
+mod counters;
 mod distance;
+mod doctor;
+mod index;
 mod init;
+mod inspect;
 mod join;
 mod join_token;
 mod list;
@@ -12,6 +16,7 @@ mod members;
 mod mount;
 mod node;
 mod owner;
+mod profile;
 mod reach;
 mod s3;
 mod servers;
@@ -43,9 +48,12 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Mount(options) => mount::run(global, options),
         Command::Unmount(options) => unmount::run(options),
         Command::Status => status::run(global),
+        Command::Doctor(options) => doctor::run(global, options),
         Command::Check(options) => check::run(global, options),
+        Command::Index(what) => index::run(global, what),
         Command::List(what) => list::run(global, what),
         Command::Stats(options) => stats::run(global, options),
+        Command::Profile(options) => profile::run(global, options),
         Command::Up(options) => up::run(global, options),
         Command::Units => units::run(global),
         Command::S3(what) => s3::run(global, what),

@@ -13,6 +13,7 @@ use wolfdisk_proto::blocking::Connection;
 
 use super::init::node_id;
 use super::join::introduce;
+use super::owner;
 use super::standing::Standing;
 use crate::error::CtlError;
 use crate::output::say;
@@ -91,6 +92,9 @@ impl Node {
                 daemons.push(self.daemon("wolfdisk-meta")?);
             }
         }
+        if !daemons.is_empty() {
+            owner::may_run(&self.config.paths())?;
+        }
         if let Some(address) = s3 {
             let mut daemon = self.daemon("wolfdisk-s3")?;
             let bind = ["--bind".into(), address.to_string().into()];
@@ -139,6 +143,7 @@ impl Node {
         ]);
         let program = own_folder()?.join(name);
         Ok(Daemon {
+            user: None,
             name,
             program,
             arguments,

@@ -1,4 +1,4 @@
-//! Files that root made in a data directory of somebody else become the owner's.
+//! A data directory of somebody else than root: what root makes in it becomes the owner's, and root runs no daemons on it.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -44,6 +44,35 @@ pub(super) fn give(paths: &Paths) -> Result<(), CtlError> {
         }
     }
     Ok(())
+}
+
+/// The user and the group of the data directory, if we are root and it is somebody else's: what is made in there is made as them.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn to_become(paths: &Paths) -> Result<Option<(u32, u32)>, CtlError> {
+    let dir = paths.data_dir();
+    let owner = std::fs::metadata(dir).map_err(|source| CtlError::Io {
+        verb: "look at",
+        path: dir.to_owned(),
+        source,
+    })?;
+    let others = nix::unistd::geteuid().is_root() && owner.uid() != 0;
+    Ok(others.then(|| (owner.uid(), owner.gid())))
+}
+
+/// Refuses to run daemons as root on what is somebody else's: what they wrote the owner's daemons could not read.
+///
+/// # Errors
+/// It is; or what the system says.
+pub(super) fn may_run(paths: &Paths) -> Result<(), CtlError> {
+    match to_become(paths)? {
+        None => Ok(()),
+        Some((user, _)) => Err(CtlError::OthersData {
+            dir: paths.data_dir().to_owned(),
+            user,
+        }),
+    }
 }
 
 /// Looks at a file and gives it away by one descriptor: whom the directory belongs to could put another in its place.

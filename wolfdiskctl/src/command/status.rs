@@ -21,7 +21,7 @@ use crate::users;
 
 /// What `status --json` prints. Names are fixed: programs rely on them.
 #[derive(Debug, Serialize)]
-struct Status {
+pub(super) struct Status {
     node: Node,
     cluster: Cluster,
     /// Of a machine that asked another.
@@ -102,13 +102,26 @@ struct Capacity {
 
 pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(None))?;
-    let standing = Standing::of(&config);
+    let (status, exit) = learn(global, &config)?;
+    match global.json {
+        true => print(&json(&status)?),
+        false => print(&status.for_people(&config, global.no_color)),
+    }
+    Ok(exit)
+}
+
+/// Asks. The code: nobody answers, or something is wrong, or nothing is.
+///
+/// # Errors
+/// An answer is none, or no.
+pub(super) fn learn(global: &Global, config: &Config) -> anyhow::Result<(Status, Exit)> {
+    let standing = Standing::of(config);
     let reach = match (&standing, &global.node) {
         // The status of what is not set up says so.
         (Err(IdentityError::NotInitialised { .. } | IdentityError::NotJoined { .. }), None) => {
             Reach::local(&config.paths())
         }
-        _ => reach::whom(global, &config)?,
+        _ => reach::whom(global, config)?,
     };
     let mut answer = reach::status(&reach)?;
     let nodes = match &answer {
@@ -133,7 +146,7 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
         _ => Vec::new(),
     };
     let status = Status::of(
-        &config,
+        config,
         &standing,
         &reach,
         answer.as_ref(),
@@ -141,18 +154,25 @@ pub(super) fn run(global: &Global) -> anyhow::Result<Exit> {
         troubles,
         notes,
     );
-    match global.json {
-        true => print(&json(&status)?),
-        false => print(&status.for_people(&config, global.no_color)),
-    }
-    Ok(match answer {
+    let exit = match answer {
         None => Exit::NotRunning,
         Some(_) if !status.cluster.healthy => Exit::Degraded,
         Some(_) => Exit::Ok,
-    })
+    };
+    Ok((status, exit))
 }
 
 impl Status {
+    /// Why the node is not healthy; none: it is.
+    pub(super) fn reasons(&self) -> &[String] {
+        &self.cluster.reasons
+    }
+
+    /// What one may want to know, though nothing is wrong.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.cluster.notes
+    }
+
     fn of(
         config: &Config,
         standing: &Result<Standing, IdentityError>,
@@ -170,7 +190,17 @@ impl Status {
                 reasons.push(nobody(config, standing));
             }
             (None, Ok(_)) => reasons.push("no daemon runs".to_owned()),
-            (Some(answer), _) => match &answer.chunkd {
+            // That of another machine was asked for.
+            (
+                Some(_),
+                Err(IdentityError::NotInitialised { .. } | IdentityError::NotJoined { .. }),
+            ) => {}
+            // Whoever may ask the daemons need not be allowed to look into their directory.
+            (Some(_), Err(error)) if !error.is_permission() => reasons.push(error.to_string()),
+            _ => {}
+        }
+        if let Some(answer) = answer {
+            match &answer.chunkd {
                 // wolfdisk-meta passes on what it has heard itself.
                 Some(chunkd) => {
                     let new = chunkd
@@ -180,7 +210,7 @@ impl Status {
                     reasons.extend(new.cloned());
                 }
                 None => reasons.push("wolfdisk-chunkd does not answer".to_owned()),
-            },
+            }
         }
         let (id, role, volume) = match standing {
             Ok(Standing::Node(own)) => (
@@ -189,7 +219,11 @@ impl Status {
                 Some(own.volume),
             ),
             Ok(Standing::Member(own)) => (Some(own.name.clone()), own.kind.as_str(), own.cluster),
-            Err(_) => (None, config.node.role.as_str(), None),
+            Err(_) => (
+                answer.map(|answer| answer.node.clone()),
+                config.node.role.as_str(),
+                None,
+            ),
         };
         let is_member = matches!(standing, Ok(Standing::Member(_)));
         let state = match answer {

@@ -39,7 +39,7 @@ pub(super) fn run(options: &cli::Unmount) -> anyhow::Result<Exit> {
 
 /// The mount of ours that the path names. Its parent is looked at, the mount itself is not: it may be
 /// dead.
-fn mount_point(path: &Path) -> Result<PathBuf, CtlError> {
+pub(super) fn mount_point(path: &Path) -> Result<PathBuf, CtlError> {
     let path = absolute(path);
     let canonical = match (path.parent().map(std::fs::canonicalize), path.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),

@@ -14,7 +14,7 @@ use super::node::Node;
 use crate::cli::{self, Global};
 use crate::error::CtlError;
 use crate::output::{print, say};
-use crate::supervisor::Outcome;
+use crate::supervisor::{Outcome, SupervisorError};
 
 pub(super) fn run(global: &Global, options: &cli::Up) -> anyhow::Result<Exit> {
     let config = Config::load(&global.arguments(options.mount.as_ref()))?;
@@ -42,6 +42,10 @@ pub(super) fn run(global: &Global, options: &cli::Up) -> anyhow::Result<Exit> {
             // What was started before it stops too; its failure to stop is the smaller news.
             if let Err(also) = node.stop() {
                 say(&also.to_string());
+            }
+            if let Some(failed @ SupervisorError::Start { .. }) = error.downcast_ref() {
+                // The daemon's own line is far above by now: those that stopped have said so since.
+                say(&format!("wolfdiskctl: {failed}"));
             }
             return Err(error);
         }

@@ -88,12 +88,12 @@ fn head_lines<'a>(
     ]
 }
 
-fn number() -> Constraint {
+pub(super) fn number() -> Constraint {
     Constraint::Length(NUMBER)
 }
 
 /// A row whose numbers end below each other.
-fn row<const N: usize>(cells: [impl Into<String>; N]) -> Row<'static> {
+pub(super) fn row<const N: usize>(cells: [impl Into<String>; N]) -> Row<'static> {
     let mut is_name = true;
     Row::new(cells.map(|cell| {
         let line = Line::from(cell.into());
@@ -105,12 +105,7 @@ fn row<const N: usize>(cells: [impl Into<String>; N]) -> Row<'static> {
 }
 
 fn operation(operation: &Operation) -> Row<'static> {
-    let [half, most, all] = operation.at_most_us.map(|bound| {
-        bound.map_or_else(
-            || "longer".to_owned(),
-            |bound| format!("<= {}", time(bound as f64)),
-        )
-    });
+    let [half, most, all] = operation.at_most_us.map(at_most);
     row([
         operation.name.clone(),
         number_text(operation.rate),
@@ -119,6 +114,14 @@ fn operation(operation: &Operation) -> Row<'static> {
         most,
         all,
     ])
+}
+
+/// The longest time of a share of requests; none: longer than is told apart.
+pub(super) fn at_most(bound_us: Option<u64>) -> String {
+    bound_us.map_or_else(
+        || "longer".to_owned(),
+        |bound| format!("<= {}", time(bound as f64)),
+    )
 }
 
 fn cache(cache: &Cache) -> Row<'static> {
@@ -136,7 +139,7 @@ fn cache(cache: &Cache) -> Row<'static> {
 }
 
 /// A time of so many µs in the unit that keeps it short.
-fn time(microseconds: f64) -> String {
+pub(super) fn time(microseconds: f64) -> String {
     match microseconds {
         us if us < 1e3 => format!("{us:.0} us"),
         us if us < 1e6 => format!("{:.1} ms", us / 1e3),
@@ -145,9 +148,11 @@ fn time(microseconds: f64) -> String {
 }
 
 /// A number without a fraction where it is large enough.
-fn number_text(number: f64) -> String {
+pub(super) fn number_text(number: f64) -> String {
     match number {
-        number if number == 0.0 || number.abs() >= 10.0 => format!("{number:.0}"),
+        // The sum of nothing is -0.
+        0.0 => "0".to_owned(),
+        number if number.abs() >= 10.0 => format!("{number:.0}"),
         number => format!("{number:.1}"),
     }
 }

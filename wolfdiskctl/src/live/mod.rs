@@ -1,6 +1,7 @@
-//! The live screen of `stats`: what the mounts and the daemons did in the last second.
+//! The live screens of `stats` and `profile`: what the mounts and the daemons did in the last second.
 
 mod draw;
+mod profile;
 mod rates;
 
 use std::collections::BTreeMap;
@@ -10,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::{DefaultTerminal, Frame};
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use wolfdisk_common::exit::one_line;
 
-use rates::{Rates, Sample};
+pub use draw::draw;
+pub use profile::{HEAD as PROFILE_HEAD, draw as draw_profile, row as profile_row};
+pub use rates::{Operation, Rates, Sample};
 
 /// What one look at the counters gave.
 #[derive(Debug)]
@@ -35,15 +38,15 @@ impl Drop for Screen {
     }
 }
 
-/// Shows a look after every `interval` until somebody types `q`, Escape or Ctrl-C, or a signal ends it. The first look must succeed; what goes wrong
+/// Draws a look after every `interval` until somebody types `q`, Escape or Ctrl-C, or a signal ends it. The first look must succeed; what goes wrong
 /// later is shown, and tried again.
 ///
 /// # Errors
 /// Why the first look failed, or what the terminal says.
 pub fn run(
     interval: Duration,
-    color: bool,
     mut look: impl FnMut() -> anyhow::Result<Look>,
+    draw: impl Fn(&mut Frame<'_>, &Rates, &[String]),
 ) -> anyhow::Result<()> {
     let mut last = sample(look()?);
     let ended = Arc::new(AtomicBool::new(false));
@@ -56,9 +59,7 @@ pub fn run(
     loop {
         let next = Instant::now() + interval;
         loop {
-            screen
-                .0
-                .draw(|frame| draw::draw(frame, &rates, &troubles, color))?;
+            screen.0.draw(|frame| draw(frame, &rates, &troubles))?;
             let left = next.saturating_duration_since(Instant::now());
             let typed = match event::poll(left) {
                 // By a signal.

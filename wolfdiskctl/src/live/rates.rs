@@ -22,6 +22,13 @@ pub struct Operation {
     pub at_most_us: [Option<u64>; 3],
 }
 
+impl Operation {
+    /// µs of each second that requests were under way, all of them added up.
+    pub fn busy_us(&self) -> f64 {
+        self.rate * self.mean_us
+    }
+}
+
 /// A cache of the mounts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
@@ -106,6 +113,20 @@ impl Rates {
             others: others(before, now, seconds),
             ..Rates::none(now)
         }
+    }
+}
+
+impl Rates {
+    /// µs of each second that requests of all kinds were under way, all of them added up.
+    pub fn busy_us(&self) -> f64 {
+        self.by_operation.iter().map(Operation::busy_us).sum()
+    }
+
+    /// The operations that happened, the one that took most of the time first.
+    pub fn by_time(&self) -> Vec<Operation> {
+        let mut operations = self.by_operation.clone();
+        operations.sort_by(|one, other| other.busy_us().total_cmp(&one.busy_us()));
+        operations
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,8 @@ impl Child {
         notify: &NotifyDir,
     ) -> Result<Child, SupervisorError> {
         let pipe = "cannot hand a pipe to a daemon";
-        let readiness =
-            Readiness::new(notify, daemon.name).map_err(system("cannot listen for a daemon"))?;
+        let readiness = Readiness::new(notify, daemon.name, daemon.user)
+            .map_err(system("cannot listen for a daemon"))?;
         let _own = lifeline.lend_reader().map_err(system(pipe))?;
         let lent: Result<Vec<_>, _> = needs.iter().map(|needed| needed.lend_writer()).collect();
         let _lent = lent.map_err(system(pipe))?;
@@ -64,6 +64,10 @@ impl Child {
             .stdin(Stdio::null())
             // Our standard output is read by programs; what a daemon says is for people.
             .stdout(std::io::stderr());
+        if let Some((uid, gid)) = daemon.user {
+            lifeline.give((uid, gid)).map_err(system(pipe))?;
+            command.uid(uid).gid(gid);
+        }
         if let Some(path) = &daemon.log {
             let log = std::fs::File::create(path).map_err(system("cannot make a log"))?;
             let copy = log.try_clone().map_err(system("cannot make a log"))?;

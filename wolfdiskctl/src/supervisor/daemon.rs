@@ -16,6 +16,8 @@ pub struct Daemon {
     pub may_end: bool,
     /// The mount point that is dead once this daemon was killed.
     pub mount: Option<PathBuf>,
+    /// User and group that it runs as; `None`: ours.
+    pub user: Option<(u32, u32)>,
     /// Where what it says goes; `None`: to our standard error.
     pub log: Option<PathBuf>,
 }

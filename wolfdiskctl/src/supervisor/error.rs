@@ -16,7 +16,7 @@ pub enum SupervisorError {
         source: io::Error,
     },
     /// It ended with an exit code before it was ready, and has said why.
-    #[error("{name} ended with exit code {code} before it was ready")]
+    #[error("{name} ended with exit code {code} before it was ready; its line above says why")]
     Start {
         /// Which daemon.
         name: &'static str,

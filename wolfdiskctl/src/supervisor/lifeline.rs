@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::fchown;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::unistd::pipe2;
@@ -23,6 +24,11 @@ impl Lifeline {
     /// The number by which the daemon finds its end.
     pub(super) fn number(&self) -> RawFd {
         self.reader.as_raw_fd()
+    }
+
+    /// A daemon of another user opens its end anew, which the kernel lets only the pipe's owner do.
+    pub(super) fn give(&self, (uid, gid): (u32, u32)) -> io::Result<()> {
+        fchown(&self.reader, Some(uid), Some(gid))
     }
 
     /// Lets the next start inherit the reading end (of its own lifeline).

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -33,14 +33,24 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
-    /// Listens for the daemon `name` in `directory`.
-    pub(super) fn new(directory: &NotifyDir, name: &str) -> io::Result<Readiness> {
+    /// Listens for the daemon `name`, which may run as another user, in `directory`.
+    pub(super) fn new(
+        directory: &NotifyDir,
+        name: &str,
+        user: Option<(u32, u32)>,
+    ) -> io::Result<Readiness> {
         let path = directory
             .path
             .join(format!("{name}.{}", std::process::id()));
         remove(&path)?;
         let socket = UnixDatagram::bind(&path)?;
         socket.set_nonblocking(true)?;
+        if let Some((uid, gid)) = user {
+            chown(&path, Some(uid), Some(gid))?;
+            if directory.temporary {
+                chown(&directory.path, Some(uid), Some(gid))?;
+            }
+        }
         Ok(Readiness { socket, path })
     }
 

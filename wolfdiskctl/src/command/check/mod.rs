@@ -21,7 +21,6 @@ use crate::cli::{self, Global};
 use crate::error::CtlError;
 use crate::output::{json, print};
 use ask::Daemons;
-use offline::Inspected;
 use progress::Progress;
 use report::{Mode, Report};
 
@@ -41,12 +40,18 @@ pub(super) fn run(global: &Global, options: &cli::Check) -> anyhow::Result<Exit>
     let progress = Progress::new();
     if options.offline {
         refuse_running(&paths)?;
-        let mut inspected = Inspected::start(&config, options.repair, &mut report)?;
+        let (mut inspected, open) = offline::start(&config, options.repair, &mut report)?;
         let sockets = paths.with_sockets_in(inspected.sockets().to_owned());
-        let daemons = Daemons::at(&sockets, inspected.has_index(), inspected.has_chunks());
-        let outcome = daemons.check(options, &progress, &mut report, &mut |pause| {
-            inspected.pause(pause)
-        });
+        let daemons = Daemons::at(&sockets, open.index, open.chunks);
+        let outcome = daemons.check(
+            options,
+            &progress,
+            &mut report,
+            &mut |pause| match inspected.pause(pause)? {
+                true => Err(CtlError::CheckStopped.into()),
+                false => Ok(()),
+            },
+        );
         let stopped = inspected.stop();
         outcome?;
         stopped?;

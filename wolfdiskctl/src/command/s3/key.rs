@@ -11,8 +11,10 @@ use wolfdisk_common::access_key::rights::Rights;
 use wolfdisk_common::bucket::BucketName;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::Config;
+use wolfdisk_common::identity::IdentityError;
 
 use crate::cli::s3::{CreateKey, Key};
+use crate::command::standing::Standing;
 use crate::command::status::when;
 use crate::error::CtlError;
 use crate::output::{json, print, say, table};
@@ -171,6 +173,16 @@ fn names(rights: &Rights) -> Option<Vec<String>> {
 }
 
 fn seal(config: &Config) -> anyhow::Result<Seal> {
+    match Standing::of(config) {
+        // There is no key to read, whoever asks.
+        Err(error @ (IdentityError::NotInitialised { .. } | IdentityError::NotJoined { .. })) => {
+            return Err(error.into());
+        }
+        Ok(Standing::Member(_)) => {
+            return Err(CtlError::NoData(config.node.data_dir.clone()).into());
+        }
+        Ok(Standing::Node(_)) | Err(_) => {}
+    }
     let key = ClusterKey::load(&config.paths());
     let key = key.context(
         "secrets are sealed under the cluster's key; run this as the user who runs the node",
