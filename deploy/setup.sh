@@ -10,7 +10,10 @@ set -euo pipefail
 
 readonly CONFIG=/etc/wolfdisk/config.toml
 readonly PROGRAMS=(wolfdiskctl wolfdisk-meta wolfdisk-chunkd wolfdisk-fuse wolfdisk-s3)
-readonly BIN=/usr/local/bin UNITS=/etc/systemd/system MANIFEST=/usr/local/share/wolfdisk/installed
+readonly BIN=/usr/local/bin UNITS=/etc/systemd/system SHARE=/usr/local/share
+readonly MANIFEST=$SHARE/wolfdisk/installed
+# Where mount(8) looks for it, and nowhere else.
+readonly HELPER=/sbin/mount.wolfdisk
 readonly META_PORT=9500 DISCOVERY_PORT=9501 GROUP=udp://239.255.0.1:9501 S3_LOCAL=127.0.0.1:9878
 # Less is taken by the reserve that a node keeps free, before the first file is written.
 readonly NODE_MIN_MIB=1024 CLIENT_MIN_MIB=16
@@ -19,7 +22,7 @@ readonly START_SECONDS=60
 
 # What was said on the command line, in a file of answers, or typed; by the name of the option.
 declare -A ANSWER=()
-DATA=/var/lib/wolfdisk ROOT='' FROM='' SHA256='' ANSWERS='' STAGE='' CONTROL='' UNITS_FROM='' PACKAGE='' DRAFT='' TTY='' ERRORS='' WRONG='' MEMBER=''
+DATA=/var/lib/wolfdisk ROOT='' FROM='' SHA256='' ANSWERS='' STAGE='' CONTROL='' UNITS_FROM='' HELPER_FROM='' SHARE_FROM='' PACKAGE='' DRAFT='' TTY='' ERRORS='' WRONG='' MEMBER=''
 YES=false DRY_RUN=false UNINSTALL=false REMOVE_DATA=false INTERACTIVE=false INSTALLED=false DONE=false
 PROBLEMS=() UNDO=() CHANGED=() MANAGED=()
 
@@ -310,7 +313,7 @@ put_bind() {
     local bind=$1
     [[ $bind == *.*:* || $bind == *]:* ]] || bind=$bind:$META_PORT
     put node.bind "$(quoted "$bind")" || return
-    is_own_address "${bind%:*}" || wrong "${bind%:*} is no address of this machine; it has: $(own_addresses), or 0.0.0.0 for all"
+    is_own_address "${bind%:*}" || wrong "${bind%:*} is no address of this machine; allowed: $(own_choices)"
 }
 
 put_discovery() {
@@ -387,6 +390,13 @@ random_text() { head -c 4096 /dev/urandom | LC_ALL=C tr -dc "$1" | cut -c "1-$2"
 
 own_addresses() { hostname -I 2>/dev/null | tr -s ' ' ' ' | sed 's/ $//'; }
 
+# The same for people; a machine may have no address but loopback's.
+own_choices() {
+    local own
+    own=$(own_addresses)
+    printf '%s' "${own:+$own, or }0.0.0.0 for all"
+}
+
 is_own_address() {
     local address=${1#[} own
     address=${address%]}
@@ -455,10 +465,20 @@ check_ports() {
     done
 }
 
+# Who listens on a TCP port, by the tables of the kernel: `ss` is not on every machine.
 who_listens() {
-    local who
-    who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/by \1, process \2/p' | head -n 1) || true
-    printf '%s' "${who:-see: ss -ltnp}"
+    local hex inode link process tables=(/proc/net/tcp)
+    [[ ! -r /proc/net/tcp6 ]] || tables+=(/proc/net/tcp6)
+    printf -v hex ':%04X' "$1"
+    inode=$(awk -v port="$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' "${tables[@]}")
+    # Processes end while they are looked through.
+    link=$(find /proc/[0-9]*/fd -maxdepth 1 -lname "socket:\[$inode\]" -print -quit 2>/dev/null) || true
+    process=${link#/proc/} process=${process%%/*}
+    if [[ -n $process ]]; then
+        printf 'by %s, process %s' "$(cat "/proc/$process/comm" 2>/dev/null)" "$process"
+    else
+        printf 'see: ss -ltnp'
+    fi
 }
 
 s3_port() {
@@ -514,6 +534,15 @@ check_writable() {
     done
 }
 
+# Some systems let nothing be written in /usr but in /usr/local: there all works but what mount(8) does.
+check_helper() {
+    local path
+    path=$(existing "$ROOT$HELPER")
+    [[ ! -w $path ]] || return 0
+    warn "$path cannot be written: mount -t wolfdisk and /etc/fstab will not know WolfDisk; use: wolfdiskctl mount"
+    HELPER_FROM=''
+}
+
 # What must be right before anything is asked.
 check_machine() {
     check_root_user
@@ -532,6 +561,7 @@ check_answers() {
     check_writable $CONFIG "$DATA"
     if ! $INSTALLED; then
         check_writable $BIN $UNITS $MANIFEST
+        check_helper
         check_room $BIN $(($(du -mcL "${PROGRAMS[@]/#/${CONTROL%/*}/}" | awk 'END { print $1 }') + 16))
     fi
     if [[ -z $ROOT ]]; then
@@ -581,7 +611,30 @@ units_in() {
     done
 }
 
-# Accepts a source; sets CONTROL, and UNITS_FROM or INSTALLED.
+# Manual pages and completions in a tree, if it has them.
+share_in() {
+    local folder
+    for folder in "$1"/share "$1"/*/share; do
+        if [[ -f $folder/man/man1/wolfdiskctl.1.gz ]]; then
+            printf '%s' "$folder"
+            return
+        fi
+    done
+}
+
+# What mount(8) runs for the type wolfdisk, in a tree.
+helper_in() {
+    local file
+    for file in "$1"/mount.wolfdisk "$1"/deploy/mount.wolfdisk "$1"/usr/sbin/mount.wolfdisk "$1"/*/mount.wolfdisk \
+        "$1"/../mount.wolfdisk "$1"/../../deploy/mount.wolfdisk; do
+        if [[ -f $file ]]; then
+            printf '%s' "$file"
+            return
+        fi
+    done
+}
+
+# Accepts a source; sets CONTROL, and UNITS_FROM, HELPER_FROM and SHARE_FROM or INSTALLED.
 put_from() {
     local from=$1 tree=''
     INSTALLED=false PACKAGE=''
@@ -612,6 +665,9 @@ put_from() {
     [[ $CONTROL != /wolfdiskctl ]] || wrong "$from has no wolfdiskctl; in a source tree build first: cargo build --release" || return
     UNITS_FROM=$(units_in "$tree")
     [[ -n $UNITS_FROM ]] || wrong "$from has no systemd/wolfdisk.service" || return
+    HELPER_FROM=$(helper_in "$tree")
+    [[ -n $HELPER_FROM ]] || wrong "$from has no mount.wolfdisk" || return
+    SHARE_FROM=$(share_in "$tree")
     local name
     for name in "${PROGRAMS[@]}"; do
         [[ -x ${CONTROL%/*}/$name ]] || wrong "${CONTROL%/*} has no $name" || return
@@ -717,7 +773,7 @@ ask_all() {
     ask id 'Name of this node' "$(present node.id "$(host_id)")"
     ask role 'Role (auto, leader, follower, client)' "$(present node.role auto)"
     if [[ ${ANSWER[role]} != client ]]; then
-        ask bind "Address on which other nodes reach this one ($(own_addresses), or 0.0.0.0 for all)" "$(present node.bind 0.0.0.0:$META_PORT)"
+        ask bind "Address on which other nodes reach this one ($(own_choices))" "$(present node.bind 0.0.0.0:$META_PORT)"
         peers=$(value_of "$DRAFT" cluster.peers | tr -d '[]" ')
         case $(value_of "$DRAFT" cluster.discovery)/$peers in
         none/) default=standalone ;;
@@ -864,6 +920,22 @@ place_units() {
     done
 }
 
+# Who mounts may have a PATH without the folder of the programs.
+place_helper() {
+    [[ -n $HELPER_FROM ]] || return 0
+    sed "s|^exec wolfdiskctl|exec $BIN/wolfdiskctl|" "$HELPER_FROM" >"$STAGE/mount.wolfdisk"
+    place "$STAGE/mount.wolfdisk" $HELPER 755
+}
+
+# Manual pages and completions.
+place_share() {
+    [[ -n $SHARE_FROM ]] || return 0
+    local path
+    while IFS= read -r path; do
+        place "$SHARE_FROM/$path" "$SHARE/$path" 644
+    done < <(cd "$SHARE_FROM" && find . -type f -printf '%P\n' | sort)
+}
+
 place_manifest() {
     printf '%s\n' "${MANAGED[@]}" $MANIFEST | grep -v "^$CONFIG\$" | sort -u >"$STAGE/installed"
     place "$STAGE/installed" $MANIFEST 644
@@ -882,7 +954,7 @@ install_package() {
 
 make_user() {
     [[ -f $ROOT/etc/sysusers.d/wolfdisk.conf ]] && ! $DRY_RUN || return 0
-    systemd-sysusers ${ROOT:+--root="$ROOT"} "${ROOT:+/etc/sysusers.d/}wolfdisk.conf" || fail 'cannot make the user of the daemons'
+    systemd-sysusers ${ROOT:+--root="$ROOT"} wolfdisk.conf || fail 'cannot make the user of the daemons'
 }
 
 place_config() {
@@ -903,13 +975,15 @@ become_member() {
     make_folder "$(dirname "$ROOT$DATA")"
     [[ -d $ROOT$DATA ]] || undo rm -rf "$ROOT$DATA"
     [[ ! -d $ROOT$DATA ]] || undo find "$ROOT$DATA" -mindepth 1 -newer "$STAGE/began" -delete
-    until init_data 2>"$STAGE/said"; do
+    until init_data >"$STAGE/told" 2>"$STAGE/said"; do
         WRONG=$(sed 's/^wolfdiskctl: //' "$STAGE/said")
         if [[ ${ANSWER[join]} != token ]] || ! $INTERACTIVE; then fail "$WRONG"; fi
         printf '  %s\n' "$WRONG" >&"$TTY"
         unset 'ANSWER[token]'
         ask token 'Join token (Ctrl-D gives up)' ''
     done
+    # What it says to do next is done here.
+    sed '/^next /d' "$STAGE/told"
     # From here on the cluster knows this machine; what may fail later does not take that back.
     UNDO=()
     [[ -n $ROOT ]] || ! getent passwd wolfdisk >/dev/null || chown -R wolfdisk:wolfdisk "$DATA"
@@ -1082,6 +1156,8 @@ main() {
     if ! $INSTALLED; then
         place_programs
         place_units
+        place_helper
+        place_share
         place_manifest
     fi
     make_user

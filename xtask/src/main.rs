@@ -7,6 +7,7 @@ mod bench;
 mod checks;
 mod clients;
 mod dist;
+mod grafana;
 mod groups;
 mod packages;
 mod run;
@@ -26,7 +27,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench s3 [ARGUMENTS]    the same with its S3 endpoint: bench/s3.sh ARGUMENTS
   bench network [ARGUMENTS]
                           the same with mounts on another machine: bench/network.sh ARGUMENTS
-  dist                    build the node, then put it into a package: target/dist/wolfdisk.deb
+  dist                    build the node, then put it into a package and an image for containers: target/dist
 ";
 
 fn main() -> ExitCode {

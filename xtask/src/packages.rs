@@ -77,11 +77,21 @@ const CLIENTS: &[Need] = &[
     need("s3fs", "s3fs", "s3fs-fuse"),
 ];
 
-/// For the tests of packages alone: systems that boot.
+/// For the tests of packages and documents alone: systems that boot, and what checks dashboards.
 const SYSTEMS: &[Need] = &[
     need("debootstrap", "debootstrap", "debootstrap"),
     need("systemd-nspawn", "systemd-container", "systemd-container"),
     need("dpkg-shlibdeps", "dpkg-dev", "dpkg-dev"),
+    need("npm", "npm", "npm"),
+    // What the documents have people type.
+    need("/usr/bin/aws", "awscli", "awscli2"),
+    need("hostname", "hostname", "hostname"),
+    need("groff", "groff-base", "groff-base"),
+    need("lexgrog", "man-db", "man-db"),
+    need("zsh", "zsh", "zsh"),
+    need("rpm", "rpm", "rpm"),
+    need("strip", "binutils", "binutils"),
+    need("fish", "fish", "fish"),
 ];
 
 /// What the chosen groups of tests need beside what all do.
@@ -91,7 +101,7 @@ pub struct Wanted {
     pub suites: bool,
     /// S3 clients.
     pub clients: bool,
-    /// Systems that boot.
+    /// Systems that boot, and what checks dashboards.
     pub systems: bool,
 }
 

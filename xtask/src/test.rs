@@ -3,7 +3,7 @@
 use crate::groups::{DEPLOY, Group, S3, UNIT, chosen, programs_of};
 use crate::run::{Failure, NODE, build_https, build_programs, cargo, watched};
 use crate::tally::Tally;
-use crate::{checks, clients, dist, packages, systems, tools};
+use crate::{checks, clients, dist, grafana, packages, systems, tools};
 
 /// Runs all groups or one. The last line it prints is `N passed, N failed`.
 pub fn test(arguments: &[String]) -> Result<(), Failure> {
@@ -39,6 +39,7 @@ pub fn test(arguments: &[String]) -> Result<(), Failure> {
     }
     if wanted.systems {
         systems::install()?;
+        grafana::install()?;
     }
     let mut tally = Tally::default();
     for group in groups {

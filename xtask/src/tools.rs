@@ -13,7 +13,7 @@ pub const FILE_SYSTEM: &[Suite] = &[("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
 /// Of S3.
 pub const S3: &[Suite] = &[("s3s-e2e", "0.14.1")];
 /// Of packages: what makes them.
-pub const PACKAGING: &[Suite] = &[("cargo-deb", "3.8.0")];
+pub const PACKAGING: &[Suite] = &[("cargo-deb", "3.8.0"), ("cargo-generate-rpm", "0.21.1")];
 
 /// Builds and installs those that are missing.
 ///
