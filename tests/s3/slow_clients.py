@@ -33,7 +33,7 @@ def head_of(number):
 
 
 async def slow(number):
-    """Gives after how many seconds it was cut off."""
+    """Gives after how many seconds it was cut off, and with which answer."""
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     begun = time.monotonic()
     if number % 2:
@@ -46,9 +46,9 @@ async def slow(number):
             writer.write(b"x")
             done, _ = await asyncio.wait([ended], timeout=1)
             if done:
-                return time.monotonic() - begun
-    except ConnectionError:
-        return time.monotonic() - begun
+                return time.monotonic() - begun, await ended
+    except ConnectionError as error:
+        return time.monotonic() - begun, str(error).encode()
     finally:
         ended.cancel()
         writer.close()
@@ -75,9 +75,12 @@ async def main():
     s3.create_bucket(Bucket="slow")
     everybody = asyncio.gather(*(slow(number) for number in range(SLOW)))
     served = await fast(everybody)
-    times = sorted(await everybody)
+    ends = await everybody
+    times = sorted(after for after, _ in ends)
     print(f"{served} served, cut off after {times[0]:.0f} to {times[-1]:.0f} s")
     assert served > 10
+    others = [(number, *end) for number, end in enumerate(ends) if number % 2 and b"RequestTimeout" not in end[1]]
+    assert not others, others
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket="slow")["Contents"]]
     assert keys == ["fast"], keys
 

@@ -94,7 +94,9 @@ impl Gateway {
 
     /// The same over HTTPS, with a certificate that it signed itself.
     pub fn with_https(node: &Node) -> Gateway {
-        let (certificate, key) = self_signed(node);
+        let certificate = node.scratch().path().join("s3.crt");
+        let key = key_of(&certificate);
+        make_certificate(&certificate);
         let settings = format!(
             "access_key = \"{ACCESS_KEY}\"\nsecret_key = \"{SECRET_KEY}\"\n\
              tls_cert = \"{}\"\ntls_key = \"{}\"",
@@ -114,6 +116,23 @@ impl Gateway {
             // The name that its certificate is for.
             Some(_) => format!("https://localhost:{}", self.port),
         }
+    }
+
+    /// The files of its certificate and of the key, of one that speaks HTTPS.
+    pub fn certificate_and_key(&self) -> (PathBuf, PathBuf) {
+        let certificate = self.certificate.clone().expect("it speaks HTTPS");
+        let key = key_of(&certificate);
+        (certificate, key)
+    }
+
+    /// Writes another certificate and another key into these files. Nobody tells it.
+    pub fn renew_certificate(&self) {
+        make_certificate(&self.certificate_and_key().0);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it says how it is.
@@ -190,10 +209,14 @@ impl Gateway {
     }
 }
 
-/// A certificate for `localhost`, and its key.
-fn self_signed(node: &Node) -> (PathBuf, PathBuf) {
-    let file = |name: &str| node.scratch().path().join(name);
-    let (certificate, key) = (file("s3.crt"), file("s3.key"));
+/// Where the key of a certificate is.
+fn key_of(certificate: &Path) -> PathBuf {
+    certificate.with_extension("key")
+}
+
+/// Makes a certificate for `localhost`, and its key.
+fn make_certificate(certificate: &Path) {
+    let key = key_of(certificate);
     let made = run(Command::new("openssl")
         .args([
             "req",
@@ -209,10 +232,9 @@ fn self_signed(node: &Node) -> (PathBuf, PathBuf) {
         .arg("-keyout")
         .arg(&key)
         .arg("-out")
-        .arg(&certificate));
+        .arg(certificate));
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).expect("its mode");
-    (certificate, key)
 }
 
 impl Drop for Gateway {

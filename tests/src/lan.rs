@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -139,8 +139,13 @@ impl Host {
     /// What stands before a program to run it on this machine.
     pub fn prefix(&self) -> Vec<OsString> {
         // Mounts stay where everybody sees them, other than with `ip netns exec`.
-        let net = format!("--net=/run/netns/{}", self.namespace);
+        let net = format!("--net={}", self.namespace().display());
         vec!["nsenter".into(), net.into()]
+    }
+
+    /// The file that the kernel knows its network by.
+    pub fn namespace(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.namespace)
     }
 
     /// A program that is to run on this machine.

@@ -34,6 +34,7 @@ mod ports;
 mod processes;
 mod programs;
 mod random;
+mod sandbox;
 mod scratch;
 mod second_mount;
 mod small_disk;
@@ -70,8 +71,9 @@ pub use processes::{
     Memory, Stopped, descendants, is_alive, kill_hard, memory_bytes, open_descriptors, signal,
     vm_rss_bytes,
 };
-pub use programs::{client, installed, program, public_programs, repository, tool};
+pub use programs::{client, grafana, installed, program, public_programs, repository, tool};
 pub use random::{Random, is_long_run, seed};
+pub use sandbox::Sandbox;
 pub use scratch::Scratch;
 pub use second_mount::SecondMount;
 pub use small_disk::{Df, DiskKind, SmallDisk};

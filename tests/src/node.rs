@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::command::{Outcome, run};
+use crate::command::{Outcome, run, run_within};
 use crate::mounts::{detach_below, is_mounted};
 use crate::ports::{free_admin_ports, free_port};
 use crate::processes::{descendants, is_alive, kill_hard, signal, working_on};
@@ -334,6 +334,14 @@ impl Node {
         SecondMount::start(&self.data, &self.scratch, options)
     }
 
+    /// Tries to mount the volume once more where that must be refused: `wolfdisk-fuse` has to end by itself.
+    pub fn try_to_mount(&self, options: &str) -> Outcome {
+        let mut mount = Command::new(program("wolfdisk-fuse"));
+        mount.arg("--data-dir").arg(&self.data).arg("--mount");
+        mount.arg(self.scratch.directory("another"));
+        run_within(DEADLINE, mount.args(["-o", options]))
+    }
+
     /// What the daemons logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
@@ -344,9 +352,14 @@ impl Node {
         let port = match daemon {
             Daemon::Meta => self.admin,
             Daemon::Chunkd => self.admin + 1,
-            Daemon::Fuse => panic!("a mount tells nothing"),
+            Daemon::Fuse => self.admin + 2,
         };
         format!("http://127.0.0.1:{port}")
+    }
+
+    /// The same of wolfdisk-s3, if it has one.
+    pub fn s3_admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin + 3)
     }
 
     fn out_path(&self) -> PathBuf {

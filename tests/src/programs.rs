@@ -36,6 +36,11 @@ pub fn client(path: &str) -> PathBuf {
     beside_profiles(&format!("tools/clients/{path}"))
 }
 
+/// What checks dashboards of Grafana, installed there too.
+pub fn grafana(path: &str) -> PathBuf {
+    beside_profiles(&format!("tools/grafana/{path}"))
+}
+
 /// The root of a Debian to be copied and booted, made there too.
 pub fn debian_root() -> PathBuf {
     beside_profiles("tools/debian")

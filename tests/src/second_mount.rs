@@ -63,6 +63,11 @@ impl SecondMount {
         self.mount.join(name)
     }
 
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The process id of its `wolfdisk-fuse`.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use crate::lan::Host;
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::wait::wait_within;
@@ -13,6 +14,9 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// See the module. Ends with everything in it.
 pub struct System {
+    name: String,
+    /// How systemd-nspawn is told what network it is on.
+    network: String,
     root: PathBuf,
     container: Child,
     leader: u32,
@@ -20,8 +24,21 @@ pub struct System {
 }
 
 impl System {
-    /// Copies the root and boots it.
+    /// Copies the root and boots it, alone on its network.
     pub fn boot(name: &str) -> System {
+        System::of(name, "--network-veth".to_owned())
+    }
+
+    /// The same as a machine of a [`Lan`](crate::Lan).
+    pub fn boot_on(host: &Host, name: &str) -> System {
+        let namespace = host.namespace();
+        System::of(
+            name,
+            format!("--network-namespace-path={}", namespace.display()),
+        )
+    }
+
+    fn of(name: &str, network: String) -> System {
         let scratch = Scratch::new();
         let root = scratch.path().join("root");
         let copied = Command::new("cp")
@@ -30,37 +47,40 @@ impl System {
             .status()
             .expect("cp");
         assert!(copied.success(), "the root cannot be copied");
-        let container = Command::new("systemd-nspawn")
-            .args([
-                "--quiet",
-                "--register=no",
-                "--keep-unit",
-                "--boot",
-                "--network-veth",
-            ])
-            .args(["--bind=/dev/fuse", "--console=pipe"])
-            .arg(format!("--machine={name}"))
-            .arg(format!("--hostname={name}"))
-            .arg("--directory")
-            .arg(&root)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("systemd-nspawn");
+        // What debootstrap left is the name of the machine that made the root, and stronger than what systemd-nspawn is told.
+        std::fs::write(root.join("etc/hostname"), format!("{name}\n")).expect("written");
         let mut system = System {
+            container: launch(name, &network, &root),
+            name: name.to_owned(),
+            network,
             root,
             leader: 0,
-            container,
             _scratch: scratch,
         };
+        system.wait();
+        system
+    }
+
+    /// Boots it again, as whoever is on it does, and waits until it is up.
+    pub fn reboot(&mut self) {
+        // Whether who asks is told before it is ended does not matter.
+        drop(self.try_run("systemctl reboot"));
+        wait_within(BOOT_DEADLINE, "the system goes down", || {
+            self.container.try_wait().expect("a child").is_some()
+        });
+        self.leader = 0;
+        self.container = launch(&self.name, &self.network, &self.root);
+        self.wait();
+    }
+
+    fn wait(&mut self) {
         wait_within(BOOT_DEADLINE, "the system boots", || {
-            system.leader = child_of(system.container.id()).unwrap_or_default();
-            system.leader != 0
-                && system
+            self.leader = child_of(self.container.id()).unwrap_or_default();
+            self.leader != 0
+                && self
                     .try_run("systemctl is-system-running")
                     .is_ok_and(|said| ["running", "degraded"].contains(&said.trim()))
         });
-        system
     }
 
     /// A file or directory of it, from outside.
@@ -71,6 +91,11 @@ impl System {
     /// Whether there is such a path, from outside: mounts are not seen.
     pub fn holds(&self, path: &str) -> bool {
         self.root.join(path.trim_start_matches('/')).exists()
+    }
+
+    /// The root of it, from outside: mounts are not seen.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// What a shell in it says.
@@ -109,7 +134,7 @@ impl System {
                 "--all",
                 "env",
                 "-i",
-                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "LANG=C.UTF-8",
             ])
             .args([
@@ -138,6 +163,20 @@ impl Drop for System {
         }
         let _ = self.container.wait();
     }
+}
+
+fn launch(name: &str, network: &str, root: &Path) -> Child {
+    Command::new("systemd-nspawn")
+        .args(["--quiet", "--register=no", "--keep-unit", "--boot", network])
+        .args(["--bind=/dev/fuse", "--console=pipe"])
+        .arg(format!("--machine={name}"))
+        .arg(format!("--hostname={name}"))
+        .arg("--directory")
+        .arg(root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("systemd-nspawn")
 }
 
 fn child_of(process: u32) -> Option<u32> {

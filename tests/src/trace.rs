@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -17,6 +18,10 @@ pub enum Effect {
     Kill,
     /// The call is not made and gives this error, by its name.
     Error(&'static str),
+    /// This call and all after it fail so.
+    Errors(&'static str),
+    /// This call and all after it take so long before they are made.
+    Delay(Duration),
 }
 
 /// A fault in a system call.
@@ -35,6 +40,11 @@ impl Fault {
         match effect {
             Effect::Kill => format!("inject={calls}:signal=KILL:when={at}"),
             Effect::Error(name) => format!("inject={calls}:error={name}:when={at}"),
+            Effect::Errors(name) => format!("inject={calls}:error={name}:when={at}+"),
+            Effect::Delay(time) => {
+                let micros = time.as_micros();
+                format!("inject={calls}:delay_enter={micros}:when={at}+")
+            }
         }
     }
 

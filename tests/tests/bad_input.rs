@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use wolfdisk_tests::{
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const NOT_RUNNING: i32 = 3;
+const DEGRADED: i32 = 4;
 /// The first page of a redb file, without which it is no such file.
 const REDB_HEADER_BYTES: usize = 4096;
 
@@ -163,11 +165,20 @@ fn data_directories_that_are_none() {
         USAGE,
         &["is not initialised", "wolfdiskctl init -d"],
     );
+    let outcome = ctl(&["s3", "key", "list", "-d", text(&empty)]);
+    assert_says(
+        &outcome,
+        USAGE,
+        &["is not initialised", "wolfdiskctl init -d"],
+    );
     let foreign = scratch.directory("foreign");
     fs::write(foreign.join("thesis.tex"), "x").expect("written");
     let outcome = ctl(&["init", "-d", text(&foreign)]);
     assert_says(&outcome, USAGE, &["is not empty", "thesis.tex"]);
-    assert_says(&ctl(&["init", "-d", text(&empty)]), 0, &[]);
+    let outcome = ctl(&["init", "-d", text(&empty)]);
+    assert_says(&outcome, 0, &[]);
+    let next = format!("next  wolfdiskctl up -d {}", text(&empty));
+    assert!(outcome.stdout.contains(&next), "{outcome:#?}");
     let outcome = ctl(&["init", "-d", text(&empty)]);
     assert_says(&outcome, USAGE, &["already initialised"]);
     let outcome = ctl(&["init", "-d", text(&mount), "--id", "Not A Name"]);
@@ -278,6 +289,11 @@ fn a_machine_without_fuse() {
         FAILED,
         &["there is no /dev/fuse", "modprobe fuse"],
     );
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("wolfdiskctl: wolfdisk-fuse ended") && last.contains("above"),
+        "whoever looks at the end is sent to the reason: {outcome:#?}"
+    );
 }
 
 #[test]
@@ -318,6 +334,20 @@ fn a_status_without_daemons() {
     let outcome = ctl(&["status", "--json", "-d", text(&data)]);
     assert_eq!(outcome.code, Some(NOT_RUNNING), "{outcome:#?}");
     serde_json::from_str::<serde_json::Value>(&outcome.stdout).expect("JSON");
+}
+
+#[test]
+fn a_status_of_a_node_whose_key_was_laid_open() {
+    let node = Node::start();
+    let key = node.data().join("cluster.key");
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(&key, open).expect("changed");
+    let outcome = node.control(&["status"]);
+    assert_eq!(outcome.code, Some(DEGRADED), "{outcome:#?}");
+    for said in ["chmod 600", text(&key), "degraded"] {
+        assert!(outcome.stdout.contains(said), "{said}: {outcome:#?}");
+    }
+    assert!(!outcome.stdout.contains("not initialised"), "{outcome:#?}");
 }
 
 #[test]

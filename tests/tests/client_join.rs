@@ -105,6 +105,11 @@ fn who_is_removed_is_shut_out() {
         row.is_some_and(|row| row.contains("client") && row.contains("connected")),
         "{list:?}"
     );
+    let here = list.stdout.lines().filter(|line| line.contains(" here "));
+    assert!(
+        here.clone().count() == 1 && here.clone().all(|line| line.contains(" node ")),
+        "{list:?}"
+    );
     assert_eq!(
         cluster.ask(&["node", "rename", "desk", "table"]).code,
         Some(0)
@@ -122,4 +127,46 @@ fn who_is_removed_is_shut_out() {
     assert_eq!(fs::read(cluster.node().path("file")).expect("read"), b"x");
     let status = ctl(desk.data(), &["status"]);
     assert_ne!(status.code, Some(0), "{status:?}");
+}
+
+/// Name and state of each member.
+fn members(cluster: &Cluster) -> Vec<(String, String)> {
+    let list = cluster.ask(&["node", "list", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&list.stdout).expect("JSON");
+    let text = |row: &serde_json::Value, name: &str| row[name].as_str().expect(name).to_owned();
+    let rows = rows.as_array().expect("members").iter();
+    rows.map(|row| (text(row, "name"), text(row, "state")))
+        .collect()
+}
+
+#[test]
+fn the_node_that_answers_is_marked_whatever_it_and_others_are_called() {
+    let mut cluster = Cluster::start();
+    let desk = cluster.up(cluster.joined("desk", &[]));
+    let before = members(&cluster);
+    let [(founder, here), (client, connected)] = before.as_slice() else {
+        panic!("{before:?}");
+    };
+    assert_eq!(
+        (here.as_str(), client.as_str(), connected.as_str()),
+        ("here", "desk", "connected")
+    );
+    let rename = |from: &str, to: &str| {
+        let renamed = cluster.ask(&["node", "rename", from, to]);
+        assert_eq!(renamed.code, Some(0), "{renamed:?}");
+    };
+    let expected = |node: &str, client: &str| {
+        [(node, "here"), (client, "connected")]
+            .map(|(name, state)| (name.to_owned(), state.to_owned()))
+    };
+    rename(founder, "harbour");
+    assert_eq!(members(&cluster), expected("harbour", "desk"));
+    // The name that was given up is another's.
+    rename("desk", founder);
+    assert_eq!(members(&cluster), expected("harbour", founder));
+    cluster.node_mut().restart();
+    wait_until("the client is there again", || {
+        members(&cluster) == expected("harbour", founder)
+    });
+    drop(desk);
 }

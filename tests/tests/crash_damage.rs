@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use wolfdisk_tests::{
-    Node, Plan, Random, SmallDisk, damage_chunk, place_in_segments, program, python, wait_until,
-    write_durably,
+    Daemon, Node, Plan, Random, SmallDisk, damage_chunk, place_in_segments, program, python,
+    wait_until, write_durably,
 };
 
 const BLOCK: usize = 4096;
@@ -103,6 +103,50 @@ fn scrubbing_finds_what_nobody_reads() {
         scrub["last"]["damaged"] == 1 && scrub["last"]["bytes"].as_u64() >= Some(FILE_BYTES as u64)
     });
     assert_eq!(refused(&node.path("file"), &content), [77]);
+}
+
+/// Waits until the status says this of the node.
+fn wait_for_problem(node: &Node, text: &str) {
+    wait_until(text, || {
+        let (code, status) = status(node);
+        code == 4 && status["cluster"]["reasons"].to_string().contains(text)
+    });
+}
+
+/// What a process has open under this name, which may be gone.
+fn opened(pid: u32, path: &Path) -> PathBuf {
+    let gone = format!("{} (deleted)", path.display());
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");
+    let mut all = entries.map(|entry| entry.expect("a descriptor").path());
+    let is_it = |link: &PathBuf| fs::read_link(link).is_ok_and(|name| name == Path::new(&gone));
+    all.find(is_it).expect("it is open")
+}
+
+#[test]
+fn a_segment_file_that_is_gone_is_in_the_status_and_what_is_to_be_done_helps() {
+    let (mut node, content) = with_file(Plan::default());
+    let path = node.path("file");
+    let (segment, _) = place_in_segments(&node, &content[..BLOCK]);
+    fs::remove_file(&segment).expect("removed");
+    wait_for_problem(&node, "segment files are gone from");
+    fs::copy(opened(node.pid(Daemon::Chunkd), &segment), &segment).expect("copied back");
+    wait_until("all is well", || status(&node).0 == 0);
+    node.restart();
+    assert_eq!(refused(&path, &content), [0; 0]);
+
+    node.stop();
+    let elsewhere = node.scratch().path().join("segment");
+    fs::rename(&segment, &elsewhere).expect("moved away");
+    node.up();
+    wait_for_problem(&node, "segment files that the catalog names are not in");
+    assert_eq!(refused(&path, &content).len(), FILE_BYTES / BLOCK);
+    node.stop();
+    fs::rename(&elsewhere, &segment).expect("moved back");
+    fs::remove_file(node.data().join("chunks/catalog")).expect("removed");
+    node.up();
+    wait_until("all is well", || status(&node).0 == 0);
+    assert_eq!(refused(&path, &content), [0; 0]);
+    node.must_be_whole();
 }
 
 /// Reads a block through a mapping: what becomes of the process.

@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
 
-use wolfdisk_tests::{Daemon, Exerciser, Node, Outcome, Plan, Random, Role, program, run_within};
+use wolfdisk_tests::{Daemon, Exerciser, Node, Plan, Random, Role};
 
 fn exclusive() -> Node {
     Node::start_as(Plan {
@@ -14,26 +13,12 @@ fn exclusive() -> Node {
     })
 }
 
-/// Tries to mount the node's volume once more; `wolfdisk-fuse` must end by itself.
-fn try_to_mount(node: &Node, options: &str) -> Outcome {
-    let place = node.scratch().directory("another");
-    run_within(
-        wolfdisk_tests::DEADLINE,
-        Command::new(program("wolfdisk-fuse"))
-            .arg("--data-dir")
-            .arg(node.data())
-            .arg("--mount")
-            .arg(place)
-            .args(["-o", options]),
-    )
-}
-
 #[test]
 fn another_mount_is_refused_and_told_why() {
     let node = exclusive();
     fs::write(node.path("file"), b"content").expect("written");
     for options in ["rw", "ro", "exclusive"] {
-        let refused = try_to_mount(&node, options);
+        let refused = node.try_to_mount(options);
         assert_ne!(refused.code, Some(0), "{refused:#?}");
         let why = "has the volume for itself; unmount it first";
         assert!(refused.stderr.contains(why), "{refused:#?}");
@@ -44,7 +29,7 @@ fn another_mount_is_refused_and_told_why() {
 #[test]
 fn it_is_refused_beside_others_and_free_when_they_are_gone() {
     let mut node = Node::start();
-    let refused = try_to_mount(&node, "exclusive");
+    let refused = node.try_to_mount("exclusive");
     assert!(
         refused.stderr.contains("uses the volume") && refused.code != Some(0),
         "{refused:#?}"

@@ -1,8 +1,12 @@
-//! `wolfdiskctl stats` shows what the mounts of the machine do.
+//! `wolfdiskctl stats` and `profile` show what the mounts of the machine do.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use wolfdisk_tests::{Daemon, Node, Stopped, program, python, wait_until};
+use wolfdisk_tests::{
+    Background, Daemon, Node, STEP_DEADLINE, Stopped, program, python, wait_until,
+};
 
 /// Looks at the screen on a terminal of its own while it makes files, and has it end by what is typed.
 const LOOK: &str = "
@@ -103,4 +107,47 @@ fn a_terminal_shows_what_happens_until_somebody_has_seen_enough() {
         let code = python(node.mount(), LOOK, &arguments);
         assert_eq!(code.trim(), "0", "{typed:?}");
     }
+}
+
+#[test]
+fn a_profile_is_of_the_mount_that_is_named() {
+    let node = Node::start();
+    let second = node.second_mount();
+    let mut made = 0;
+    let mut profile = |mount: &Path| {
+        let mut command = Command::new(program("wolfdiskctl"));
+        command
+            .args(["profile", "--once", "--json", "--data-dir"])
+            .arg(node.data())
+            .arg(mount);
+        let mut running = Background::start(&mut command, "profile", node.scratch());
+        while running.ended().is_none() {
+            fs::File::create_new(node.path(format!("made {made}"))).expect("a new file");
+            made += 1;
+        }
+        let said = running.succeed(STEP_DEADLINE);
+        serde_json::from_str::<serde_json::Value>(&said).expect("one object")
+    };
+    let busy = profile(node.mount());
+    assert_eq!(
+        busy["mounts"][0],
+        node.mount().to_str().expect("a plain path")
+    );
+    let operations = busy["operations"].as_array().expect("a list");
+    let create = operations.iter().find(|one| one["operation"] == "create");
+    let create = create.expect("files were made");
+    assert!(create["per_second"].as_f64() > Some(0.0), "{busy}");
+    assert!(create["mean_us"].as_f64() > Some(0.0), "{busy}");
+    let shares = operations.iter().map(|one| one["share"].as_f64());
+    let shares: Vec<f64> = shares.map(|share| share.expect("a share")).collect();
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{busy}");
+    assert!(shares.is_sorted_by(|one, other| one >= other), "{busy}");
+
+    let idle = profile(second.mount());
+    let operations = idle["operations"].as_array().expect("a list");
+    let creates = operations.iter().any(|one| one["operation"] == "create");
+    assert!(!creates, "another mount made the files: {idle}");
+
+    let refused = node.control(&["profile", "--once", "/"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
 }

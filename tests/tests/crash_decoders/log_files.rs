@@ -1,10 +1,15 @@
-//! Headers and records of the log, and the manifest.
+//! Headers and records of the log, where it is cut, and the small files beside it.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use uuid::Uuid;
 use wolfdisk_common::ids::{Incarnation, LogIndex, Term};
+use wolfdisk_meta::consensus::raft::small::{
+    decode_committed, decode_vote, encode_committed, encode_vote,
+};
+use wolfdisk_meta::consensus::raft::{Vote, leader_of};
+use wolfdisk_meta::log::cut::Cut;
 use wolfdisk_meta::log::format::{
     BLOCK_BYTES, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader,
     decode_record, encode_record, payload_is_good, prefix_bytes, seed,
@@ -35,14 +40,23 @@ fn log_files_are_read_or_refused() {
 }
 
 #[test]
-fn manifests_are_read_or_refused() {
+fn small_files_are_read_or_refused() {
     fuzz(&Target {
         name: "manifest",
-        seeds: || vec![manifest("1.redb"), manifest(&"long".repeat(60))],
+        seeds: || {
+            vec![
+                manifest("1.redb"),
+                manifest(&"long".repeat(60)),
+                cut(SEGMENT_HEADER_BYTES as u64),
+                cut(u64::MAX),
+                encode_vote(&vote()).expect("there is room"),
+                encode_committed(LogIndex(77), Term(5)),
+            ]
+        },
         reseal: reseal_end,
         expand: as_it_is,
         memory_bytes: MEMORY_BYTES,
-        check: check_manifest,
+        check: |bytes| check_manifest(bytes) || check_cut(bytes) || check_election(bytes),
     });
 }
 
@@ -167,6 +181,46 @@ fn manifest(checkpoint: &str) -> Vec<u8> {
         checkpoint: checkpoint.into(),
     };
     manifest.encode()
+}
+
+fn cut(offset: u64) -> Vec<u8> {
+    let cut = Cut {
+        log_id: LOG,
+        sequence: 3,
+        offset,
+    };
+    cut.encode()
+}
+
+fn check_cut(bytes: &[u8]) -> bool {
+    let path = Path::new("/cut");
+    let Ok(cut) = Cut::decode(bytes, path) else {
+        return false;
+    };
+    assert_eq!(cut.encode(), bytes);
+    true
+}
+
+fn vote() -> Vote {
+    let leader_id = leader_of(Term(3 << 24 | 2));
+    Vote {
+        leader_id,
+        committed: true,
+    }
+}
+
+fn check_election(bytes: &[u8]) -> bool {
+    let path = Path::new("/file");
+    let vote = decode_vote(bytes, path).map(|vote| encode_vote(&vote).expect("it was there"));
+    let committed = decode_committed(bytes, path);
+    let committed = committed.map(|(index, term)| encode_committed(index, term));
+    match vote.or(committed) {
+        Ok(again) => {
+            assert_eq!(again, bytes);
+            true
+        }
+        Err(_) => false,
+    }
 }
 
 /// The last four bytes are the checksum of all others.

@@ -10,6 +10,7 @@ mod bucket_values;
 mod checkpoint_file;
 mod chunk_files;
 mod engine;
+mod export_files;
 mod finding;
 mod form_policies;
 mod handshakes;

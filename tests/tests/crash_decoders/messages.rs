@@ -135,6 +135,8 @@ messages!(
     CheckRequest,
     CheckReply,
     CheckFinding,
+    ExportRequest,
+    ExportReply,
     MetaStatus,
     SessionStatus,
     MakeRoomRequest,
@@ -156,6 +158,20 @@ messages!(
     GatewayKeysReply,
     ServersReply,
     Server,
+    RaftLogId,
+    RaftBallot,
+    RaftEntry,
+    RaftAppendRequest,
+    RaftAppendReply,
+    RaftVoteRequest,
+    RaftVoteReply,
+    RaftMembership,
+    RaftVoters,
+    RaftInstallRequest,
+    RaftPart,
+    RaftInstallReply,
+    RaftHandOverRequest,
+    RaftHandOverReply,
 );
 
 #[test]
@@ -266,7 +282,61 @@ fn seeds() -> Vec<Vec<u8>> {
             op: Some(op),
         })
     });
-    asked.chain(others()).chain(keys()).collect()
+    asked.chain(others()).chain(keys()).chain(raft()).collect()
+}
+
+/// What nodes tell each other that keep the index together.
+fn raft() -> Vec<Vec<u8>> {
+    let ballot = |committed| {
+        Some(v1::RaftBallot {
+            term: 7,
+            leader: 2,
+            committed,
+        })
+    };
+    let place = |index| v1::RaftLogId {
+        term: 6,
+        leader: 1,
+        index,
+    };
+    let entry = |payload: &'static [u8]| v1::RaftEntry {
+        term: 7,
+        leader: 2,
+        payload: Bytes::from_static(payload),
+    };
+    vec![
+        frame(&v1::RaftAppendRequest {
+            from: 2,
+            to: 3,
+            ballot: ballot(true),
+            previous: Some(place(8)),
+            entries: vec![entry(b"first"), entry(b"second")],
+            committed: Some(place(7)),
+        }),
+        frame(&v1::RaftAppendReply {
+            outcome: 4,
+            last: Some(place(8)),
+            ballot: ballot(false),
+        }),
+        frame(&v1::RaftInstallRequest {
+            from: 2,
+            to: 3,
+            ballot: ballot(true),
+            last: Some(place(8)),
+            membership: Some(v1::RaftMembership {
+                log_id: Some(place(0)),
+                configs: vec![v1::RaftVoters {
+                    nodes: vec![1, 2, 3],
+                }],
+                learners: vec![4],
+            }),
+            id: vec![5; 16].into(),
+            part: Some(v1::RaftPart {
+                number: 1,
+                data: "part".into(),
+            }),
+        }),
+    ]
 }
 
 /// Messages with lists, optional parts and other messages in them, and failures.

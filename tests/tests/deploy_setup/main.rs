@@ -2,6 +2,7 @@
 //! On machines that were started by systemd it is tried by the tests that have some.
 
 mod answers;
+mod helper;
 mod setting;
 mod sources;
 mod trouble;

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wolfdisk_tests::{Outcome, Scratch, program, repository, run};
 
@@ -27,6 +28,12 @@ pub fn script() -> PathBuf {
     repository().join("deploy/setup.sh")
 }
 
+/// Held while the script runs on this machine itself, where it lets no second one run.
+pub fn this_machine() -> MutexGuard<'static, ()> {
+    static THIS_MACHINE: Mutex<()> = Mutex::new(());
+    THIS_MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// See the module.
 pub struct Setting {
     scratch: Scratch,
@@ -38,6 +45,8 @@ impl Setting {
         scratch.directory("root/etc");
         let units = scratch.directory("programs/systemd");
         fs::write(units.join("wolfdisk.service"), UNIT).expect("written");
+        let helper = scratch.path().join("programs/mount.wolfdisk");
+        fs::copy(repository().join("deploy/mount.wolfdisk"), helper).expect("copied");
         for name in PROGRAMS {
             symlink(program(name), scratch.path().join("programs").join(name)).expect("linked");
         }

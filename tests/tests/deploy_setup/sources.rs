@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wolfdisk_tests::{Background, Outcome, free_port, run, sh, wait_until};
+use wolfdisk_tests::{Background, Outcome, free_port, program, run, sh, wait_until};
 
-use crate::setting::{Setting, assert_says, script};
+use crate::setting::{Setting, assert_says, script, this_machine};
 
 /// A package of the programs, as a tarball with its checksum beside it and as a `.deb`; without what debuggers need, which is
 /// most of them.
@@ -14,10 +14,11 @@ fn packed(setting: &Setting) -> PathBuf {
     let folder = setting.scratch().directory("packed");
     sh(
         &folder,
-        "mkdir -p wolfdisk/bin deb/usr/bin deb/usr/lib/systemd/system deb/DEBIAN
+        "mkdir -p wolfdisk/bin deb/usr/bin deb/usr/sbin deb/usr/lib/systemd/system deb/DEBIAN
          for program in ../programs/wolfdisk*; do strip -o wolfdisk/bin/${program##*/} $program; done
-         cp -r ../programs/systemd wolfdisk/
+         cp -r ../programs/systemd ../programs/mount.wolfdisk wolfdisk/
          cp wolfdisk/bin/* deb/usr/bin/
+         cp wolfdisk/mount.wolfdisk deb/usr/sbin/
          cp wolfdisk/systemd/* deb/usr/lib/systemd/system/
          printf 'Package: wolfdisk\\nVersion: 0.0.1\\nArchitecture: all\\nMaintainer: none\\nDescription: for a test\\n' >deb/DEBIAN/control
          tar -cf wolfdisk.tar wolfdisk
@@ -96,13 +97,50 @@ fn a_file_is_installed_when_it_is_the_one_that_was_meant() {
     // A package is for the system itself, which this does not touch.
     let package = folder.join("wolfdisk.deb");
     assert_says(&from(&setting, text(&package), &[]), &["not for --root"]);
+    let alone = this_machine();
     let plan = run(Command::new(script()).args(["--yes", "--dry-run", "--from", text(&package)]));
+    drop(alone);
     assert!(
         plan.stdout
             .contains(&format!("would install {}", text(&package))),
         "{plan:?}"
     );
     assert!(!plan.stdout.contains("would write /usr"), "{plan:?}");
+}
+
+#[test]
+fn the_tarball_of_a_release_is_one_of_them() {
+    let setting = Setting::new();
+    let tarball = program("dist/wolfdisk.tar.gz");
+    let outcome = from(&setting, text(&tarball), &[]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    for path in [
+        "usr/local/bin/wolfdisk-fuse",
+        "usr/local/share/man/man1/wolfdiskctl.1.gz",
+        "usr/local/share/fish/vendor_completions.d/wolfdiskctl.fish",
+        "usr/local/share/bash-completion/completions/wolfdisk",
+        "usr/local/share/zsh/site-functions/_wolfdiskctl",
+        "etc/systemd/system/wolfdisk.service",
+        "sbin/mount.wolfdisk",
+    ] {
+        assert!(setting.root().join(path).exists(), "{path}");
+    }
+    let again = from(&setting, text(&tarball), &[]);
+    assert!(again.stdout.contains("nothing to change"), "{again:?}");
+    let gone = setting.run(&["--yes", "--uninstall"]);
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    // Only the configuration and the data stay.
+    let left = run(Command::new("find").current_dir(setting.root()).args([
+        "sbin",
+        "usr",
+        "etc/systemd",
+        "-name",
+        "*wolfdisk*",
+        "!",
+        "-type",
+        "d",
+    ]));
+    assert_eq!((left.code, left.stdout.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -142,6 +180,8 @@ fn what_holds_no_programs_is_refused() {
         &from(&setting, &format!("{empty}/other"), &[]),
         &["does not run on this machine"],
     );
+    fs::remove_file(setting.programs().join("mount.wolfdisk")).expect("removed");
+    setting.refused(&[], &["has no mount.wolfdisk"]);
     fs::remove_file(setting.programs().join("systemd/wolfdisk.service")).expect("removed");
     setting.refused(&[], &["no systemd/wolfdisk.service"]);
     fs::remove_file(setting.programs().join("wolfdisk-s3")).expect("removed");

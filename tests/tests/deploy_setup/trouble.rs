@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wolfdisk_tests::{Background, Cluster, Outcome, run, sh, wait_until, wait_within};
 
-use crate::setting::{CONFIG, IDENTITY, Setting, assert_says, script};
+use crate::setting::{CONFIG, IDENTITY, Setting, assert_says, script, this_machine};
 
 /// As long as a refused join takes, and more.
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
@@ -146,6 +146,7 @@ fn on_this_machine(prepare: &str, arguments: &[&str]) -> Outcome {
         script().display(),
         arguments.join(" ")
     );
+    let _alone = this_machine();
     run(Command::new("unshare").args(["--mount", "sh", "-c", &command]))
 }
 
@@ -175,6 +176,11 @@ fn a_machine_that_cannot_run_a_node_is_told_why() {
     let plan = [&from[..], &["--dry-run", "--s3", &bind]].concat();
     let outcome = on_this_machine("mkdir -p /run/systemd/system", &plan);
     assert_says(&outcome, &[&format!("port {port} is in use"), "--s3"]);
+    // A machine need not have `ss`, and a second run has to know its own daemons.
+    let bare = "mkdir -p /run/systemd/system && mount --bind /dev/null \"$(command -v ss)\"";
+    let outcome = on_this_machine(bare, &plan);
+    let who = format!("process {})", std::process::id());
+    assert_says(&outcome, &[&format!("port {port} is in use (by "), &who]);
 }
 
 #[test]
