@@ -5,9 +5,13 @@
 //! slot for each open file, each changed by one `pwrite` of 32 aligned bytes, which a kill does not tear.
 //! A slot is written before the kernel learns of the handle, and marked before bytes are buffered.
 //!
+//! A number is given once in the life of a mount: the kernel may ask again for the closing of a file that
+//! was closed already, and must not close another one with that. So a free slot keeps the number that it
+//! had, and a slot is only used again for a higher one: the highest number of all slots is the last given.
+//!
 //! Layout, of native byte order since nobody else reads it: `"WDMOUNT1", session, clean`, 40 bytes of the
-//! front-end's own; then slots of `handle (0: free), inode, bits, lock owner`. A later release that
-//! changes it changes the name, and refuses what it cannot read.
+//! front-end's own; then slots of `handle, inode, bits, lock owner`, or of `0, the handle that was closed,
+//! 0, 0` if free. A later release that changes it changes the name, and refuses what it cannot read.
 
 use std::fs::File;
 use std::io;
@@ -49,6 +53,8 @@ pub struct Ledger {
 struct Slots {
     free: Vec<u32>,
     count: u32,
+    /// The last number that was given.
+    last: u64,
 }
 
 /// What a front-end left.
@@ -117,9 +123,11 @@ impl Ledger {
             let (handle, slot) = (HandleId(word(at)), slots.count);
             slots.count += 1;
             if handle.0 == 0 {
+                slots.last = slots.last.max(word(at + 8));
                 slots.free.push(slot);
                 continue;
             }
+            slots.last = slots.last.max(handle.0);
             let bits = word(at + 16);
             open.push(OpenFile {
                 handle,
@@ -171,19 +179,17 @@ impl Ledger {
         self.file.write_all_at(&session.to_ne_bytes(), SESSION_AT)
     }
 
-    /// Enters an open file.
-    pub(crate) fn enter(
-        self: &Arc<Ledger>,
-        handle: HandleId,
-        ino: Ino,
-        flags: OpenFlags,
-    ) -> io::Result<Entry> {
-        let slot = {
+    /// Enters an open file under a number of its own.
+    pub(crate) fn enter(self: &Arc<Ledger>, ino: Ino, flags: OpenFlags) -> io::Result<Entry> {
+        // Both under one lock: a slot that was closed has a lower number than the next.
+        let (handle, slot) = {
             let mut slots = self.slots.lock();
-            slots.free.pop().unwrap_or_else(|| {
+            slots.last += 1;
+            let slot = slots.free.pop().unwrap_or_else(|| {
                 slots.count += 1;
                 slots.count - 1
-            })
+            });
+            (HandleId(slots.last), slot)
         };
         let open = OpenFile {
             handle,
@@ -241,6 +247,11 @@ struct EntryState {
 }
 
 impl Entry {
+    /// The number of the open file.
+    pub(crate) fn handle(&self) -> HandleId {
+        self.state.lock().open.handle
+    }
+
     /// Bytes are about to be buffered.
     pub(crate) fn writes(&self) -> io::Result<()> {
         let mut state = self.state.lock();
@@ -273,7 +284,8 @@ impl Entry {
         if std::mem::replace(&mut state.closed, true) {
             return Ok(());
         }
-        self.ledger.put(state.open.slot, [0; 4])?;
+        let closed = [0, state.open.handle.0, 0, 0];
+        self.ledger.put(state.open.slot, closed)?;
         self.ledger.slots.lock().free.push(state.open.slot);
         Ok(())
     }
@@ -328,12 +340,8 @@ mod tests {
         let ledger = Arc::new(Ledger::create(file.try_clone().expect("a copy")).expect("made"));
         ledger.set_session(77).expect("kept");
         ledger.set_front_end(&[5; FRONT_END_BYTES]).expect("kept");
-        let enter = |handle, ino| {
-            ledger
-                .enter(HandleId(handle), Ino(ino), flags())
-                .expect("entered")
-        };
-        let (closed, saved, written) = (enter(1, 10), enter(2, 20), enter(3, 30));
+        let enter = |ino| ledger.enter(Ino(ino), flags()).expect("entered");
+        let (closed, saved, written) = (enter(10), enter(20), enter(30));
         for entry in [&closed, &saved, &written] {
             entry.writes().expect("marked");
         }
@@ -365,7 +373,8 @@ mod tests {
         let expected = [(2, 20, false, 9, flags()), (3, 30, true, 0, flags())];
         assert_eq!(found, expected);
         let heir = Arc::new(heir);
-        let next = heir.enter(HandleId(4), Ino(40), flags()).expect("entered");
+        let next = heir.enter(Ino(40), flags()).expect("entered");
+        assert_eq!(next.handle(), HandleId(4));
         assert_eq!(next.state.lock().open.slot, 0, "room is used again");
         heir.set_clean().expect("kept");
         let (_, estate) = Ledger::inherit(file.try_clone().expect("a copy")).expect("read");
@@ -373,6 +382,24 @@ mod tests {
         assert_eq!(estate.open.len(), 3);
         let (_, estate) = Ledger::inherit(file).expect("read");
         assert!(!estate.is_clean(), "only who says so ended in order");
+    }
+
+    /// The kernel asks a successor again for a closing that the predecessor carried out.
+    #[test]
+    fn a_successor_gives_no_number_that_was_closed() {
+        let file = tempfile::tempfile().expect("a file");
+        let mut ledger = Ledger::create(file.try_clone().expect("a copy")).expect("made");
+        for last in [2, 4, 6] {
+            let heir = Arc::new(ledger);
+            for number in [last - 1, last] {
+                let entry = heir.enter(Ino(10), flags()).expect("entered");
+                assert_eq!(entry.handle(), HandleId(number));
+                entry.close().expect("closed");
+            }
+            let found = Ledger::inherit(file.try_clone().expect("a copy")).expect("read");
+            assert!(found.1.open.is_empty());
+            ledger = found.0;
+        }
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Handle {
 #[derive(Debug)]
 pub(crate) struct Handles {
     shards: Vec<Mutex<HashMap<u64, Arc<Handle>>>>,
+    /// The next number, where no ledger gives it.
     next: AtomicU64,
     ledger: Option<Arc<Ledger>>,
 }
@@ -125,11 +126,14 @@ impl Handles {
 
     /// Numbers a handle; numbers are not used again.
     pub(crate) fn insert(&self, mut handle: Handle) -> Result<HandleId> {
-        let id = HandleId(self.next.fetch_add(1, Ordering::Relaxed));
-        if let Some(ledger) = &self.ledger {
-            let entry = ledger.enter(id, handle.node.ino, handle.flags);
-            handle.entry = Some(entry.map_err(|error| unkept(&error))?);
-        }
+        let id = match &self.ledger {
+            Some(ledger) => {
+                let entry = ledger.enter(handle.node.ino, handle.flags);
+                let entry = entry.map_err(|error| unkept(&error))?;
+                handle.entry.insert(entry).handle()
+            }
+            None => HandleId(self.next.fetch_add(1, Ordering::Relaxed)),
+        };
         self.shard(id)?.lock().insert(id.0, Arc::new(handle));
         Ok(id)
     }
@@ -137,7 +141,6 @@ impl Handles {
     /// A file that a predecessor had open, under the number that the kernel knows.
     pub(crate) fn restore(&self, open: OpenFile, mut handle: Handle) -> Result<()> {
         handle.entry = self.ledger.as_ref().map(|ledger| ledger.entry(open));
-        self.next.fetch_max(open.handle.0 + 1, Ordering::Relaxed);
         let shard = self.shard(open.handle)?;
         shard.lock().insert(open.handle.0, Arc::new(handle));
         Ok(())
