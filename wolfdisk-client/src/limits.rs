@@ -13,6 +13,9 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 pub const FAULT_AROUND_BYTES: usize = 128 * 1024;
 /// Taken off every lifetime given to the kernel, which starts counting later than we do.
 pub const LEASE_MARGIN: Duration = Duration::from_millis(50);
+/// Taken off every lease: it is counted by the clock of the node too, and two clocks that differ by half a percent are
+/// that far apart at its end.
+pub const LEASE_DRIFT: Duration = Duration::from_millis(10);
 /// After the kernel was given attributes anew it has taken them over: a program was woken up for that.
 pub const KERNEL_SETTLES_WITHIN: Duration = Duration::from_millis(20);
 /// Beyond the heartbeat, before an unanswered feed call counts as lost.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits::LEASE_MARGIN;
+use crate::limits::{LEASE_DRIFT, LEASE_MARGIN};
 
 /// See the module.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Lease {
         if lapsed {
             self.next_epoch();
         }
-        let until = sent.saturating_duration_since(self.start) + length;
+        let until = sent.saturating_duration_since(self.start) + length.saturating_sub(LEASE_DRIFT);
         self.until_us
             .store(until.as_micros() as u64, Ordering::Release);
         lapsed
@@ -81,7 +81,10 @@ mod tests {
         let epoch = lease.epoch();
         assert!(!lease.renew(sent, Duration::from_secs(2)));
         assert_eq!(lease.epoch(), epoch);
-        assert!(lease.left() <= Duration::from_secs(2) && lease.kernel_lifetime() < lease.left());
+        assert!(
+            lease.left() <= Duration::from_secs(2) - LEASE_DRIFT
+                && lease.kernel_lifetime() < lease.left()
+        );
         assert!(!lease.renew(sent, Duration::ZERO));
         assert!(!lease.is_live());
         assert!(lease.renew(Instant::now(), Duration::from_secs(2)));
