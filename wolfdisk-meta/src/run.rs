@@ -25,6 +25,7 @@ use wolfdisk_common::{memory, notify, telemetry};
 
 use crate::cli::Cli;
 use crate::consensus::Replication;
+use crate::consensus::solo::SoloLog;
 use crate::import;
 use crate::index::overlay::State;
 use crate::index::table::{Applied, Table};
@@ -185,8 +186,8 @@ pub fn open(
         storage.manifest.clone(),
         &options,
     );
-    let last = storage.log.last_index();
-    let mut log = storage.log;
+    let last = storage.log.written();
+    let mut log = SoloLog::over(storage.log, storage.table.applied().index);
     let mut index = Index::open(State::new(storage.table), &genesis)?;
     let from = index.version();
     replay(&mut index, &mut log, last)?;

@@ -16,11 +16,11 @@ use wolfdisk_common::disk::Disk;
 use wolfdisk_common::ids::{Incarnation, LogIndex};
 
 use crate::consensus::ReplicationError;
-use crate::consensus::solo::SoloLog;
 use crate::index::checkpoint::RedbTable;
 use crate::index::table::{Table, TableError};
 use crate::limits::CHECKPOINT_CACHE_BYTES;
 use crate::log::LogOptions;
+use crate::log::store::Log;
 use crate::manifest::{Manifest, ManifestError};
 
 /// Of the log, in the index's directory.
@@ -53,8 +53,8 @@ pub struct Storage {
     pub manifest: Manifest,
     /// The checkpoint.
     pub table: Arc<RedbTable>,
-    /// Hands out what the checkpoint lacks.
-    pub log: SoloLog,
+    /// Holds what the checkpoint lacks.
+    pub log: Log,
 }
 
 /// Why there is nothing to start with.
@@ -251,17 +251,12 @@ fn existing(
     directory: &Path,
     manifest: Manifest,
     options: &StorageOptions,
-) -> Result<(Manifest, RedbTable, SoloLog), StorageError> {
+) -> Result<(Manifest, RedbTable, Log), StorageError> {
     remove_leftovers(&**disk, directory, Some(&manifest))?;
     let path = directory.join(&manifest.checkpoint);
     let table = RedbTable::open(disk, &path, options.checkpoint_cache_bytes)?;
-    let applied = table.applied().index;
-    let log = SoloLog::open(
-        disk.clone(),
-        &directory.join(LOG_DIRECTORY),
-        applied,
-        &options.log,
-    )?;
+    let log = Log::open(disk.clone(), &directory.join(LOG_DIRECTORY), &options.log)?;
+    log.refuse_gap(table.applied().index)?;
     Ok((manifest, table, log))
 }
 
@@ -270,16 +265,11 @@ fn new(
     directory: &Path,
     volume: Uuid,
     options: &StorageOptions,
-) -> Result<(Manifest, RedbTable, SoloLog), StorageError> {
+) -> Result<(Manifest, RedbTable, Log), StorageError> {
     // The log tells whether this is a new directory or one whose manifest is lost, so it is opened
     // before anything is taken for a leftover.
-    let log = SoloLog::open(
-        disk.clone(),
-        &directory.join(LOG_DIRECTORY),
-        LogIndex(0),
-        &options.log,
-    )?;
-    if log.last_index() > LogIndex(0) {
+    let log = Log::open(disk.clone(), &directory.join(LOG_DIRECTORY), &options.log)?;
+    if log.written() > LogIndex(0) {
         return Err(StorageError::NoManifest {
             path: directory.to_owned(),
         });

@@ -14,7 +14,7 @@ pub mod solo;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use wolfdisk_common::ids::{LogIndex, Term};
 
 use crate::log::LogCounts;
@@ -91,6 +91,18 @@ pub enum ReplicationError {
 
 /// See the module.
 pub trait Replication: Send + 'static {
+    /// The term in which this node decides: it may propose, and everything that others decided before has been handed out.
+    /// None: another does, or nobody. As long as it is the same, no other node has decided anything in between.
+    fn leads(&self) -> Option<Term>;
+
+    /// Whether no other node can have begun to decide by now, without this one knowing: only then is what it holds the
+    /// newest there is.
+    fn is_sure(&self) -> bool;
+
+    /// Told when there may be something to take, or [`Replication::leads`] may have changed. None: nothing comes but by
+    /// what the caller proposes.
+    fn news(&self) -> Option<Arc<Notify>>;
+
     /// Queues an entry. Nothing is written yet.
     ///
     /// # Errors
@@ -110,6 +122,10 @@ pub trait Replication: Send + 'static {
     /// # Errors
     /// The log could not be read.
     fn take_accepted(&mut self, limit: usize) -> Result<Vec<Accepted>, ReplicationError>;
+
+    /// Proposals that were refused since the last call, though this node may go on to decide: they are not handed out, or
+    /// only as another's.
+    fn take_refused(&mut self) -> Vec<Ticket>;
 
     /// The watermarks now.
     fn watermarks(&self) -> Watermarks;

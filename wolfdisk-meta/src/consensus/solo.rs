@@ -1,17 +1,15 @@
 //! The log of a node that stands alone: what is written is accepted, what is synced is durable.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::watch;
-use wolfdisk_common::disk::Disk;
+use tokio::sync::{Notify, watch};
 use wolfdisk_common::ids::{LogIndex, Term};
 
 use super::{Accepted, Replication, ReplicationError, Ticket, Watermarks};
+use crate::log::LogCounts;
 use crate::log::store::Log;
-use crate::log::{LogCounts, LogOptions};
 
 /// The one term of a node that stands alone.
 const TERM: Term = Term(1);
@@ -27,45 +25,19 @@ pub struct SoloLog {
 }
 
 impl SoloLog {
-    /// Opens the log in `directory`, or makes one. Entries after `applied` are handed out first.
-    ///
-    /// # Errors
-    /// `Damaged`: also if the log lacks entries after `applied`, or ends before it; `NewerFormat`; `Io`.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        directory: &Path,
-        applied: LogIndex,
-        options: &LogOptions,
-    ) -> Result<SoloLog, ReplicationError> {
-        let log = Log::open(disk, directory, options)?;
-        let (first, last) = (log.first_index(), log.written());
-        if first.0 > applied.0 + 1 || last < applied {
-            let what = format!(
-                "it holds entries {first} to {last}, but the index was written at entry {applied}"
-            );
-            return Err(ReplicationError::Damaged {
-                path: directory.to_owned(),
-                offset: 0,
-                what,
-            });
-        }
-        let replay = LogIndex(applied.0 + 1);
-        Ok(SoloLog {
-            log,
-            replay,
-            replay_end: last,
+    /// Over `log`, which follows on `applied`: what comes after that is handed out first.
+    pub fn over(log: Log, applied: LogIndex) -> SoloLog {
+        SoloLog {
+            replay: LogIndex(applied.0 + 1),
+            replay_end: log.written(),
             proposed: VecDeque::new(),
-        })
+            log,
+        }
     }
 
     /// The last entry written.
     pub fn last_index(&self) -> LogIndex {
         self.log.written()
-    }
-
-    /// Sequence of the first segment that is left, for the manifest.
-    pub fn first_segment(&self) -> u64 {
-        self.log.first_segment()
     }
 
     /// Writes what is queued and returns when all is durable: the end of an orderly stop.
@@ -83,6 +55,18 @@ impl SoloLog {
 }
 
 impl Replication for SoloLog {
+    fn leads(&self) -> Option<Term> {
+        Some(TERM)
+    }
+
+    fn is_sure(&self) -> bool {
+        true
+    }
+
+    fn news(&self) -> Option<Arc<Notify>> {
+        None
+    }
+
     fn propose(&mut self, payload: Bytes) -> Result<Ticket, ReplicationError> {
         let index = self.log.append(TERM, payload.clone());
         let ticket = Ticket(index.0);
@@ -125,6 +109,10 @@ impl Replication for SoloLog {
             taken.extend(self.proposed.pop_front());
         }
         Ok(taken)
+    }
+
+    fn take_refused(&mut self) -> Vec<Ticket> {
+        Vec::new()
     }
 
     fn watermarks(&self) -> Watermarks {

@@ -144,6 +144,24 @@ impl Log {
         LogIndex(self.last().next_index().0 - 1)
     }
 
+    /// Refuses a log that does not follow on an index which holds everything up to `applied`.
+    ///
+    /// # Errors
+    /// `Damaged`: it lacks entries after `applied`, or ends before it.
+    pub fn refuse_gap(&self, applied: LogIndex) -> Result<(), ReplicationError> {
+        let (first, last) = (self.first_index(), self.written());
+        if first.0 <= applied.0 + 1 && last >= applied {
+            return Ok(());
+        }
+        Err(ReplicationError::Damaged {
+            path: self.directory.clone(),
+            offset: 0,
+            what: format!(
+                "it holds entries {first} to {last}, but the index was written at entry {applied}"
+            ),
+        })
+    }
+
     /// Sequence of the first segment.
     pub fn first_segment(&self) -> u64 {
         self.segments

@@ -18,7 +18,7 @@ use super::core::Core;
 use super::error::ServiceError;
 use super::guard::{Asker, Refused};
 use super::keyed::way_of;
-use crate::consensus::Ticket;
+use crate::consensus::{ReplicationError, Ticket};
 use crate::index::Step;
 use crate::index::op::{Answer, Effect, Entry, LockMode, Op, Openers, Origin, Outcome};
 use crate::index::table::Applied;
@@ -159,6 +159,8 @@ impl Core {
         wall: Timestamp,
         now: Duration,
     ) -> Result<bool, ServiceError> {
+        self.apply_accepted(now)?;
+        self.look_who_leads(now)?;
         let before = self.in_flight.len();
         self.propose_queued(wall, now)?;
         let mut new = self.in_flight.iter().skip(before);
@@ -168,6 +170,7 @@ impl Core {
             self.log.flush(awaited)?;
         }
         self.apply_accepted(now)?;
+        self.look_who_leads(now)?;
         Ok(!self.queue.is_empty() && self.in_flight.is_empty())
     }
 
@@ -194,7 +197,12 @@ impl Core {
             let Some(pending) = self.park_if_barred(pending, now)? else {
                 continue;
             };
-            bytes += self.propose(pending, wall)?;
+            match self.propose(pending, wall) {
+                Ok(proposed) => bytes += proposed,
+                // Since a moment ago. Who asked is told to ask again.
+                Err(ServiceError::Replication(ReplicationError::NotLeader)) => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -220,6 +228,10 @@ impl Core {
                     self.applied(asked, entry.index, outcome, now)?;
                 }
             }
+        }
+        for refused in self.log.take_refused() {
+            // Who asked for it asks again, as of one that was lost.
+            self.in_flight.retain(|asked| asked.ticket != refused);
         }
         let durable = self.log.watermarks().durable;
         while self

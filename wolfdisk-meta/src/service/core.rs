@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use wolfdisk_common::ids::{Incarnation, LogIndex, SessionId, Version};
+use wolfdisk_common::ids::{Incarnation, LogIndex, SessionId, Term, Version};
 
 use super::batch::{InFlight, Pending, Touched};
 use crate::consensus::Replication;
+use crate::consensus::raft::leader_of;
 use crate::index::Index;
 use crate::index::checkpoint::RedbTable;
 use crate::index::overlay::State;
@@ -30,6 +31,10 @@ pub struct Core {
     pub index: Store,
     /// Where entries go.
     pub log: Box<dyn Replication>,
+    /// The term in which this node decides; none: another does, or nobody.
+    pub(super) leads: Option<Term>,
+    /// This life of the daemon.
+    incarnation: Incarnation,
     pub(super) coherence: Coherence,
     pub(super) liveness: Liveness,
     pub(super) lock_waits: LockWaits,
@@ -68,7 +73,7 @@ pub(super) struct Counts {
 }
 
 impl Core {
-    /// Puts the parts together. Sessions in the index are adopted.
+    /// Puts the parts together. If it is for this node to decide, sessions in the index are adopted.
     ///
     /// # Errors
     /// The index could not be read.
@@ -78,26 +83,15 @@ impl Core {
         incarnation: Incarnation,
         now: Duration,
     ) -> Result<Core, TableError> {
-        // 2^40 notices to a session in one life of the daemon are never reached.
-        let mut coherence = Coherence::new(incarnation.0 << 40);
-        let mut liveness = Liveness::default();
-        let (mut feeds, mut members) = (HashMap::new(), HashMap::new());
-        let first_version = index.version();
-        for (session, record) in index.sessions()? {
-            coherence.adopt(session, first_version, now);
-            liveness.open(session, record.pid, now);
-            feeds.insert(session, Arc::default());
-            if record.member != 0 {
-                members.insert(session, record.member);
-            }
-        }
-        Ok(Core {
+        let mut core = Core {
             index,
             log,
-            coherence,
-            liveness,
-            feeds,
-            members,
+            leads: None,
+            incarnation,
+            coherence: Coherence::new(0),
+            liveness: Liveness::default(),
+            feeds: HashMap::new(),
+            members: HashMap::new(),
             closed: false,
             lock_waits: LockWaits::default(),
             lock_parked: HashMap::new(),
@@ -108,7 +102,22 @@ impl Core {
             undurable: VecDeque::new(),
             counters: Counts::default(),
             operations: BTreeMap::new(),
-        })
+        };
+        core.look_who_leads(now)?;
+        Ok(core)
+    }
+
+    /// The number of the first notice of a time of deciding: greater than all of times before, which sessions may still
+    /// confirm. 2^40 notices to a session in one such time are never reached, nor 2^23 starts of a node that stands alone,
+    /// nor that many elections.
+    pub(super) fn notices_from(&self, term: Term) -> u64 {
+        const NOTICE_BITS: u32 = 40;
+        const ELECTED: u64 = 1 << 23;
+        let time = match leader_of(term).term {
+            0 => self.incarnation.0,
+            elected => ELECTED | elected,
+        };
+        time << NOTICE_BITS
     }
 
     /// So many bytes of sparse chunks were packed anew.

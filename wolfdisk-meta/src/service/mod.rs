@@ -7,12 +7,15 @@ mod batch;
 mod callers;
 pub mod convert;
 mod core;
+#[cfg(test)]
+mod driven;
 mod error;
 mod feed;
 mod guard;
 mod interfaces;
 mod keyed;
 mod lan;
+mod lead;
 mod listen;
 mod members;
 mod metrics;
@@ -30,6 +33,8 @@ mod waits;
 mod work;
 
 pub use self::core::{Core, Store};
+#[cfg(test)]
+pub(crate) use driven::{Driven, Seen};
 pub use error::ServiceError;
 pub use lan::{bind, serve_others};
 pub use listen::listen;

@@ -250,6 +250,11 @@ impl Service {
         Failure::Unavailable("the daemon is stopping".into())
     }
 
+    /// Whoever decides is to be asked.
+    pub(super) fn not_leading() -> Failure {
+        Failure::Unavailable("this node does not lead".into())
+    }
+
     /// Judges a call from another machine, and counts it if it is refused.
     fn let_in(
         &self,
@@ -280,6 +285,9 @@ impl Service {
         let session = SessionId(session);
         let now = self.clock.monotonic();
         let mut core = self.core();
+        if !core.may_answer() {
+            return Err(Service::not_leading());
+        }
         if !core.is_session_of(session, member) {
             return Err(Failure::StaleSession);
         }

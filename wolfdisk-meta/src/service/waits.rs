@@ -19,8 +19,15 @@ const WAIT_MAX: Duration = Duration::from_millis(CALL_DEADLINE_MS);
 impl Service {
     /// Runs until the log fails: takes what is queued through the log whenever there is something.
     pub async fn run_batches(&self) {
+        let news = self.core().log.news();
         loop {
-            self.work.notified().await;
+            match &news {
+                None => self.work.notified().await,
+                Some(news) => tokio::select! {
+                    () = self.work.notified() => {}
+                    () = news.notified() => {}
+                },
+            }
             loop {
                 let (wall, now) = (self.clock.now(), self.clock.monotonic());
                 let (outcome, waits, undestaged) = {
@@ -111,6 +118,9 @@ impl Service {
             let mut core = self.core();
             if core.closed || self.failure.borrow().is_some() {
                 return Err(Service::stopping());
+            }
+            if core.leads.is_none() {
+                return Err(Service::not_leading());
             }
             if core.queue.len() >= limits::MUTATIONS_QUEUED_MAX {
                 return Err(Failure::Unavailable("too many mutations are queued".into()));

@@ -14,11 +14,13 @@ use wolfdisk_common::ids::{LogIndex, Version};
 
 use super::{Generations, Storage, StorageError, StorageOptions, open};
 use crate::consensus::Replication;
+use crate::consensus::solo::SoloLog;
 use crate::index::KeyBytes;
 use crate::index::checkpoint::RedbTable;
 use crate::index::overlay::State;
-use crate::index::table::Applied;
+use crate::index::table::{Applied, Table};
 use crate::log::{LogOptions, Syncing};
+use crate::manifest::Manifest;
 
 const DIRECTORY: &str = "/meta";
 const VOLUME: Uuid = Uuid::from_u128(1);
@@ -37,16 +39,26 @@ type Failure = Box<dyn std::error::Error>;
 
 /// A daemon in miniature: an entry sets or deletes one key.
 struct Node {
-    storage: Storage,
+    manifest: Manifest,
+    table: Arc<RedbTable>,
+    log: SoloLog,
     state: State<RedbTable>,
 }
 
 impl Node {
     fn start(disk: &CrashDisk) -> Result<Node, Failure> {
         let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-        let storage = open(&disk, Path::new(DIRECTORY), VOLUME, &OPTIONS)?;
-        let state = State::new(storage.table.clone());
-        let mut node = Node { storage, state };
+        let Storage {
+            manifest,
+            table,
+            log,
+        } = open(&disk, Path::new(DIRECTORY), VOLUME, &OPTIONS)?;
+        let mut node = Node {
+            manifest,
+            log: SoloLog::over(log, table.applied().index),
+            state: State::new(table.clone()),
+            table,
+        };
         node.apply()?;
         Ok(node)
     }
@@ -54,14 +66,14 @@ impl Node {
     fn propose(&mut self, key: u8, value: Option<&[u8]>) -> Result<(), Failure> {
         let mut entry = vec![key, u8::from(value.is_some())];
         entry.extend_from_slice(value.unwrap_or_default());
-        self.storage.log.propose(Bytes::from(entry))?;
-        self.storage.log.flush(false)?;
+        self.log.propose(Bytes::from(entry))?;
+        self.log.flush(false)?;
         self.apply()
     }
 
     fn apply(&mut self) -> Result<(), Failure> {
         loop {
-            let accepted = self.storage.log.take_accepted(3)?;
+            let accepted = self.log.take_accepted(3)?;
             if accepted.is_empty() {
                 return Ok(());
             }
@@ -83,25 +95,23 @@ impl Node {
         let Some(job) = self.state.freeze() else {
             return Ok(());
         };
-        self.storage.log.sync()?;
+        self.log.sync()?;
         let applied = job.run()?;
         self.state.thaw();
-        self.storage
-            .log
-            .truncate_before(LogIndex(applied.index.0 + 1))?;
+        self.log.truncate_before(LogIndex(applied.index.0 + 1))?;
         Ok(())
     }
 
     /// Moves the checkpoint to a new file.
     fn rewrite(&mut self, disk: &CrashDisk) -> Result<(), Failure> {
-        let manifest = self.storage.manifest.clone();
+        let manifest = self.manifest.clone();
         let directory = Path::new(DIRECTORY).to_owned();
         let mut generations =
             Generations::new(Arc::new(disk.clone()), directory, manifest, &OPTIONS);
-        let copy = Arc::new(generations.copy(&self.storage.table)?);
+        let copy = Arc::new(generations.copy(&self.table)?);
         generations.switch()?;
-        self.storage.manifest = generations.manifest.clone();
-        self.storage.table = copy.clone();
+        self.manifest = generations.manifest.clone();
+        self.table = copy.clone();
         drop(self.state.replace_table(copy));
         generations.remove_old()?;
         Ok(())
@@ -192,7 +202,7 @@ fn run(steps: &[Step], lying: bool) -> Result<(), Failure> {
                 entries.push((*key, value.clone()));
                 node.propose(*key, value.as_deref())
             }
-            Step::Sync => node.storage.log.sync().map_err(Failure::from),
+            Step::Sync => node.log.sync().map_err(Failure::from),
             Step::Checkpoint => node.checkpoint(),
             Step::Rewrite => node.rewrite(&disk),
             Step::CutAt(nth, seed) => {
@@ -202,14 +212,7 @@ fn run(steps: &[Step], lying: bool) -> Result<(), Failure> {
             }
             Step::Restart | Step::Crash(_) => Ok(()),
         };
-        durable = durable.max(
-            node.storage
-                .log
-                .watermarks()
-                .durable
-                .0
-                .min(entries.len() as u64),
-        );
+        durable = durable.max(node.log.watermarks().durable.0.min(entries.len() as u64));
         let crash = match step {
             Step::Crash(seed) => Some(*seed),
             _ => disk.is_off().then_some(cut),
@@ -281,7 +284,7 @@ fn cut_everywhere(act: impl Fn(&CrashDisk, &mut Option<Node>) -> Result<(), Fail
                     node.as_mut().unwrap().checkpoint().unwrap();
                 }
             }
-            node.as_mut().unwrap().storage.log.sync().unwrap();
+            node.as_mut().unwrap().log.sync().unwrap();
             disk.power_off_at(nth);
             let outcome = act(&disk, &mut node);
             finished = outcome.is_ok() && !disk.is_off();
@@ -343,7 +346,7 @@ fn each_start_has_a_greater_incarnation() {
     let disk = CrashDisk::new();
     for expected in 1..4 {
         let node = Node::start(&disk).unwrap();
-        assert_eq!(node.storage.manifest.incarnation.0, expected);
+        assert_eq!(node.manifest.incarnation.0, expected);
         drop(node);
         disk.crash(expected);
     }

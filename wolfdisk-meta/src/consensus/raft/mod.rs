@@ -27,8 +27,12 @@ use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
 use bytes::Bytes;
-use openraft::RaftTypeConfig;
+use openraft::alias::WriteResponderOf;
 use openraft::impls::{EmptyNode, leader_id_adv};
+use openraft::raft::ClientWriteResult;
+use openraft::raft::responder::Responder;
+use openraft::vote::RaftLeaderId;
+use openraft::{OptionalSend, RaftTypeConfig};
 use wolfdisk_common::ids::{LogIndex, NodeNumber, Term};
 
 use crate::consensus::Ticket;
@@ -80,13 +84,57 @@ impl fmt::Display for Proposal {
     }
 }
 
-openraft::declare_raft_types!(
-    /// What Raft's types are here.
-    pub Types:
-        D = Proposal,
-        R = (),
-        NodeId = Voter,
-        Node = EmptyNode,
+/// Says what came of a write. Raft has it, and calls it once.
+pub struct Told<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<C: RaftTypeConfig, T: OptionalSend + 'static> Responder<C, T> for Told<T> {
+    fn on_complete(self, result: T) {
+        self.0(result);
+    }
+}
+
+/// Raft's types, on a runtime.
+macro_rules! raft_types {
+    ($(#[$doc:meta])* $name:ident on $runtime:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+        pub struct $name;
+
+        impl openraft::RaftTypeConfig for $name {
+            type D = $crate::consensus::raft::Proposal;
+            type R = ();
+            type NodeId = $crate::consensus::raft::Voter;
+            type Node = openraft::impls::EmptyNode;
+            type Term = u64;
+            type LeaderId = $crate::consensus::raft::Leader;
+            type Vote = $crate::consensus::raft::Vote;
+            type Payload = $crate::consensus::raft::payload::Payload;
+            type Entry = $crate::consensus::raft::Entry;
+            type Responder<T> = $crate::consensus::raft::Told<T>
+            where
+                T: openraft::OptionalSend + 'static;
+            type Batch<T> = openraft::impls::InlineBatch<T>
+            where
+                T: openraft::OptionalSend + 'static;
+            type AsyncRuntime = $runtime;
+            type ErrorSource = openraft::impls::BoxedErrorSource;
+        }
+
+        impl $crate::consensus::raft::Names for $name {
+            fn told(
+                tell: impl FnOnce(openraft::raft::ClientWriteResult<Self>) + Send + 'static,
+            ) -> openraft::alias::WriteResponderOf<Self> {
+                $crate::consensus::raft::Told(Box::new(tell))
+            }
+        }
+    };
+}
+#[cfg(test)]
+use raft_types;
+
+raft_types!(
+    /// Those of daemons.
+    Types on openraft::impls::TokioRuntime
 );
 
 /// The same types as [`Types`], whatever runs them: daemons have tokio, a simulation has its own time.
@@ -101,19 +149,8 @@ pub trait Names:
         Entry = Entry,
     >
 {
-}
-
-impl<C> Names for C where
-    C: RaftTypeConfig<
-            D = Proposal,
-            R = (),
-            NodeId = Voter,
-            Node = EmptyNode,
-            LeaderId = Leader,
-            Vote = Vote,
-            Entry = Entry,
-        >
-{
+    /// Has Raft say what came of a write.
+    fn told(tell: impl FnOnce(ClientWriteResult<Self>) + Send + 'static) -> WriteResponderOf<Self>;
 }
 
 /// Who led, and in which term.
@@ -121,9 +158,9 @@ pub type Leader = leader_id_adv::LeaderId<u64, Voter>;
 /// The place of an entry as Raft names it.
 pub type LogId = openraft::LogId<Leader>;
 /// What a node has promised to whom.
-pub type Vote = openraft::alias::VoteOf<Types>;
+pub type Vote = openraft::impls::Vote<Leader>;
 /// An entry as Raft passes it on.
-pub type Entry = openraft::alias::EntryOf<Types>;
+pub type Entry = openraft::Entry<<Leader as RaftLeaderId>::Committed, payload::Payload>;
 /// Who votes.
 pub type Membership = openraft::Membership<Voter, EmptyNode>;
 

@@ -108,7 +108,7 @@ impl<C: Names> RaftStore<C> {
         log: Log,
         applied: Applied,
     ) -> Result<RaftStore<C>, ReplicationError> {
-        let purged = purged(&log, applied, directory)?;
+        let purged = purged(&log, applied)?;
         let durable = log.subscribe();
         let kept = Kept {
             log,
@@ -236,23 +236,9 @@ impl<C: Names> RaftStore<C> {
 }
 
 /// The last entry that Raft takes for gone. Older ones may still be there, since content rides in them.
-fn purged(
-    log: &Log,
-    applied: Applied,
-    directory: &Path,
-) -> Result<Option<LogId>, ReplicationError> {
-    let (first, last) = (log.first_index(), log.written());
-    if first.0 > applied.index.0 + 1 || last < applied.index {
-        let what = format!(
-            "the log holds entries {first} to {last}, but the index was written at entry {}",
-            applied.index
-        );
-        return Err(ReplicationError::Damaged {
-            path: directory.to_owned(),
-            offset: 0,
-            what,
-        });
-    }
+fn purged(log: &Log, applied: Applied) -> Result<Option<LogId>, ReplicationError> {
+    log.refuse_gap(applied.index)?;
+    let first = log.first_index();
     if first.0 == applied.index.0 + 1 {
         return Ok(log_id(applied.index, applied.term));
     }

@@ -28,6 +28,12 @@ pub enum Fault {
     GrantsAll,
     /// A leader answers reads without asking whether it still leads.
     ReadsAlone,
+    /// A core answers by what it holds although it is not sure that no other decides.
+    AnswersUnsure,
+    /// A core decides before it has got all that was decided before.
+    DecidesEarly,
+    /// A core does not wait for leases that others gave.
+    SkipsLeases,
 }
 
 /// A vote that a power cut would take.
@@ -48,6 +54,11 @@ impl Store {
             fault,
             unsynced,
         }
+    }
+
+    /// The store itself.
+    pub fn inner(&self) -> &RaftStore<SimTypes> {
+        &self.inner
     }
 
     /// What a log does from time to time by itself.

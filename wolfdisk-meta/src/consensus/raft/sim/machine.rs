@@ -11,8 +11,10 @@ use openraft::EntryPayload;
 use openraft::alias::{SnapshotMetaOf, SnapshotOf, StoredMembershipOf};
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use parking_lot::Mutex;
+use tokio::sync::watch;
+use wolfdisk_common::ids::LogIndex;
 
-use super::super::{Entry, LogId, Voter, payload};
+use super::super::{Entry, LogId, Voter, payload, place_of};
 use super::SimTypes;
 use super::record::Record;
 
@@ -22,6 +24,7 @@ pub struct State {
     node: Voter,
     record: Record,
     applied: Arc<Mutex<Applied>>,
+    committed: Arc<watch::Sender<LogIndex>>,
 }
 
 #[derive(Default)]
@@ -37,12 +40,18 @@ impl State {
             node,
             record,
             applied: Arc::default(),
+            committed: Arc::default(),
         }
     }
 
     /// The index of the last entry.
     pub fn last(&self) -> Option<u64> {
         self.applied.lock().last.map(|last| last.index)
+    }
+
+    /// Follows what is committed.
+    pub fn committed(&self) -> watch::Receiver<LogIndex> {
+        self.committed.subscribe()
     }
 
     /// All of them.
@@ -78,6 +87,7 @@ impl RaftStateMachine<SimTypes> for State {
             applied.entries.insert(log_id.index, bytes.clone());
             drop(applied);
             self.record.applied(self.node, log_id, bytes);
+            self.committed.send_replace(place_of(log_id.index));
             if let Some(responder) = responder {
                 responder.send(());
             }

@@ -9,33 +9,32 @@
 //! - [`faulty`]: the store with a mistake, which must be found out.
 //! - [`world`]: the machines, and starting and stopping them.
 //! - [`clients`]: who writes and reads.
+//! - [`daemon`]: the index over such a log, as a daemon has it.
+//! - [`sessions`]: who asks daemons for mutations, once each, and looks what became of them.
+//! - [`rights`]: what sessions keep of what they have seen, as long as they may.
 //! - [`events`]: what goes wrong.
 //! - [`tests`]: how many seeds, and what they prove.
 
 mod clients;
+mod daemon;
 mod events;
 mod faulty;
 mod machine;
 mod network;
 mod record;
+mod rights;
 mod runtime;
+mod sessions;
 mod tests;
 mod time;
 mod trace;
 mod world;
 
-use openraft::impls::EmptyNode;
+use super::raft_types;
 
-use super::{Proposal, Voter};
-
-openraft::declare_raft_types!(
+raft_types!(
     /// The types of daemons, on another runtime.
-    pub SimTypes:
-        D = Proposal,
-        R = (),
-        NodeId = Voter,
-        Node = EmptyNode,
-        AsyncRuntime = runtime::Sim,
+    SimTypes on runtime::Sim
 );
 
 /// A node that is simulated.

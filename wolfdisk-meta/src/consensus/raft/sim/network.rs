@@ -28,6 +28,7 @@ use super::machine::State;
 use super::record::Record;
 use super::runtime::{Machine, OUTSIDE, by_chance, note, spawn_on};
 use super::{Node, SimTypes};
+use crate::service::Driven;
 
 /// A machine that runs.
 #[derive(Clone)]
@@ -35,6 +36,8 @@ pub struct Peer {
     pub node: Node,
     pub state: State,
     pub store: Store,
+    /// The index that it decides about, where that is simulated too.
+    pub daemon: Option<Arc<Driven>>,
 }
 
 /// How messages fare. Chances are in thousandths.

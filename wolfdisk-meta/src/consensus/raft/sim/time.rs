@@ -19,6 +19,13 @@ pub const RIGHT_RATE: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
+impl Moment {
+    /// For how long the clock has run.
+    pub fn since_begin(self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(BEGIN_NS))
+    }
+}
+
 impl Add<Duration> for Moment {
     type Output = Moment;
 

@@ -1,6 +1,6 @@
 //! The machines, and starting and stopping them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,6 +19,7 @@ use wolfdisk_common::ids::NodeNumber;
 
 use super::super::Voter;
 use super::super::store::RaftStore;
+use super::daemon;
 use super::faulty::{Fault, Store, Unsynced};
 use super::machine::State;
 use super::network::{Net, Peer, Weather, Wires};
@@ -30,10 +31,14 @@ use crate::log::store::Log;
 use crate::log::{LogOptions, Syncing};
 
 const HEARTBEAT_MS: u64 = 50;
+/// A node that hears of no leader for so long wants to be one.
+pub const ELECTION_MS: u64 = 4 * HEARTBEAT_MS;
 /// As long as a log waits with a sync that nobody asks for.
 const SYNC_MS: u64 = 20;
 /// Clocks are off by at most so many millionths.
 const CLOCKS_OFF: u64 = 100_000;
+/// The same where sessions have leases: those last by the clock of a session about as long as by that of a node.
+const CLOCKS_OFF_SESSIONS: u64 = 2_000;
 /// Whatever happened, everything is in order again by then.
 const SETTLED: Duration = Duration::from_secs(30);
 /// How often it is looked whether it is.
@@ -47,7 +52,7 @@ pub struct Host {
     /// A vote that was not synced.
     unsynced: Unsynced,
     /// An operation of the disk was made to fail, so its daemon may end or not start.
-    failing: Arc<AtomicBool>,
+    pub failing: Arc<AtomicBool>,
 }
 
 impl Host {
@@ -69,6 +74,8 @@ pub struct World {
     pub net: Net,
     pub record: Record,
     fault: Option<Fault>,
+    /// Whether its nodes have an index.
+    daemons: bool,
 }
 
 impl World {
@@ -76,7 +83,7 @@ impl World {
     ///
     /// # Errors
     /// One does not start.
-    pub async fn of(count: u32, fault: Option<Fault>) -> Result<World, String> {
+    pub async fn of(count: u32, fault: Option<Fault>, daemons: bool) -> Result<World, String> {
         let host = |number| Host {
             voter: Voter(NodeNumber(number)),
             disk: CrashDisk::new(),
@@ -89,11 +96,16 @@ impl World {
             net: Net::new(record.clone(), fault),
             record,
             fault,
+            daemons,
         };
         world.watch_power();
         for host in &world.hosts {
-            let off = by_chance(|random| random.random_range(0..=2 * CLOCKS_OFF));
-            set_rate(host.machine(), super::time::RIGHT_RATE - CLOCKS_OFF + off);
+            let most = match daemons {
+                true => CLOCKS_OFF_SESSIONS,
+                false => CLOCKS_OFF,
+            };
+            let off = by_chance(|random| random.random_range(0..=2 * most));
+            set_rate(host.machine(), super::time::RIGHT_RATE - most + off);
             world.start(host).await;
         }
         world.check()?;
@@ -131,15 +143,20 @@ impl World {
             self.lose_unsynced(host);
         }
         note(format_args!("{} starts", host.voter));
-        let (net, record, fault) = (self.net.clone(), self.record.clone(), self.fault);
-        let opened = spawn_on(
-            host.machine(),
-            open(host.clone(), net, record.clone(), fault),
-        );
+        let (fault, daemons) = (self.fault, self.daemons);
+        let (opening, net, record) = (host.clone(), self.net.clone(), self.record.clone());
+        let opened = spawn_on(host.machine(), async move {
+            let mut peer = open(opening.clone(), net, record.clone(), fault).await?;
+            if daemons {
+                peer.daemon = Some(daemon::start(&peer, opening, record, fault)?);
+            }
+            Ok::<_, String>(peer)
+        });
         match opened.await {
             Ok(Ok(peer)) => self.net.join(host.voter, peer),
             Ok(Err(what)) if !host.disk.is_off() && !host.failing.load(Relaxed) => {
-                record.fail(format!("{} does not start: {what}", host.voter));
+                self.record
+                    .fail(format!("{} does not start: {what}", host.voter));
             }
             _ => {}
         }
@@ -184,11 +201,48 @@ impl World {
         self.record.broken().map_or(Ok(()), Err)
     }
 
-    /// Everything works again, and soon all is in order.
-    pub async fn settle(&self) -> Result<(), String> {
+    fn heal(&self) {
         note(format_args!("everything works again"));
         self.net.heal();
         self.net.set_weather(Weather::FAIR);
+    }
+
+    /// Everything works again, and soon sessions are answered and all daemons hold the same. `answers` counts.
+    pub async fn settle_daemons(&self, answers: impl Fn() -> usize + Sync) -> Result<(), String> {
+        self.heal();
+        let before = answers();
+        let in_order = async {
+            loop {
+                for host in self.hosts.iter().filter(|host| !self.runs(host)) {
+                    self.start(host).await;
+                }
+                self.check()?;
+                let peers = self.net.peers();
+                let daemons = peers.iter().filter_map(|(_, peer)| peer.daemon.as_ref());
+                let states = daemons.map(|daemon| daemon.state());
+                let states: Result<Vec<_>, _> = states.collect();
+                let states = states.map_err(|error| error.to_string())?;
+                let last = states.iter().map(|(last, _)| *last).max();
+                let newest = states.iter().filter(|(at, _)| Some(*at) == last);
+                let digests: BTreeSet<_> = newest.clone().map(|(_, digest)| *digest).collect();
+                if digests.len() > 1 {
+                    return Err("daemons hold different things after one entry".to_owned());
+                }
+                let together = newest.count() == self.hosts.len();
+                if together && answers() > before {
+                    return Ok(());
+                }
+                SimTypes::sleep(LOOK).await;
+            }
+        };
+        let late = |_| "nobody is answered, or somebody lags behind for ever".to_owned();
+        let settled = SimTypes::timeout(SETTLED, in_order).await;
+        settled.map_err(late)?
+    }
+
+    /// Everything works again, and soon all is in order.
+    pub async fn settle(&self) -> Result<(), String> {
+        self.heal();
         let (_, before) = self.record.acknowledged();
         let in_order = async {
             let mut goal = None;
@@ -246,7 +300,7 @@ async fn open(host: Host, net: Net, record: Record, fault: Option<Fault>) -> Res
     }));
     let config = Config {
         heartbeat_interval: HEARTBEAT_MS,
-        election_timeout_min: 4 * HEARTBEAT_MS,
+        election_timeout_min: ELECTION_MS,
         election_timeout_max: 6 * HEARTBEAT_MS,
         enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
@@ -268,5 +322,10 @@ async fn open(host: Host, net: Net, record: Record, fault: Option<Fault>) -> Res
         state.clone(),
     );
     let node = node.await.map_err(|error| error.to_string())?;
-    Ok(Peer { node, state, store })
+    Ok(Peer {
+        node,
+        state,
+        store,
+        daemon: None,
+    })
 }
