@@ -45,12 +45,22 @@ impl DiskKind {
             DiskKind::Xfs => "mkfs.xfs -q image",
         }
     }
+
+    /// How the image is mounted. One that was cut off and still lives must not keep xfs from the copy of it: see
+    /// [`SmallDisk::power_on`].
+    fn mount(self) -> &'static str {
+        match self {
+            DiskKind::Ext4 => "mount -o loop image disk",
+            DiskKind::Xfs => "mount -o loop,nouuid image disk",
+        }
+    }
 }
 
 /// A file system in a sparse file, mounted; gone when dropped. Make it before the node that lies on it. Needs
 /// root.
 pub struct SmallDisk {
     scratch: Scratch,
+    kind: DiskKind,
 }
 
 impl SmallDisk {
@@ -65,7 +75,7 @@ impl SmallDisk {
         image.set_len(bytes).expect("a sparse file");
         scratch.directory("disk");
         sh(scratch.path(), kind.make());
-        let disk = SmallDisk { scratch };
+        let disk = SmallDisk { scratch, kind };
         disk.power_on();
         disk
     }
@@ -86,8 +96,12 @@ impl SmallDisk {
         let root = self.root();
         if is_mounted(&root) {
             wait_until("nobody uses the disk", || umount(&root).is_ok());
+            // Anything on the machine that made a mount namespace since keeps what was cut off alive, and whoever
+            // mounts the same image gets that again. In a copy it can also write nothing more.
+            let copy = "cp --sparse=auto image copy && mv copy image";
+            sh(self.scratch.path(), copy);
         }
-        sh(self.scratch.path(), "mount -o loop image disk");
+        sh(self.scratch.path(), self.kind.mount());
     }
 
     /// From this byte on no sector can be read, until [`SmallDisk::give_back`]. Nothing may be written there in

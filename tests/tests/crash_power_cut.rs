@@ -1,13 +1,14 @@
 //! The power goes: the file system below the data directory forgets what it had not been told to keep. Every
 //! synced byte and name is there afterwards, the rest is a prefix of what was done, and no hand is needed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use wolfdisk_tests::{
-    Background, DiskKind, History, Node, Plan, Random, SmallDisk, Workers, is_long_run, python,
-    wait_until,
+    Background, DiskKind, History, Node, Plan, Random, Scratch, SmallDisk, Workers, is_long_run,
+    python, wait_until, write_durably,
 };
 
 const DISK_BYTES: u64 = 2 << 30;
@@ -126,6 +127,32 @@ fn survives_power_cuts(kind: DiskKind) {
         for (database, done) in databases.iter().zip(done) {
             database.check(done);
         }
+    }
+}
+
+/// Whatever runs beside the tests may have made a mount namespace, with all mounts in it.
+#[test]
+fn a_disk_comes_back_though_another_namespace_has_it() {
+    for kind in [DiskKind::Ext4, DiskKind::Xfs] {
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = Scratch::new();
+        let disk = SmallDisk::of(kind, DISK_BYTES);
+        let file = disk.root().join("file");
+        write_durably(&file, b"kept");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", "echo made && exec sleep infinity"]);
+        let other = Background::start(&mut command, "namespace", &scratch);
+        wait_until("a namespace", || other.said().contains("made"));
+        disk.cut_power();
+        assert!(fs::write(&file, "lost").is_err(), "{kind:?}");
+        disk.power_on();
+        assert_eq!(fs::read(&file).expect("readable"), b"kept", "{kind:?}");
+        write_durably(&file, b"more");
+        // The old one writes the last that it ever will.
+        drop(other);
+        disk.cut_power();
+        disk.power_on();
+        assert_eq!(fs::read(&file).expect("readable"), b"more", "{kind:?}");
     }
 }
 
