@@ -72,7 +72,10 @@ fn exactly_the_damaged_blocks_are_refused_and_writing_the_content_again_heals() 
         code == 4 && status["chunks"]["damaged"] == 1
     });
     node.restart();
-    assert_eq!(status(&node).1["chunks"]["damaged"], 1);
+    // wolfdisk-meta asks wolfdisk-chunkd, and passes on nothing before it has heard the answer.
+    wait_until("the damage is in the status without a read", || {
+        status(&node).1["chunks"]["damaged"] == 1
+    });
     assert_eq!(refused(&path, &content), bad);
 
     write_durably(&node.path("again"), &content);
