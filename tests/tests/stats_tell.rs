@@ -68,7 +68,8 @@ fn mounts_tell_what_they_count() {
     assert!(told(&node, "mounts.call_create_ns") > 0);
 
     let second = node.second_mount();
-    assert_eq!(told(&node, "mounts.count"), 2);
+    // It is in the tree before its process tells what it counts.
+    wait_until("both tell", || told(&node, "mounts.count") == 2);
     let read = || fs::read(second.mount().join("a")).expect("a read");
     let before = told(&node, "mounts.bytes_read");
     assert_eq!(read().len(), 100_000);
