@@ -137,6 +137,10 @@ fn a_checkpoint_is_told_as_it_lies_on_the_disk_and_shortens_the_log() {
 #[test]
 fn a_version_is_durable_as_soon_as_the_disk_has_it() {
     let node = Node::start();
+    // That the chunk store has begun a life is a version too, and may come after the mount.
+    wait_until("the chunk store is known", || {
+        node.control(&["status"]).code == Some(0)
+    });
     wait_until("all is on the disk", || {
         let now = meta(&node);
         is_same(
