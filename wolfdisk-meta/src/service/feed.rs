@@ -18,7 +18,7 @@ use crate::index::record::{Access, Session};
 use crate::index::table::TableError;
 use crate::limits;
 use crate::machine::feed_queue::{Notice, Numbered};
-use crate::tasks::expire::is_gone;
+use crate::tasks::expire::has_ended;
 
 /// Longest name of a front-end and of its place.
 const FRONTEND_MAX_BYTES: usize = 32;
@@ -61,14 +61,21 @@ impl Service {
         let place = guard::place_of(call, &request.place);
         // The kernel's word counts, not the caller's: the process is looked for when it falls silent.
         let pid = call.peer.map_or(0, |peer| peer.pid.max(0) as u32);
-        let old = self.predecessor(&request, &place, (member, pid));
-        let old = old.map_err(|error| self.broken(error))?;
+        let old = || {
+            let old = self.predecessor(&request, &place, (member, pid));
+            old.map_err(|error| self.broken(error))
+        };
         let (mut taken_over, mut answer) = (false, Answer::default());
-        if let Some(old) = old {
-            let op = Op::TakeOver { session: old, pid };
+        // The call of a process that died may have outlived it, and may take the session over just now: then the heir
+        // is to be taken over. Each further round ends a session that was there.
+        while let Some(session) = old()? {
+            let op = Op::TakeOver { session, pid };
             let opened = self.propose(op, false)?;
             (_, answer) = opened.applied().await.ok_or_else(Service::stopping)?;
             taken_over = answer.session.is_some();
+            if answer.errno != libc::ESTALE {
+                break;
+            }
         }
         if !taken_over && request.exclusive && request.take_over != 0 {
             // Its kernel goes by what it holds of names, sizes and pages, and others may have come and gone.
@@ -98,6 +105,11 @@ impl Service {
             }
         }
         let session = answer.session.ok_or_else(Service::stopping)?;
+        if !taken_over && request.take_over != 0 {
+            // Its kernel holds what a session had that is gone, and is to drop it.
+            let now = self.clock.monotonic();
+            self.core().coherence.adopt(session, answer.version, now);
+        }
         let (orphans, locks) = self
             .inherited(session)
             .map_err(|error| self.broken(error))?;
@@ -170,7 +182,7 @@ impl Service {
             return Ok(Some(named));
         }
         let heirs = sessions.into_iter().filter(|(session, record)| {
-            *session > named && (record.pid == pid || is_gone(record.pid))
+            *session > named && (record.pid == pid || has_ended(record.pid))
         });
         Ok(heirs.map(|(session, _)| session).max())
     }

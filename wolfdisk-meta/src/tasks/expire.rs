@@ -46,3 +46,14 @@ pub async fn run(service: &Service) {
 pub fn is_gone(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
+
+/// Whether the process runs no more. A thread of it may be left in the kernel, which only a successor can answer.
+pub fn has_ended(pid: u32) -> bool {
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name, which may hold anything, ends with the last parenthesis.
+    let is_zombie = |stat: String| {
+        let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
+        state.is_some_and(|fields| fields.starts_with('Z'))
+    };
+    is_gone(pid) || is_zombie(stat())
+}

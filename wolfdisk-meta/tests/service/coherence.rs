@@ -278,6 +278,70 @@ fn a_successor_gets_locks_and_may_ask_twice() {
 }
 
 #[test]
+fn of_two_that_take_over_one_session_at_once_one_is_the_heir_of_the_other() {
+    let node = Node::new();
+    let daemon = node.start();
+    let askers = ["1", "2"].map(|name| daemon.session(name));
+    let open = |asker: &Session, take_over| {
+        let request = v1::OpenSessionRequest {
+            frontend: "mount".into(),
+            take_over,
+            heritable: true,
+            ..Default::default()
+        };
+        let reply = asker.meta.open_session(&mut options(), &request);
+        reply.expect("a session")
+    };
+    let mut last = open(&askers[0], 0).session;
+    for round in 0..200 {
+        // As of a process that was killed after it had asked, and of the next one.
+        let start = std::sync::Barrier::new(askers.len());
+        let replies = std::thread::scope(|scope| {
+            let ask = |asker: &Session| {
+                start.wait();
+                open(asker, last)
+            };
+            let threads = askers
+                .each_ref()
+                .map(|asker| scope.spawn(move || ask(asker)));
+            threads.map(|thread| thread.join().expect("an answer"))
+        });
+        assert!(replies.iter().all(|reply| reply.taken_over), "{round}");
+        last = replies
+            .iter()
+            .map(|reply| reply.session)
+            .max()
+            .expect("two");
+    }
+}
+
+/// The kernel of its mount holds what the session had.
+#[test]
+fn a_successor_whose_session_is_gone_is_told_to_drop_everything() {
+    let node = Node::new();
+    let daemon = node.start();
+    let request = v1::OpenSessionRequest {
+        frontend: "1".into(),
+        take_over: u64::MAX,
+        heritable: true,
+        ..Default::default()
+    };
+    let asker = daemon.session("2");
+    let fresh = asker.meta.open_session(&mut options(), &request);
+    let fresh = fresh.expect("a session");
+    assert!(!fresh.taken_over);
+    let request = v1::FeedRequest {
+        session: fresh.session,
+        ..Default::default()
+    };
+    let told = asker
+        .meta
+        .feed(&mut options(), &request)
+        .expect("an answer");
+    assert!(told.rolled_back, "{told:?}");
+}
+
+#[test]
 fn the_successor_of_an_exclusive_session_that_is_gone_is_refused() {
     let node = Node::new();
     let daemon = node.start();
