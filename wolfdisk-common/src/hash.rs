@@ -39,9 +39,59 @@ pub fn chunk_id(bytes: &[u8]) -> ChunkId {
     chunk_id_of_leaves(bytes.len(), &leaves)
 }
 
+/// Whether `data`, from the beginning of leaf number `first` on, is what the chunk `id` of `length_bytes` holds there:
+/// whole leaves, but for the last of the chunk. `leaves` are the hashes of all leaves of the chunk, after one another, which
+/// the id proves; none are needed for a chunk of one leaf.
+pub fn proves(
+    id: &ChunkId,
+    length_bytes: usize,
+    leaves: &[u8],
+    first: usize,
+    data: &[u8],
+) -> bool {
+    let end = first.saturating_mul(LEAF_SIZE_BYTES) + data.len();
+    let whole = data.len().is_multiple_of(LEAF_SIZE_BYTES) || end == length_bytes;
+    if !whole || end > length_bytes {
+        return false;
+    }
+    let mut hashes = data.chunks(LEAF_SIZE_BYTES).map(leaf_hash);
+    if length_bytes <= LEAF_SIZE_BYTES {
+        return hashes.next().is_some_and(|hash| hash == id.0);
+    }
+    let (leaves, rest) = leaves.as_chunks::<32>();
+    let is_root = rest.is_empty()
+        && leaves.len() == length_bytes.div_ceil(LEAF_SIZE_BYTES)
+        && chunk_id_of_leaves(length_bytes, leaves) == *id;
+    let own = leaves.iter().skip(first);
+    is_root && own.zip(hashes).all(|(leaf, hash)| *leaf == hash)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leaves_prove_a_range_of_a_chunk_and_no_other_bytes() {
+        let bytes: Vec<u8> = (0..3 * LEAF_SIZE_BYTES + 9)
+            .map(|at| (at % 251) as u8)
+            .collect();
+        let leaves: Vec<_> = bytes.chunks(LEAF_SIZE_BYTES).map(leaf_hash).collect();
+        let (id, hashes) = (chunk_id(&bytes), leaves.as_flattened());
+        let right = |first: usize, data: &[u8]| proves(&id, bytes.len(), hashes, first, data);
+        let from = |leaf: usize| &bytes[leaf * LEAF_SIZE_BYTES..];
+        assert!(right(0, &bytes) && right(1, from(1)) && right(3, from(3)));
+        assert!(right(1, &from(1)[..LEAF_SIZE_BYTES]));
+        assert!(!right(1, from(2)), "of another place");
+        assert!(!right(1, &from(1)[..LEAF_SIZE_BYTES + 1]), "a part of a leaf");
+        assert!(!proves(&id, bytes.len() - 1, hashes, 0, &bytes));
+        assert!(!proves(&id, bytes.len(), &hashes[32..], 0, &bytes));
+        let mut wrong = bytes.clone();
+        wrong[LEAF_SIZE_BYTES] ^= 1;
+        assert!(!right(0, &wrong));
+        let small = chunk_id(b"abc");
+        assert!(proves(&small, 3, &[], 0, b"abc") && !proves(&small, 3, &[], 0, b"abd"));
+        assert!(!proves(&small, 2, &[], 0, b"abc") && !proves(&small, 3, &[], 0, b""));
+    }
 
     #[test]
     fn a_small_chunk_is_named_by_its_plain_sha256() {

@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use std::sync::Arc;
 
-use wolfdisk_common::hash::{chunk_id_of_leaves, leaf_hash};
+use wolfdisk_common::hash::proves;
 use wolfdisk_common::ids::ChunkId;
 use wolfdisk_common::limits::LEAF_SIZE_BYTES;
 use wolfdisk_proto::Failure;
-use wolfdisk_proto::v1::{ReadReply, ReadRequest};
+use wolfdisk_proto::v1::ReadRequest;
 
 use super::ranges::{Range, Ranges};
 use super::reader::{id_bytes, missing};
@@ -164,6 +164,7 @@ impl Remote {
             ticket_offset: grant.offset,
             ticket_length: grant.length,
             with_leaves: grant.is_whole() && grant.chunk as usize > LEAF_SIZE_BYTES,
+            ..ReadRequest::default()
         };
         let reply = call(|options| self.calls.read(options, &request)).map_err(|error| {
             if let Error::Failed(Failure::Denied(_)) = &error {
@@ -178,7 +179,12 @@ impl Remote {
         if reply.data.len() != range.len() {
             return Err(Error::Malformed("a read of another length"));
         }
-        match !grant.is_whole() || is_right(&range, grant.chunk as usize, &reply) {
+        let first = range.start as usize / LEAF_SIZE_BYTES;
+        let is_right = || {
+            let length = grant.chunk as usize;
+            proves(&range.id, length, &reply.leaves, first, &reply.data)
+        };
+        match !grant.is_whole() || is_right() {
             true => Ok(reply.data),
             false => Err(Error::Failed(Failure::Corrupt(format!(
                 "chunk {}",
@@ -200,18 +206,4 @@ fn cut(id: ChunkId, grant: &Grant, at: u32, unit: u32) -> Range {
         start: aligned.max(start),
         end: aligned.saturating_add(unit).min(end),
     }
-}
-
-/// Whether a range of whole leaves belongs to its chunk of `length` bytes.
-fn is_right(range: &Range, length: usize, reply: &ReadReply) -> bool {
-    let mut hashes = reply.data.chunks(LEAF_SIZE_BYTES).map(leaf_hash);
-    if length <= LEAF_SIZE_BYTES {
-        return hashes.next().is_some_and(|hash| hash == range.id.0);
-    }
-    let (leaves, rest) = reply.leaves.as_chunks::<32>();
-    let is_root = rest.is_empty()
-        && leaves.len() == length.div_ceil(LEAF_SIZE_BYTES)
-        && chunk_id_of_leaves(length, leaves) == range.id;
-    let own = leaves.iter().skip(range.start as usize / LEAF_SIZE_BYTES);
-    is_root && own.zip(hashes).all(|(leaf, hash)| *leaf == hash)
 }
