@@ -202,7 +202,13 @@ fn calls_of_all_sizes_are_answered() {
     let reply = client.read(&mut Options::within(DEADLINE), &read);
     assert_eq!(reply.expect("answered").data.len(), 4 << 20);
     // A refusal leaves the connection as it was.
-    let flush = client.flush(&mut Options::default(), &v1::FlushRequest { place: 1 });
+    let flush = client.flush(
+        &mut Options::default(),
+        &v1::FlushRequest {
+            place: 1,
+            ..Default::default()
+        },
+    );
     assert_eq!(flush, Err(Failure::Errno(libc::ENOSPC)));
     put(&client, 10).expect("answered");
 }

@@ -53,6 +53,8 @@ fn methods_keep_the_numbers_they_were_released_with() {
         "compact",
         "scrub",
         "damaged",
+        "admit",
+        "peers",
     ];
     assert!(META_METHODS.starts_with(&meta), "{META_METHODS:?}");
     assert!(CHUNK_METHODS.starts_with(&chunk), "{CHUNK_METHODS:?}");

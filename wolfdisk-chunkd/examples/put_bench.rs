@@ -50,7 +50,13 @@ fn main() -> anyhow::Result<()> {
         .map(|(_, place)| *place)
         .max()
         .context("no chunk was put")?;
-    client.flush(&mut Options::default(), &v1::FlushRequest { place })?;
+    client.flush(
+        &mut Options::default(),
+        &v1::FlushRequest {
+            place,
+            ..Default::default()
+        },
+    )?;
     let durable = start.elapsed().as_secs_f64();
     let bytes = (ids.len() * CHUNK_BYTES) as f64 / 1e6;
     println!(

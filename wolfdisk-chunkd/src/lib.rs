@@ -6,6 +6,7 @@
 //! * [`digest`], [`pool`] and [`area`] take bytes in: checksums, the threads that compute them, and the
 //!   shared memory that large puts come through.
 //! * [`lan`] listens for other machines.
+//! * [`relay`] asks the other nodes: what another leader stores, and what is not here.
 //! * [`cli`] and [`run`] put the parts together.
 
 #![deny(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod digest;
 pub mod lan;
 pub mod limits;
 pub mod pool;
+pub mod relay;
 pub mod run;
 pub mod service;
 pub mod store;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wolfdisk_common::segment::SEGMENT_MAX_BYTES;
+use wolfdisk_proto::limits::ADDRESSES_TRIED_MAX;
 
 /// A segment is closed at this size. The format allows no more; fewer, larger segments mean fewer
 /// mappings in front-ends (4,096 for 1 TiB), and compaction copies at most half of one at a time.
@@ -32,6 +33,42 @@ pub const IN_FLIGHT_MEMBER_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const ADMITTED_MAX: usize = 65_536;
 /// Threads that encrypt for other machines: at about 1 GB/s each they fill 10 Gbit/s in both directions.
 pub const LAN_THREADS_MAX: usize = 4;
+/// Other nodes that may be named: as many as can keep one index, several times over.
+pub const PEERS_MAX: usize = 64;
+/// Addresses of one of them: so many are tried to reach it.
+pub const PEER_ADDRESSES_MAX: usize = ADDRESSES_TRIED_MAX;
+/// Threads that encrypt what goes to other nodes and comes from them: one for each direction.
+pub const RELAY_THREADS_MAX: usize = 2;
+/// Questions to one other node at a time, each on a connection of its own: while one chunk is encrypted, another is on the
+/// wire and a third is stored. Reads ..
+pub const PEER_READS_MAX: usize = 4;
+/// .. puts ..
+pub const PEER_PUTS_MAX: usize = 4;
+/// .. and flushes, of which those behind wait for what those before have synced anyway.
+pub const PEER_FLUSHES_MAX: usize = 4;
+/// Bytes of puts on their way to the leader: twice what is sent at a time, so that the next are there when one ends.
+pub const RELAY_PUT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that are fetched of other nodes at a time.
+pub const RELAY_FETCH_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of a chunk that are fetched at once by who reads on: 16 leaves, as front-ends fetch from afar.
+pub const RELAY_FETCH_BYTES: u32 = 1024 * 1024;
+/// Bytes of other nodes' chunks that are kept, unless `cache.size_bytes` says otherwise: as much as one mount keeps.
+pub const RELAY_CACHE_BYTES: usize = 24 * 1024 * 1024;
+/// What a kept range takes beside its bytes.
+pub const RELAY_PART_BYTES: usize = 256;
+/// A put that the leader has not answered by then is put again; less than the deadline of who asks.
+pub const RELAY_PUT_DEADLINE: Duration = Duration::from_secs(20);
+/// A flush is asked for so long, of one leader after the other: a little less than who asks waits.
+pub const RELAY_FLUSH_DEADLINE: Duration = Duration::from_secs(50);
+/// One node has so long to give a range: enough for four at a time over 10 Mbit/s.
+pub const RELAY_READ_ATTEMPT: Duration = Duration::from_secs(5);
+/// Nodes that do not answer, or are not known yet, are waited for so long by who reads: a restart takes moments, a new
+/// leader a few seconds.
+pub const RELAY_READ_DEADLINE: Duration = Duration::from_secs(20);
+/// Between two attempts to reach nodes that do not answer.
+pub const RELAY_PAUSE: Duration = Duration::from_millis(100);
+/// A node that did not answer is asked last for so long.
+pub const PEER_SILENT_FOR: Duration = Duration::from_secs(5);
 /// Jobs that wait for a thread of the pool.
 pub const POOL_QUEUE_MAX: usize = 1024;
 /// More threads than this gain nothing: the disk is the limit.

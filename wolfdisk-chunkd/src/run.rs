@@ -13,6 +13,7 @@ use wolfdisk_admin::Watched;
 use wolfdisk_common::access::Access;
 use wolfdisk_common::cluster_key::ClusterKey;
 use wolfdisk_common::config::{Admin, Config};
+use wolfdisk_common::credentials::{self, Credentials};
 use wolfdisk_common::exit::one_line;
 use wolfdisk_common::identity::Identity;
 use wolfdisk_common::limits::{CALL_DEADLINE_MS, FRAME_MAX_BYTES};
@@ -22,7 +23,7 @@ use wolfdisk_common::pulse::Pulse;
 use wolfdisk_common::release::release;
 use wolfdisk_common::reload::{Reload, Scope};
 use wolfdisk_common::shutdown::{Shutdown, Turn};
-use wolfdisk_common::{credentials, memory, notify, socket, telemetry};
+use wolfdisk_common::{memory, notify, socket, telemetry};
 use wolfdisk_proto::noise::{self, Welcome};
 use wolfdisk_proto::server::{self, Admission, Setup};
 use wolfdisk_proto::v1::chunk_server::ChunkServer as GrpcServer;
@@ -32,6 +33,7 @@ use crate::cli::Cli;
 use crate::lan::{self, Lan};
 use crate::limits;
 use crate::pool::Pool;
+use crate::relay::{Mark, Relay};
 use crate::service::{self, ChunkDoor, ChunkServer, Metrics, Network};
 use crate::store::{Options, Store};
 use crate::tasks::scrub::{Plan, Scrubber};
@@ -43,7 +45,7 @@ const GRPC_BACKLOG: usize = 16;
 const EXIT_FAILED: i32 = 1;
 /// What of the configuration it looks at.
 const SCOPE: Scope = Scope {
-    uses: &["node", "scrub", "admin"],
+    uses: &["node", "cache", "scrub", "admin"],
     live: &["scrub"],
 };
 
@@ -90,7 +92,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         page_size,
     );
     let (server, lan) = match access.serves() {
-        true => open_to_others(server, &config, &paths, &identity, store.incarnation())?,
+        true => {
+            let mark = Mark::new(access.disk(), &paths.chunks_dir());
+            open_to_others(server, &config, &paths, &identity, mark)?
+        }
         // Only its starter is to speak to it.
         false => (Arc::new(server), None),
     };
@@ -162,7 +167,7 @@ fn open_to_others(
     config: &Config,
     paths: &Paths,
     identity: &Identity,
-    incarnation: u64,
+    mark: Mark,
 ) -> anyhow::Result<(Arc<ChunkServer>, Option<Lan>)> {
     let address = config.node.chunk_bind;
     let bound = lan::bind(address).with_context(|| format!("cannot listen at {address}"))?;
@@ -174,14 +179,19 @@ fn open_to_others(
         }
     };
     let network = Arc::new(Network::new(ClusterKey::load(paths)?, port));
-    let server = Arc::new(server.with_network(network.clone()));
+    let credentials = Credentials::of_node(paths, identity.node.as_str(), identity.volume)?;
+    let kept = config.cache.size_bytes.map(usize::try_from);
+    let kept = kept.transpose()?.unwrap_or(limits::RELAY_CACHE_BYTES);
+    let relay = Relay::new(credentials, kept).remembers_by(mark)?;
+    let server = server.with_network(network.clone());
+    let server = Arc::new(server.with_relay(Arc::new(relay)));
     let Ok(listener) = bound else {
         return Ok((server, None));
     };
     let welcome = Welcome {
         cluster: identity.volume.into_bytes(),
         node: identity.node.to_string(),
-        incarnation,
+        incarnation: server.incarnation(),
         release: release().to_owned(),
         ..Welcome::default()
     };

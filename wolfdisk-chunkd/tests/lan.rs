@@ -168,6 +168,7 @@ fn read(client: &Client, put: &v1::PutReply, offset: u32, length: u32) -> Result
         ticket_offset: 0,
         ticket_length: CHUNK as u32,
         with_leaves: true,
+        ..Default::default()
     };
     let mut options = Options {
         retry: false,

@@ -193,13 +193,16 @@ fn the_table_of_calls_is_complete() {
         };
         (0..=255).filter(refused).collect()
     };
-    // Hello, Put, Flush, and Read are 1, 2, 3 and 8; Admit is the last.
+    // Hello, Put, Flush, and Read are 1, 2, 3 and 8; Admit and Peers are the last.
     let nodes_only = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15];
-    assert_eq!(refused(NODE), [16]);
-    assert_eq!(refused(CLIENT), [&nodes_only[..], &[16]].concat());
-    assert_eq!(refused(OTHER), [&nodes_only[..], &[16]].concat());
-    assert_eq!(refused(READER), [&[2, 3], &nodes_only[..], &[16]].concat());
-    assert_eq!(refused(77), (1..=16).collect::<Vec<u8>>());
+    assert_eq!(refused(NODE), [16, 17]);
+    assert_eq!(refused(CLIENT), [&nodes_only[..], &[16, 17]].concat());
+    assert_eq!(refused(OTHER), [&nodes_only[..], &[16, 17]].concat());
+    assert_eq!(
+        refused(READER),
+        [&[2, 3], &nodes_only[..], &[16, 17]].concat()
+    );
+    assert_eq!(refused(77), (1..=17).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -295,11 +298,13 @@ fn a_put_is_proven_and_tells_nothing_of_what_was_there() {
         assert!(!daemon.tickets.has_put(OTHER, &put, &reply.proof));
     }
     assert_eq!(again.id, theirs.id);
-    let flushed = daemon.runtime.block_on(
-        daemon
-            .server
-            .flush(&mut remote(CLIENT), v1::FlushRequest { place: 0 }),
-    );
+    let flushed = daemon.runtime.block_on(daemon.server.flush(
+        &mut remote(CLIENT),
+        v1::FlushRequest {
+            place: 0,
+            ..Default::default()
+        },
+    ));
     assert_eq!(flushed.expect("a flush").durable_place, 0);
     // Nodes are told as everybody here is.
     let node = daemon
@@ -315,6 +320,7 @@ fn a_put_is_proven_and_tells_nothing_of_what_was_there() {
         ticket_offset: 0,
         ticket_length: 100_000,
         with_leaves: false,
+        ..Default::default()
     };
     let got = daemon.read(CLIENT, whole.clone()).expect("a read");
     assert_eq!(got.data, content.slice(99_000..));
@@ -367,6 +373,7 @@ fn a_ticket_opens_its_range_to_its_member() {
         ticket_offset: 1000,
         ticket_length: 5000,
         with_leaves: false,
+        ..Default::default()
     };
     let got = daemon.read(CLIENT, good.clone()).expect("a read");
     assert_eq!(got.data, content.slice(2000..6000));
@@ -470,6 +477,7 @@ fn leaves_are_shown_to_whoever_may_read_the_whole_chunk() {
         ticket_offset: offset,
         ticket_length: length,
         with_leaves: true,
+        ..Default::default()
     };
     let whole = daemon.read(CLIENT, request(0, length)).expect("a read");
     let (leaves, rest) = whole.leaves.as_chunks::<32>();

@@ -186,7 +186,10 @@ fn chunks_go_in_both_ways_and_come_out_of_the_segment() {
         let flushed = client
             .flush(
                 &mut Options::default(),
-                &v1::FlushRequest { place: reply.place },
+                &v1::FlushRequest {
+                    place: reply.place,
+                    ..Default::default()
+                },
             )
             .expect("a flush");
         assert!(flushed.durable_place >= reply.place && flushed.incarnation == reply.incarnation);
@@ -303,7 +306,13 @@ fn what_is_wrong_is_refused_with_its_code() {
     ));
     let place = u64::MAX;
     assert!(matches!(
-        client.flush(&mut options(), &v1::FlushRequest { place }),
+        client.flush(
+            &mut options(),
+            &v1::FlushRequest {
+                place,
+                ..Default::default()
+            }
+        ),
         Err(Failure::Invalid(_))
     ));
     let gone = client.segment(&mut options(), &v1::SegmentRequest { segment: 99 });

@@ -42,13 +42,7 @@ pub fn chunk_id(bytes: &[u8]) -> ChunkId {
 /// Whether `data`, from the beginning of leaf number `first` on, is what the chunk `id` of `length_bytes` holds there:
 /// whole leaves, but for the last of the chunk. `leaves` are the hashes of all leaves of the chunk, after one another, which
 /// the id proves; none are needed for a chunk of one leaf.
-pub fn proves(
-    id: &ChunkId,
-    length_bytes: usize,
-    leaves: &[u8],
-    first: usize,
-    data: &[u8],
-) -> bool {
+pub fn proves(id: &ChunkId, length_bytes: usize, leaves: &[u8], first: usize, data: &[u8]) -> bool {
     let end = first.saturating_mul(LEAF_SIZE_BYTES) + data.len();
     let whole = data.len().is_multiple_of(LEAF_SIZE_BYTES) || end == length_bytes;
     if !whole || end > length_bytes {
@@ -82,7 +76,10 @@ mod tests {
         assert!(right(0, &bytes) && right(1, from(1)) && right(3, from(3)));
         assert!(right(1, &from(1)[..LEAF_SIZE_BYTES]));
         assert!(!right(1, from(2)), "of another place");
-        assert!(!right(1, &from(1)[..LEAF_SIZE_BYTES + 1]), "a part of a leaf");
+        assert!(
+            !right(1, &from(1)[..LEAF_SIZE_BYTES + 1]),
+            "a part of a leaf"
+        );
         assert!(!proves(&id, bytes.len() - 1, hashes, 0, &bytes));
         assert!(!proves(&id, bytes.len(), &hashes[32..], 0, &bytes));
         let mut wrong = bytes.clone();

@@ -97,7 +97,10 @@ impl Filler {
                 .map(|file| self.put(file))
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let place = stored.iter().map(|put| put.place).max().unwrap_or(0);
-            let flush = FlushRequest { place };
+            let flush = FlushRequest {
+                place,
+                ..Default::default()
+            };
             let flushed = (self.chunkd).flush(&mut Options::within(DEADLINE), &flush)?;
             ensure!(flushed.durable_place >= place, "a flush that did nothing");
             for put in stored {

@@ -171,6 +171,10 @@ impl ChunkService for Toy {
         refused()
     }
 
+    async fn peers(&self, _: &mut Call, _: v1::PeersRequest) -> Result<v1::Empty, Failure> {
+        refused()
+    }
+
     async fn status(&self, _: &mut Call, _: v1::Empty) -> Result<v1::ChunkStatus, Failure> {
         Err(Failure::Unavailable("still starting".into()))
     }

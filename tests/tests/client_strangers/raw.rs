@@ -224,6 +224,7 @@ impl Raw {
             ticket_offset: span.offset,
             ticket_length: span.length,
             with_leaves: false,
+            ..Default::default()
         };
         let reply = self.chunkd.read(&mut once(), &request);
         reply.map(|reply| reply.data)

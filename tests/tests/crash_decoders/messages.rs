@@ -146,6 +146,8 @@ messages!(
     ByteRange,
     AdmitRequest,
     AdmittedMember,
+    PeersRequest,
+    PeerNode,
     Restrictions,
     IssueTokenRequest,
     IssueTokenReply,
@@ -282,7 +284,34 @@ fn seeds() -> Vec<Vec<u8>> {
             op: Some(op),
         })
     });
-    asked.chain(others()).chain(keys()).chain(raft()).collect()
+    let told = asked.chain(others()).chain(keys());
+    told.chain(raft()).chain(chunks_elsewhere()).collect()
+}
+
+/// What nodes tell each other of chunks, and a chunk store is told of them.
+fn chunks_elsewhere() -> Vec<Vec<u8>> {
+    vec![
+        frame(&v1::PeersRequest {
+            among_others: true,
+            nodes: vec![v1::PeerNode {
+                number: 2,
+                name: "beta".into(),
+                public_key: vec![7; 32].into(),
+                addresses: vec!["10.0.0.2:9502".into(), "[fe80::1%3]:9502".into()],
+            }],
+            leader: 2,
+        }),
+        frame(&v1::FlushRequest {
+            place: 9,
+            node: 2,
+            incarnation: 4,
+        }),
+        frame(&v1::ReadReply {
+            data: Bytes::from_static(b"data"),
+            leaves: vec![1; 64].into(),
+            chunk_length: 70_000,
+        }),
+    ]
 }
 
 /// What nodes tell each other that keep the index together.

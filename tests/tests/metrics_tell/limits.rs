@@ -7,7 +7,7 @@ use wolfdisk_tests::{Gateway, Node, Numbers, repository};
 use crate::{chunkd, meta, mount};
 
 /// What is told, the heading in `docs/constants.md` that it is under, and its name there. All of them on a large disk.
-const LIMITS: [(&str, &str, &str); 15] = [
+const LIMITS: [(&str, &str, &str); 16] = [
     (
         "wolfdisk_meta_local_connections_limit",
         "wolfdisk-common",
@@ -54,6 +54,7 @@ const LIMITS: [(&str, &str, &str); 15] = [
         "POOL_QUEUE_MAX",
     ),
     ("wolfdisk_chunk_areas_limit", "wolfdisk-chunkd", "AREAS_MAX"),
+    ("wolfdisk_chunk_relay_cache_limit_bytes", "", "23456789"),
     (
         "wolfdisk_fuse_lock_waiters_limit",
         "wolfdisk-fuse",

@@ -11,6 +11,7 @@ mod mounts;
 mod network;
 mod objects;
 mod pages;
+mod relay;
 mod state;
 mod volumes;
 

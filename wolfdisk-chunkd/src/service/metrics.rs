@@ -31,6 +31,7 @@ impl Tell for Metrics {
         self.events(page)?;
         self.disk(page)?;
         self.scrubbing(page)?;
+        self.relay(page)?;
         let network = server.network.as_ref();
         let trouble = network.and_then(|network| network.trouble());
         let problems = summary.reasons.len() + usize::from(trouble.is_some());
@@ -136,6 +137,39 @@ impl Metrics {
             "disk_full",
             "1: new data is refused",
             u64::from(room.is_full()),
+        )
+    }
+
+    fn relay(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let Some(relay) = &self.0.relay else {
+            return Ok(());
+        };
+        let ((peers, other_leads), (kept, limit)) = (relay.known(), relay.kept());
+        page.gauge("relay_peers", "Other nodes that are known", peers as u64)?;
+        page.gauge(
+            "relay_other_leads",
+            "1: what is put here is stored by another node, which leads",
+            u64::from(other_leads),
+        )?;
+        page.gauge(
+            "relay_cache_bytes",
+            "That are kept of chunks of other nodes",
+            kept as u64,
+        )?;
+        page.gauge(
+            "relay_cache_limit_bytes",
+            "Above it what was not used for longest goes",
+            limit as u64,
+        )?;
+        let counts = relay.counts().all();
+        let events = counts.iter().map(|(name, count)| {
+            let event = name.strip_prefix("relay_").unwrap_or(name);
+            ([("event", event)], *count)
+        });
+        page.counters(
+            "relay_events",
+            "What was stored by the leader for this node, and read of others",
+            events,
         )
     }
 

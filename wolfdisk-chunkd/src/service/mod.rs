@@ -10,6 +10,7 @@ mod network;
 mod put;
 mod reading;
 mod reclaim;
+mod relaying;
 mod scrub;
 mod status;
 
@@ -26,11 +27,13 @@ use wolfdisk_proto::v1;
 use network::Method;
 
 pub use areas::Areas;
+pub(crate) use failure::id_bytes;
 pub use metrics::{Metrics, ready};
 pub use network::{ChunkDoor, Network};
 
 use crate::limits;
 use crate::pool::Pool;
+use crate::relay::Relay;
 use crate::store::Store;
 use crate::tasks::scrub::Scrubber;
 
@@ -42,6 +45,7 @@ pub struct ChunkServer {
     areas: Areas,
     in_flight: Arc<Semaphore>,
     network: Option<Arc<Network>>,
+    relay: Option<Arc<Relay>>,
     node: NodeNumber,
     volume: [u8; 16],
     page_size: u32,
@@ -66,6 +70,7 @@ impl ChunkServer {
             areas: Areas::default(),
             in_flight: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX_BYTES)),
             network: None,
+            relay: None,
             node,
             volume,
             page_size,
@@ -81,6 +86,20 @@ impl ChunkServer {
             network: Some(network),
             ..self
         }
+    }
+
+    /// Asks other nodes too, once wolfdisk-meta names them.
+    #[must_use]
+    pub fn with_relay(self, relay: Arc<Relay>) -> Self {
+        ChunkServer {
+            relay: Some(relay),
+            ..self
+        }
+    }
+
+    /// The life of its store.
+    pub fn incarnation(&self) -> u64 {
+        self.store.incarnation()
     }
 
     /// Forgets what belongs to a connection that has ended.
@@ -122,7 +141,7 @@ impl v1::ChunkService for ChunkServer {
         request: v1::FlushRequest,
     ) -> Result<v1::FlushReply, Failure> {
         let asker = self.asker(call, Method::Flush)?;
-        self.flush_for(&asker, request.place).await
+        self.flush_for(&asker, request).await
     }
 
     async fn attach_area(
@@ -240,5 +259,14 @@ impl v1::ChunkService for ChunkServer {
     ) -> Result<v1::Empty, Failure> {
         self.asker(call, Method::Admit)?;
         self.admit_members(request)
+    }
+
+    async fn peers(
+        &self,
+        call: &mut Call,
+        request: v1::PeersRequest,
+    ) -> Result<v1::Empty, Failure> {
+        self.asker(call, Method::Peers)?;
+        self.take_peers(request).await
     }
 }

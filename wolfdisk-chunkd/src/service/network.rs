@@ -42,6 +42,7 @@ pub(super) enum Method {
     Scrub,
     Damaged,
     Admit,
+    Peers,
 }
 
 /// Who may call it.
@@ -74,8 +75,8 @@ impl Method {
             | Method::Compact
             | Method::Scrub
             | Method::Damaged => Reach::Nodes,
-            // Whom this node lets in is said by its own wolfdisk-meta.
-            Method::Admit => Reach::Here,
+            // Whom this node lets in, and whom it asks, is said by its own wolfdisk-meta.
+            Method::Admit | Method::Peers => Reach::Here,
         }
     }
 }
@@ -93,8 +94,31 @@ pub(super) enum Asker {
 
 /// Bytes that somebody has in flight, given back when it is dropped.
 pub(super) struct InFlight {
-    _own: Option<OwnedSemaphorePermit>,
+    own: Own,
     _all: OwnedSemaphorePermit,
+}
+
+/// What of them a member has of its own.
+pub(super) type Own = Option<OwnedSemaphorePermit>;
+
+impl InFlight {
+    /// Gives back what all share: what follows waits for other machines, and nobody else is to wait for that.
+    pub(super) fn waits_for_others(self) -> Own {
+        self.own
+    }
+}
+
+/// Waits for what a member may have in flight, and nothing that others share.
+pub(super) async fn own_in_flight(asker: &Asker, bytes: u32) -> Result<Own, Failure> {
+    let own = match asker {
+        Asker::Local | Asker::Node => None,
+        Asker::Member(_, own) => Some(own.clone().acquire_many_owned(bytes).await),
+    };
+    own.transpose().map_err(|_| ending())
+}
+
+fn ending() -> Failure {
+    Failure::Unavailable("the daemon is ending".to_owned())
 }
 
 /// A member that may connect.
@@ -375,16 +399,11 @@ impl ChunkServer {
     /// Waits until so many bytes may be in flight: first for what the member itself has, so that it never takes more of
     /// what all share.
     pub(super) async fn in_flight(&self, asker: &Asker, bytes: u32) -> Result<InFlight, Failure> {
-        let ending = |_| Failure::Unavailable("the daemon is ending".to_owned());
-        let own = match asker {
-            Asker::Local | Asker::Node => None,
-            Asker::Member(_, own) => Some(own.clone().acquire_many_owned(bytes).await),
-        };
-        let own = own.transpose().map_err(ending)?;
+        let own = own_in_flight(asker, bytes).await?;
         let all = self.in_flight.clone().acquire_many_owned(bytes).await;
         Ok(InFlight {
-            _own: own,
-            _all: all.map_err(ending)?,
+            own,
+            _all: all.map_err(|_| ending())?,
         })
     }
 

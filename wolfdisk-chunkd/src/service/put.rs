@@ -16,10 +16,11 @@ use wolfdisk_proto::v1::put_request::Source;
 
 use super::ChunkServer;
 use super::failure::{id_bytes, parse_id};
-use super::network::Asker;
+use super::network::{Asker, own_in_flight};
 use crate::area::{Area, AreaError};
 use crate::digest::{Digest, PieceDigest};
 use crate::limits;
+use crate::relay::Waits;
 use crate::store::place::Position;
 use crate::store::{Admission, Receipt, Store, StoreError};
 
@@ -39,7 +40,7 @@ impl ChunkServer {
         &self,
         asker: &Asker,
         connection: u64,
-        request: v1::PutRequest,
+        mut request: v1::PutRequest,
     ) -> Result<v1::PutReply, Failure> {
         let claimed = match request.claimed_id.is_empty() {
             true => None,
@@ -51,7 +52,7 @@ impl ChunkServer {
         } else {
             Admission::Ordinary
         };
-        let whole = match request.source {
+        let whole = match request.source.take() {
             Some(Source::Data(data)) => Span::Here(data),
             // Connections from elsewhere have no areas, and numbers of their own.
             Some(Source::Area(_)) if !matches!(asker, Asker::Local) => {
@@ -75,6 +76,9 @@ impl ChunkServer {
                 format!("a chunk of {length} bytes; 1 to {CHUNK_SIZE_MAX_BYTES} are allowed");
             return Err(Failure::Invalid(text));
         }
+        if let Some(reply) = self.put_there(asker, &whole, &request).await? {
+            return self.reply_to(asker, length as u32, reply);
+        }
         let _in_flight = self.in_flight(asker, length as u32).await?;
         let receipt = match length <= limits::PIECE_BYTES {
             true => {
@@ -87,13 +91,22 @@ impl ChunkServer {
             }
             false => self.put_in_pieces(claimed, whole, admission).await?,
         };
-        let reply = self.put_reply(&receipt);
-        Ok(match (asker, &self.network) {
+        self.reply_to(asker, length as u32, self.put_reply(&receipt))
+    }
+
+    /// What is said of a stored chunk, here or at the leader.
+    fn reply_to(
+        &self,
+        asker: &Asker,
+        length: u32,
+        reply: v1::PutReply,
+    ) -> Result<v1::PutReply, Failure> {
+        match (asker, &self.network) {
             (Asker::Member(number, _), Some(network)) => {
-                prove(network.tickets(), *number, length as u32, &receipt, reply)
+                prove(network.tickets(), *number, length, reply)
             }
-            _ => reply,
-        })
+            _ => Ok(reply),
+        }
     }
 
     async fn put_in_pieces(
@@ -131,21 +144,84 @@ impl ChunkServer {
         }
     }
 
+    /// Has the leader store a chunk, if that is another node; none: it is to be stored here. What is moved out of the log is
+    /// put by the leader's own wolfdisk-meta, whatever was last said of who leads.
+    async fn put_there(
+        &self,
+        asker: &Asker,
+        whole: &Span,
+        request: &v1::PutRequest,
+    ) -> Result<Option<v1::PutReply>, Failure> {
+        let Some(relay) = self.relay_for(asker).filter(|_| !request.privileged) else {
+            return Ok(None);
+        };
+        let length = whole.len() as u32;
+        let _own = own_in_flight(asker, length).await?;
+        let Some(there) = relay.puts_go(length).await? else {
+            return Ok(None);
+        };
+        let span = whole.clone();
+        let data = match whole {
+            Span::Here(data) => data.clone(),
+            Span::There { .. } => self.pool.run(move || span.copy()).await??,
+        };
+        let request = v1::PutRequest {
+            claimed_id: request.claimed_id.clone(),
+            source: Some(Source::Data(data)),
+            privileged: false,
+        };
+        relay.put(there, request).await.map(Some)
+    }
+
     /// Members were given no places: what was answered to one before is durable when all that is here is.
     pub(super) async fn flush_for(
         &self,
         asker: &Asker,
-        place: u64,
+        request: v1::FlushRequest,
     ) -> Result<v1::FlushReply, Failure> {
-        match asker {
-            Asker::Local | Asker::Node => self.flush_to(place).await,
-            Asker::Member(..) => {
-                let reply = self.flush_to(self.store.end().0).await?;
-                Ok(v1::FlushReply {
-                    durable_place: place,
-                    ..reply
-                })
-            }
+        let waits = match asker {
+            Asker::Local | Asker::Node => Waits::ForPlace,
+            Asker::Member(..) => Waits::ForAll,
+        };
+        let place = request.place;
+        let reply = match self.relay_for(asker).filter(|_| !self.is_own(&request)) {
+            Some(relay) => relay.flush(request, waits).await?,
+            None => None,
+        };
+        let reply = match reply {
+            Some(reply) => reply,
+            None => self.flush_here(request, waits).await?,
+        };
+        Ok(match waits {
+            Waits::ForPlace => reply,
+            Waits::ForAll => v1::FlushReply {
+                durable_place: place,
+                ..reply
+            },
+        })
+    }
+
+    /// Whether a flush is for what was put here in this life.
+    fn is_own(&self, request: &v1::FlushRequest) -> bool {
+        (request.node, request.incarnation) == (self.node.0, self.store.incarnation())
+    }
+
+    async fn flush_here(
+        &self,
+        request: v1::FlushRequest,
+        waits: Waits,
+    ) -> Result<v1::FlushReply, Failure> {
+        if request.incarnation != 0 && !self.is_own(&request) {
+            // The place is of another store, or another life of this one.
+            return Ok(v1::FlushReply {
+                durable_place: 0,
+                incarnation: self.store.incarnation(),
+                node: self.node.0,
+            });
+        }
+        match waits {
+            Waits::ForPlace => self.flush_to(request.place).await,
+            Waits::ForAll => self.flush_to(self.store.end().0).await,
         }
     }
 
@@ -164,6 +240,7 @@ impl ChunkServer {
         Ok(v1::FlushReply {
             durable_place: durable.position.0,
             incarnation,
+            node: self.node.0,
         })
     }
 }
@@ -174,27 +251,27 @@ fn prove(
     tickets: &Tickets,
     member: u64,
     length: u32,
-    receipt: &Receipt,
     reply: v1::PutReply,
-) -> v1::PutReply {
+) -> Result<v1::PutReply, Failure> {
+    let id = parse_id(&reply.id)?;
     let put = ticket::Put {
-        id: receipt.id,
+        id,
         node: NodeNumber(reply.node),
         incarnation: Incarnation(reply.incarnation),
         epoch: PutEpoch(reply.epoch),
     };
     let whole = ticket::Span {
-        id: receipt.id,
+        id,
         offset: 0,
         length,
     };
-    v1::PutReply {
+    Ok(v1::PutReply {
         place: 0,
         deduplicated: false,
         proof: Bytes::copy_from_slice(&tickets.put(member, &put)),
         ticket: Bytes::copy_from_slice(&tickets.read(member, &whole)),
         ..reply
-    }
+    })
 }
 
 fn store_digested(
@@ -233,6 +310,22 @@ impl Span {
                 },
             }
         })
+    }
+
+    /// Makes the bytes private.
+    fn copy(&self) -> Result<Bytes, AreaError> {
+        match self {
+            Span::Here(bytes) => Ok(bytes.clone()),
+            Span::There {
+                area,
+                offset,
+                length,
+            } => {
+                let mut bytes = vec![0; *length];
+                area.copy(*offset, &mut bytes)?;
+                Ok(Bytes::from(bytes))
+            }
+        }
     }
 
     /// Makes the bytes private and digests them.

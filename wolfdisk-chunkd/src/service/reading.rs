@@ -11,6 +11,7 @@ use super::ChunkServer;
 use super::failure::{parse_id, parse_ids};
 use super::network::Asker;
 use crate::limits;
+use crate::relay::Fetched;
 use crate::store::{Location, ReadOnly};
 
 impl ChunkServer {
@@ -80,27 +81,62 @@ impl ChunkServer {
             return Err(Failure::Invalid(format!("a read of {length} bytes")));
         }
         let ticket = self.ticket(asker, id, &request)?;
-        let _in_flight = self.in_flight(asker, length).await?;
-        if !request.with_leaves {
-            let data = self
-                .blocking(move |store| store.read(&id, offset, length))
-                .await?;
-            return Ok(v1::ReadReply {
-                data: data.into(),
-                ..v1::ReadReply::default()
-            });
-        }
-        let found = self
-            .blocking(move |store| store.read_with_leaves(&id, offset, length))
-            .await?;
+        let in_flight = self.in_flight(asker, length).await?;
+        let clip = request.clip && matches!(asker, Asker::Node);
+        let here = self.read_here(id, &request, clip).await;
+        let found = match (self.relay_for(asker), here) {
+            (Some(relay), Err(failure)) if may_be_elsewhere(&failure) => {
+                let _own = in_flight.waits_for_others();
+                relay.read(id, offset, length).await.map_err(|other| {
+                    match other {
+                        // What is wrong here says more than that nobody else has it.
+                        Failure::Errno(libc::ENOENT) => failure,
+                        other => other,
+                    }
+                })?
+            }
+            (_, here) => here?,
+        };
         // The hash of a leaf lets one guess what it holds.
         let may_guess = ticket.is_none_or(|span| span.offset == 0 && span.length == found.chunk);
+        let tells = request.with_leaves && may_guess;
         Ok(v1::ReadReply {
-            data: found.data.into(),
-            leaves: match may_guess {
-                true => found.leaves.into(),
+            data: found.data,
+            leaves: match tells {
+                true => found.leaves,
                 false => bytes::Bytes::new(),
             },
+            chunk_length: match tells {
+                true => found.chunk,
+                false => 0,
+            },
+        })
+    }
+
+    async fn read_here(
+        &self,
+        id: ChunkId,
+        request: &v1::ReadRequest,
+        clip: bool,
+    ) -> Result<Fetched, Failure> {
+        let (offset, length) = (request.offset, request.length);
+        if !request.with_leaves {
+            let data = self.blocking(move |store| store.read(&id, offset, length));
+            return Ok(Fetched {
+                data: data.await?.into(),
+                leaves: bytes::Bytes::new(),
+                chunk: 0,
+            });
+        }
+        let found = self.blocking(move |store| match clip {
+            true => store.read_clipped(&id, offset, length),
+            false => store.read_with_leaves(&id, offset, length),
+        });
+        let found = found.await?;
+        Ok(Fetched {
+            data: found.data.into(),
+            leaves: found.leaves.into(),
+            chunk: found.chunk,
         })
     }
 
@@ -130,6 +166,11 @@ impl ChunkServer {
         };
         network.counted(judged)
     }
+}
+
+/// Whether another node may have what this one does not, or not whole.
+fn may_be_elsewhere(failure: &Failure) -> bool {
+    matches!(failure, Failure::Errno(libc::ENOENT) | Failure::Corrupt(_))
 }
 
 fn found(location: Location) -> v1::Location {

@@ -67,6 +67,10 @@ impl ChunkServer {
             counters.push(("calls_denied", network.denied()));
             reasons.extend(network.trouble().map(str::to_owned));
         }
+        let relay = self.relay.as_ref();
+        if let Some(relay) = relay.filter(|relay| relay.is_among_others()) {
+            counters.extend(relay.counts().all());
+        }
         Ok(v1::ChunkStatus {
             node: self.node.0,
             incarnation: self.store.incarnation(),

@@ -101,6 +101,25 @@ impl Store {
         })
     }
 
+    /// Like [`Store::read_with_leaves`], of a range that may end behind the chunk: what there is of it.
+    ///
+    /// # Errors
+    /// As [`Store::read`], but for `Range`.
+    pub fn read_clipped(
+        &self,
+        id: &ChunkId,
+        offset: u32,
+        length: u32,
+    ) -> Result<WithLeaves, StoreError> {
+        let Some(hit) = self.find(id)? else {
+            return Err(StoreError::NotFound(*id));
+        };
+        // A chunk has one length wherever it is.
+        let offset = offset.min(hit.header.length);
+        let length = length.min(hit.header.length - offset);
+        self.read_with_leaves(id, offset, length)
+    }
+
     fn read_by<T>(
         &self,
         id: &ChunkId,

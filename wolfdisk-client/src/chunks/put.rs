@@ -119,18 +119,24 @@ impl ChunkWriter {
         }
     }
 
-    /// Waits until everything in `stored` is durable; false if the store restarted since and may have
-    /// lost some of it: put them again.
+    /// Waits until everything in `stored` is durable; false if it is in a store that restarted since and may have lost some
+    /// of it, or that is not the one any more that puts go to: put them again.
     pub(crate) fn make_durable(&self, stored: &[Stored]) -> Result<bool> {
         let Some(last) = stored.iter().max_by_key(|stored| stored.place) else {
             return Ok(true);
         };
         self.counters.count(Counter::Flush);
-        let request = FlushRequest { place: last.place };
+        let request = FlushRequest {
+            place: last.place,
+            node: last.node,
+            incarnation: last.incarnation,
+        };
         let reply = call(|options| self.shared.flush(options, &request))?;
+        // Two stores may be in a life of the same number.
+        let by = (reply.node, reply.incarnation);
         let same = stored
             .iter()
-            .all(|stored| stored.incarnation == reply.incarnation);
+            .all(|stored| (stored.node, stored.incarnation) == by);
         Ok(same && reply.durable_place >= last.place)
     }
 

@@ -81,6 +81,15 @@ impl ChunkBytes {
     }
 }
 
+/// What reading from the mapping gave.
+enum Mapped {
+    Bytes(ChunkBytes),
+    /// The chunk has no place on this machine.
+    Elsewhere,
+    /// Its segment is not mapped, or a page of it could not be read.
+    Unusable,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ChunkReader {
@@ -120,19 +129,27 @@ impl ChunkReader {
     /// `length` bytes of a chunk from `offset` on. Every block that is served was verified in this call.
     pub(crate) fn read(&self, id: ChunkId, offset: usize, length: usize) -> Result<ChunkBytes> {
         match self.read_mapped(id, offset, length) {
-            Ok(Some(bytes)) => return Ok(bytes),
-            Ok(None) => {}
-            Err(error) => {
-                self.counters.count(Counter::DamagedBlocks);
-                tracing::warn!(chunk = %id, offset, %error, "a mapped chunk cannot be used");
-            }
+            Ok(Mapped::Bytes(bytes)) => return Ok(bytes),
+            // It may be on another node: the daemon fetches it.
+            Ok(Mapped::Elsewhere) => return self.read_through(id, offset, length),
+            Ok(Mapped::Unusable) => {}
+            Err(error) => self.is_damaged(&id, offset, &error),
         }
         // The place may have been out of date, or its segment unmapped: once more from the start,
         // then by way of the daemon, which verifies (and repairs) by itself.
         self.locations.forget(&id);
-        if let Ok(Some(bytes)) = self.read_mapped(id, offset, length) {
-            return Ok(bytes);
+        match self.read_mapped(id, offset, length) {
+            Ok(Mapped::Bytes(bytes)) => Ok(bytes),
+            _ => self.read_through(id, offset, length),
         }
+    }
+
+    fn is_damaged(&self, id: &ChunkId, offset: usize, error: &Error) {
+        self.counters.count(Counter::DamagedBlocks);
+        tracing::warn!(chunk = %id, offset, %error, "a chunk cannot be used");
+    }
+
+    fn read_through(&self, id: ChunkId, offset: usize, length: usize) -> Result<ChunkBytes> {
         self.counters.count(Counter::ChunkRead);
         let request = ReadRequest {
             id: id_bytes(&id),
@@ -143,7 +160,11 @@ impl ChunkReader {
         let reply =
             call(|options| self.calls.read(options, &request)).map_err(|error| match error {
                 // To whoever reads the file it is not the file that is missing.
-                Error::Failed(Failure::Errno(libc::ENOENT)) => missing(&id),
+                Error::Failed(Failure::Errno(libc::ENOENT)) => {
+                    let error = missing(&id);
+                    self.is_damaged(&id, offset, &error);
+                    error
+                }
                 other => other,
             })?;
         if reply.data.len() == length {
@@ -195,37 +216,38 @@ impl ChunkReader {
         Ok(())
     }
 
-    fn read_mapped(&self, id: ChunkId, offset: usize, length: usize) -> Result<Option<ChunkBytes>> {
-        let Some((place, mapping)) = self.find(&id)? else {
-            return Ok(None);
+    fn read_mapped(&self, id: ChunkId, offset: usize, length: usize) -> Result<Mapped> {
+        let Some(place) = self.place(&id)? else {
+            return Ok(Mapped::Elsewhere);
+        };
+        let Some(mapping) = self.mapping(&place)? else {
+            return Ok(Mapped::Unusable);
         };
         let start = verify(&mapping, &place, &id, offset, length)?;
         let mapped = length.max(limits::FAULT_AROUND_BYTES);
         self.segments.has_read(mapped, self.mapped_max);
-        Ok(Some(ChunkBytes::Mapped {
+        Ok(Mapped::Bytes(ChunkBytes::Mapped {
             mapping,
             offset: start,
             length,
         }))
     }
 
-    fn find(&self, id: &ChunkId) -> Result<Option<(Place, Arc<Mapping>)>> {
-        let place = match self.locations.get(id) {
-            Some(place) => place,
-            None => {
-                self.locate(std::slice::from_ref(id))?;
-                match self.locations.get(id) {
-                    Some(place) => place,
-                    None => return Err(missing(id)),
-                }
-            }
-        };
-        if let Some(mapping) = self.segments.get(place.segment) {
-            return Ok((!mapping.is_damaged()).then_some((place, mapping)));
+    /// Where a chunk is; none: not on this machine.
+    fn place(&self, id: &ChunkId) -> Result<Option<Place>> {
+        if let Some(place) = self.locations.get(id) {
+            return Ok(Some(place));
         }
-        Ok(self
-            .fetch_segment(place.segment)?
-            .map(|mapping| (place, mapping)))
+        self.locate(std::slice::from_ref(id))?;
+        Ok(self.locations.get(id))
+    }
+
+    /// The segment of a place; none: it cannot be used.
+    fn mapping(&self, place: &Place) -> Result<Option<Arc<Mapping>>> {
+        match self.segments.get(place.segment) {
+            Some(mapping) => Ok((!mapping.is_damaged()).then_some(mapping)),
+            None => self.fetch_segment(place.segment),
+        }
     }
 
     fn locate(&self, ids: &[ChunkId]) -> Result<()> {

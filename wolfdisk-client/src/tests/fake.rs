@@ -425,6 +425,7 @@ impl Fake {
             3 => framed::encode(&FlushReply {
                 durable_place: u64::MAX,
                 incarnation: 1,
+                node: 1,
             }),
             8 if world.far.is_some() => framed::encode(&fake_far::read(&mut world, parse(body))?),
             other => return Err(Failure::Unsupported(format!("method {other}"))),

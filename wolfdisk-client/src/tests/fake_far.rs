@@ -125,5 +125,6 @@ pub fn read(world: &mut World, request: ReadRequest) -> Result<ReadReply, Failur
             true => leaves.collect(),
             false => Bytes::new(),
         },
+        chunk_length: 0,
     })
 }

@@ -179,10 +179,11 @@ fields! {
     REPAIR_AFTER_S: "replication" "repair_after_s" = Preset::Is("300"), "a whole number from 0 to 604800",
         NOBODY;
 
-    /// Memory of one mount for content of small files; as much again for chunks where the node is on another machine.
+    /// Memory of one mount for content of small files; as much again for chunks where the node is on another machine; and of
+    /// a node for chunks that are on other nodes.
     CACHE_SIZE_BYTES: "cache" "size_bytes" = Preset::Is("25165824"),
         "a whole number from 16777216 to 1099511627776",
-        &[Fuse, S3];
+        &[Chunkd, Fuse, S3];
 
     /// The mount point.
     MOUNT_PATH: "mount" "path" = Preset::Depends("\"/mnt/wolfdisk\"", "this for root, ~/wolfdisk for others"), PATH,

@@ -5,6 +5,7 @@
 
 mod batch;
 mod callers;
+mod chunk_peers;
 pub mod convert;
 mod core;
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub fn put_durably(
             privileged: true,
         };
         let put = chunkd.put(&mut chunkd::patient(), &put)?;
-        if put.incarnation != hello.incarnation {
+        if (put.node, put.incarnation) != (hello.node, hello.incarnation) {
             return Err(MoveError::Restarted);
         }
         place = place.max(put.place);
@@ -93,8 +93,14 @@ pub fn put_durably(
         });
     }
     // Data before log: the mutation names the chunks only once they are durable.
-    let flushed = chunkd.flush(&mut chunkd::patient(), &v1::FlushRequest { place })?;
-    if flushed.incarnation != hello.incarnation || flushed.durable_place < place {
+    let flush = v1::FlushRequest {
+        place,
+        node: hello.node,
+        incarnation: hello.incarnation,
+    };
+    let flushed = chunkd.flush(&mut chunkd::patient(), &flush)?;
+    let by = (flushed.node, flushed.incarnation);
+    if by != (hello.node, hello.incarnation) || flushed.durable_place < place {
         return Err(MoveError::Restarted);
     }
     Ok(chunks)

@@ -124,6 +124,50 @@ fn service_addresses(daemon: &Daemon) -> Vec<String> {
 }
 
 #[test]
+fn the_other_nodes_are_those_of_the_index() {
+    let (_node, _daemon, service) = started();
+    let own = members(&service)[0].number;
+    let nowhere = |_| Vec::new();
+    let alone = service.peers(own, own, nowhere).expect("readable");
+    assert_eq!(alone, v1::PeersRequest::default());
+    let mut numbers = Vec::new();
+    for (kind, key, name) in [
+        (MemberKind::Node, 21, "beta"),
+        (MemberKind::Client, 22, "desk"),
+        (MemberKind::Node, 23, "gamma"),
+    ] {
+        let token = token_for(&service, kind);
+        let who = Who::Joining(token.number);
+        join(&service, who, key, name).expect("joined");
+        let all = members(&service);
+        let joined = all.iter().find(|member| member.name == name);
+        numbers.push(joined.expect("a member").number);
+    }
+    let (beta, desk, gamma) = (numbers[0], numbers[1], numbers[2]);
+    let at = |number: u64| vec![([127, 0, 0, number as u8], 9502).into()];
+    let told = service.peers(own, beta, at).expect("readable");
+    assert!(told.among_others && told.leader == beta);
+    let listed = |told: &v1::PeersRequest| -> Vec<u64> {
+        told.nodes.iter().map(|node| node.number).collect()
+    };
+    assert_eq!(listed(&told), [beta, gamma]);
+    let first = &told.nodes[0];
+    assert_eq!(
+        (first.name.as_str(), &*first.public_key),
+        ("beta", &[21; 32][..])
+    );
+    assert_eq!(first.addresses, [format!("127.0.0.{beta}:9502")]);
+    // This one leads, or one that keeps no chunks.
+    for leader in [own, desk, 0] {
+        assert_eq!(service.peers(own, leader, at).expect("readable").leader, 0);
+    }
+    change(&service, beta, Change::Remove(true)).expect("removed");
+    let told = service.peers(own, beta, nowhere).expect("readable");
+    assert_eq!((listed(&told), told.leader), (vec![gamma], 0));
+    assert!(told.among_others && told.nodes[0].addresses.is_empty());
+}
+
+#[test]
 fn a_node_that_joins_gets_the_clusters_key_and_one_that_has_it_registers_itself() {
     let (node, daemon, service) = started();
     let founder = members(&service);
