@@ -253,10 +253,18 @@ fn verified(range: Range, reply: v1::ReadReply) -> Result<Part, Refused> {
         0 => Err(Refused::Otherwise(beyond(&range.id))),
         _ => Ok(Part {
             start: range.start,
-            data,
-            leaves,
+            data: of_its_own(range, data),
+            leaves: of_its_own(range, leaves),
             chunk,
         }),
+    }
+}
+
+/// Bytes that hold no more memory than they are counted for: a small answer may lie in twice the room.
+fn of_its_own(range: Range, bytes: Bytes) -> Bytes {
+    match range.is_window() {
+        true => bytes,
+        false => Bytes::copy_from_slice(&bytes),
     }
 }
 

@@ -291,7 +291,12 @@ fn a_member_at_a_follower_proves_what_the_leader_stored() {
     };
     let flushed = follower.ask(follower.server.flush(&mut call, early));
     assert_eq!(flushed.expect("an answer").incarnation, 0);
-    let put = follower.ask(follower.server.put(&mut call, data(&bytes)));
+    // It has no log to move anything out of.
+    let request = v1::PutRequest {
+        privileged: true,
+        ..data(&bytes)
+    };
+    let put = follower.ask(follower.server.put(&mut call, request));
     let put = put.expect("a put");
     assert_eq!((put.node, put.place, put.deduplicated), (1, 0, false));
     assert!(!put.proof.is_empty() && !put.ticket.is_empty());

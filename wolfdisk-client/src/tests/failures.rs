@@ -62,6 +62,20 @@ fn what_is_lost_for_want_of_a_daemon_is_told_at_close_and_fsync() {
 }
 
 #[test]
+fn what_another_store_answers_for_is_put_again() {
+    let fake = Fake::new();
+    let volume = fake.volume();
+    let handle = open(&volume, FILE);
+    let bytes: Vec<u8> = (0..CHUNK).map(|at| at as u8).collect();
+    fake.with(|world| world.other_stores = 2);
+    volume.write(handle, 0, &bytes, false).expect("buffered");
+    assert_eq!(errno(volume.fsync(handle, false)), 0);
+    let puts = fake.with(|world| world.puts.clone());
+    assert_eq!(puts.len(), 3);
+    assert!(puts.iter().all(|put| *put == bytes));
+}
+
+#[test]
 fn a_chunk_that_is_refused_is_put_again_from_the_same_bytes() {
     let fake = Fake::new();
     let volume = fake.volume();

@@ -47,6 +47,8 @@ pub struct World {
     pub puts: Vec<Bytes>,
     /// So many mutations that name chunks are refused.
     pub retry_puts: usize,
+    /// So many flushes are answered by a store that does not have what was put, in a life of the same number.
+    pub other_stores: usize,
     /// So many lock requests are not answered in time.
     pub lost_locks: usize,
     /// Bytes that were appended, wherever the end was.
@@ -99,6 +101,7 @@ impl Fake {
             chunks: HashMap::new(),
             puts: Vec::new(),
             retry_puts: 0,
+            other_stores: 0,
             lost_locks: 0,
             appended: 0,
             unlocked: Vec::new(),
@@ -422,11 +425,15 @@ impl Fake {
                     ..far.unwrap_or_default()
                 })
             }
-            3 => framed::encode(&FlushReply {
-                durable_place: u64::MAX,
-                incarnation: 1,
-                node: 1,
-            }),
+            3 => {
+                let is_other = world.other_stores > 0;
+                world.other_stores = world.other_stores.saturating_sub(1);
+                framed::encode(&FlushReply {
+                    durable_place: u64::MAX,
+                    incarnation: 1,
+                    node: if is_other { 2 } else { 1 },
+                })
+            }
             8 if world.far.is_some() => framed::encode(&fake_far::read(&mut world, parse(body))?),
             other => return Err(Failure::Unsupported(format!("method {other}"))),
         })
