@@ -3,6 +3,8 @@
 //!
 //! After a failed write what the file holds is unknown: every later call fails too.
 
+mod anew;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use super::sync::{Dirty, Syncer};
 use super::{LogCounts, LogOptions, at};
 use crate::consensus::ReplicationError;
 use crate::limits::RECORD_PAYLOAD_MAX_BYTES;
+pub use anew::Anew;
 
 /// Lengths of segments are multiples of this.
 const SEGMENT_UNIT_BYTES: u64 = 4096;
@@ -52,16 +55,6 @@ pub struct Log {
     broken: bool,
     syncer: Syncer,
     keeper: Keeper,
-}
-
-/// A segment with which a log may begin anew.
-pub struct Anew(Segment);
-
-impl Anew {
-    /// Its sequence, for the manifest.
-    pub fn sequence(&self) -> u64 {
-        self.0.header.sequence
-    }
 }
 
 impl Log {
@@ -341,59 +334,6 @@ impl Log {
             true => Ok(()),
             false => self.keeper.remove(old),
         }
-    }
-
-    /// Makes, durably, the segment with which the log is to begin anew at `first`: what is before has come as a
-    /// snapshot. It counts from when the manifest names its sequence as the first; until then an opening removes
-    /// it. [`Log::begin_anew`] is to follow.
-    ///
-    /// # Errors
-    /// `Io`; the log goes on as it was.
-    pub fn prepare_anew(&mut self, first: LogIndex) -> Result<Anew, ReplicationError> {
-        let last = self.last();
-        let header = SegmentHeader {
-            log_id: last.header.log_id,
-            sequence: last.header.sequence + 1,
-            first_index: first,
-            start: last.header.start + last.header.length,
-            length: self.segment_bytes,
-            chain: self.chain,
-        };
-        let blank = super::spare::blank(
-            &*self.disk,
-            &self.directory.join("anew.new"),
-            self.segment_bytes,
-        )?;
-        let head = blank.file.write_at(&header.encode(), 0);
-        // Before the name: a first segment without a good header would be taken for damage.
-        let synced = head.and_then(|()| blank.file.sync_data());
-        synced.map_err(at(&blank.path))?;
-        let segment = begin(&*self.disk, &self.directory, blank, header)?;
-        segment.file.sync_data().map_err(at(&segment.path))?;
-        let named = self.disk.sync_dir(&self.directory);
-        named.map_err(at(&self.directory))?;
-        Ok(Anew(segment))
-    }
-
-    /// Goes on in what [`Log::prepare_anew`] has made, which the manifest names by now. What was in the log goes.
-    ///
-    /// # Errors
-    /// `Io`, and every later call fails too: the daemon must end, and its restart finds the log begun anew.
-    pub fn begin_anew(&mut self, anew: Anew) -> Result<(), ReplicationError> {
-        self.queue.clear();
-        // Nothing of what goes may be taken for durable by a sync that ends later.
-        let outcome = self.syncer.sync();
-        self.broken = outcome.is_err();
-        outcome?;
-        let Anew(segment) = anew;
-        let old = std::mem::take(&mut self.segments);
-        self.chain = segment.header.chain;
-        self.needed = segment.header.first_index;
-        let before = LogIndex(self.needed.0.saturating_sub(1));
-        self.syncer.rewind(before, segment.global_end());
-        self.segments.push_back(segment);
-        self.keeper
-            .remove(old.into_iter().map(|segment| segment.path).collect())
     }
 
     /// The term of a written entry.

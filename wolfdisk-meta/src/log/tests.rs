@@ -587,20 +587,29 @@ fn a_cut_while_entries_are_taken_back_leaves_all_of_them_or_none() {
     assert!(some > 0 && none > 0, "{some} {none}");
 }
 
+/// The first entry that did not come with the snapshot.
+const CAME: u64 = 1012;
+
 #[test]
 fn a_log_that_begins_anew_is_the_old_one_or_the_new_one_as_the_manifest_says() {
-    for cut in 1..30 {
+    for cut in 1..40 {
         for seed in 0..4 {
             let disk = CrashDisk::new();
             let model = filled(&disk, 20, 20);
             let mut log = open(&disk).expect("it opens");
             disk.power_off_at(cut);
-            // Prepared, then named by the manifest, then gone on with.
-            let prepared = log.prepare_anew(LogIndex(1000));
+            // Prepared with the entries that come with it, in more than one segment, then named by the manifest, then
+            // gone on with.
+            let prepared = log.prepare_anew(LogIndex(1000)).and_then(|mut anew| {
+                for index in 1000..CAME {
+                    anew.append(Term(4), &payload(index, 900))?;
+                }
+                anew.sync().map(|()| anew)
+            });
             let named = prepared.as_ref().ok().map(|anew| anew.sequence());
             let begun = prepared.and_then(|anew| log.begin_anew(anew));
             if begun.is_ok() && !disk.is_off() {
-                log.append(Term(5), payload(1000, 70));
+                log.append(Term(5), payload(CAME, 70));
                 log.sync().ok();
             }
             drop(log);
@@ -618,10 +627,14 @@ fn a_log_that_begins_anew_is_the_old_one_or_the_new_one_as_the_manifest_says() {
                 }
                 Some(_) => {
                     assert_eq!(log.first_index(), LogIndex(1000));
-                    assert!((999..=1000).contains(&log.written().0));
-                    if log.written().0 == 1000 {
-                        let found = log.read_entry(LogIndex(1000)).expect("read");
-                        assert_eq!(found, (Term(5), payload(1000, 70)));
+                    for index in 1000..CAME {
+                        let found = log.read_entry(LogIndex(index)).expect("read");
+                        assert_eq!(found, (Term(4), payload(index, 900)));
+                    }
+                    assert!((CAME - 1..=CAME).contains(&log.written().0));
+                    if log.written().0 == CAME {
+                        let found = log.read_entry(LogIndex(CAME)).expect("read");
+                        assert_eq!(found, (Term(5), payload(CAME, 70)));
                     }
                 }
             }
@@ -634,7 +647,11 @@ fn what_was_prepared_and_not_named_is_in_nobodys_way() {
     let disk = CrashDisk::new();
     let model = filled(&disk, 20, 20);
     let mut log = open(&disk).expect("it opens");
-    let unused = log.prepare_anew(LogIndex(1000)).expect("prepared");
+    let mut unused = log.prepare_anew(LogIndex(1000)).expect("prepared");
+    for index in 1000..CAME {
+        unused.append(Term(4), &payload(index, 900)).expect("there");
+    }
+    unused.sync().expect("durable");
     drop(unused);
     // It rolls over its place.
     let mut model = model;
