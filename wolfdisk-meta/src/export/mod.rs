@@ -1,6 +1,7 @@
 //! A copy of the index in one file, from which it can be made again: state and log as they are at one version.
 //!
-//! * [`format`]: bytes of the file; [`writer`] makes it, [`reader`] believes none of it unseen.
+//! * [`format`]: bytes of the file; [`writer`] makes it, [`reader`] believes none of it unseen; [`whole`]: whether it is all of
+//!   an index.
 //! * [`job`]: one export as a tool takes it, part by part.
 //! * [`run`]: the thread that makes it from a checkpoint, while the daemon goes on.
 //!
@@ -11,4 +12,5 @@ pub mod format;
 pub mod job;
 pub mod reader;
 pub mod run;
+pub mod whole;
 pub mod writer;

@@ -14,9 +14,8 @@ use super::error::{ImportError, io};
 use super::fork::Fork;
 use crate::export::format::Header;
 use crate::export::reader::{Item, Reader};
-use crate::index::KeyBytes;
-use crate::index::checkpoint::RedbTable;
-use crate::index::table::{Applied, Change, Table};
+use crate::index::checkpoint::Filler;
+use crate::index::table::Applied;
 use crate::limits;
 use crate::log::store::Log;
 use crate::manifest::Manifest;
@@ -71,7 +70,7 @@ pub fn build(
             }
             Item::Record { key, value } => {
                 if let Some(value) = fork.record(&key, value)? {
-                    target.record(key, value)?;
+                    target.records.record(key, value)?;
                 }
                 records += 1;
             }
@@ -106,12 +105,10 @@ struct Target<'a> {
     options: &'a StorageOptions,
     /// What the checkpoint says of itself.
     applied: Applied,
-    table: RedbTable,
+    records: Filler,
     /// Made when it is known with which entry it begins.
     log: Option<Log>,
     queued_bytes: usize,
-    part: Vec<Change>,
-    part_bytes: usize,
 }
 
 impl<'a> Target<'a> {
@@ -124,20 +121,19 @@ impl<'a> Target<'a> {
     ) -> Result<Target<'a>, ImportError> {
         disk.create_dir_all(directory).map_err(io(directory))?;
         let path = directory.join(empty(header.volume).checkpoint);
+        let applied = Applied {
+            index: header.index,
+            term: header.term,
+            version: fork.version()?,
+        };
         Ok(Target {
             disk,
             directory,
             options,
-            applied: Applied {
-                index: header.index,
-                term: header.term,
-                version: fork.version()?,
-            },
-            table: RedbTable::create(disk, &path, options.checkpoint_cache_bytes)?,
+            applied,
+            records: Filler::create(disk, &path, options.checkpoint_cache_bytes, applied)?,
             log: None,
             queued_bytes: 0,
-            part: Vec::new(),
-            part_bytes: 0,
         })
     }
 
@@ -165,30 +161,16 @@ impl<'a> Target<'a> {
         Ok(self.log.insert(log))
     }
 
-    fn record(&mut self, key: KeyBytes, value: Bytes) -> Result<(), ImportError> {
-        self.part_bytes += key.len() + value.len();
-        self.part.push((key, Some(value)));
-        if self.part_bytes >= limits::CHECKPOINT_COPY_PART_BYTES {
-            self.commit()?;
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), ImportError> {
-        let part = std::mem::take(&mut self.part);
-        self.part_bytes = 0;
-        Ok(self.table.commit(self.applied, &mut part.into_iter())?)
-    }
-
     /// Adds what the log goes on with. Gives the sequence of its first segment.
     fn finish(mut self, more: Vec<Bytes>) -> Result<u64, ImportError> {
-        self.commit()?;
         let (next, term) = (LogIndex(self.applied.index.0 + 1), self.applied.term);
         let log = self.log(next)?;
         for payload in more {
             log.append(term, payload);
         }
         log.sync()?;
-        Ok(log.first_segment())
+        let first = log.first_segment();
+        self.records.finish()?;
+        Ok(first)
     }
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::consensus::ReplicationError;
 use crate::export::format::FormatError;
+use crate::export::whole::WholeError;
 use crate::index::codec::DecodeError;
 use crate::index::table::TableError;
 use crate::manifest::ManifestError;
@@ -75,6 +76,15 @@ pub enum ImportError {
     /// The new manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+}
+
+impl From<WholeError> for ImportError {
+    fn from(error: WholeError) -> ImportError {
+        match error {
+            WholeError::Record { key, source } => ImportError::Record { key, source },
+            WholeError::Incomplete(what) => ImportError::Incomplete(what),
+        }
+    }
 }
 
 /// For `map_err`: names the file.

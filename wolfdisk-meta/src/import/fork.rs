@@ -14,27 +14,21 @@
 
 use bytes::Bytes;
 use wolfdisk_common::ids::{Ino, LogIndex, SessionId, Version};
-use wolfdisk_common::time::Timestamp;
 
 use super::error::ImportError;
 use crate::export::format::Header;
+use crate::export::whole::Whole;
 use crate::index::KeyBytes;
-use crate::index::codec::{DecodeError, Wire, decode, encode};
+use crate::index::codec::{decode, encode};
 use crate::index::key::Key;
 use crate::index::op::{Entry, Op};
-use crate::index::record::{
-    Chunk, Cookie, Counters, Dirent, ExtentRecord, Garbage, Inode, Kept, Link, Lock, Member, Node,
-    Orphan, Reap, Session, SessionLock, Sparse, Token, Undestaged, Usage, Volume, Voters, Xattr,
-};
+use crate::index::record::Counters;
 use crate::limits;
 
 /// See the module.
 pub(super) struct Fork {
     header: Header,
-    /// The first entry of the log that the export has.
-    first: Option<LogIndex>,
-    time: Option<Timestamp>,
-    has_volume: bool,
+    whole: Whole,
     sessions: Vec<SessionId>,
 }
 
@@ -42,16 +36,14 @@ impl Fork {
     pub(super) fn of(header: &Header) -> Fork {
         Fork {
             header: header.clone(),
-            first: None,
-            time: None,
-            has_volume: false,
+            whole: Whole::of(header),
             sessions: Vec::new(),
         }
     }
 
     /// The export has this entry.
     pub(super) fn entry(&mut self, index: LogIndex) {
-        self.first.get_or_insert(index);
+        self.whole.entry(index);
     }
 
     /// What a record becomes; none: it goes.
@@ -60,29 +52,16 @@ impl Fork {
         key: &KeyBytes,
         value: Bytes,
     ) -> Result<Option<Bytes>, ImportError> {
-        let bad = |source| ImportError::Record {
-            key: key.to_vec(),
-            source,
-        };
-        let parsed = Key::decode(key).map_err(bad)?;
-        readable(&parsed, value.clone()).map_err(bad)?;
-        match parsed {
+        match self.whole.record(key, &value)? {
             Key::Counters => {
-                let counters = decode::<Counters>(value).map_err(bad)?;
-                self.time = Some(counters.time);
+                let counters = decode::<Counters>(value);
+                let counters = counters.map_err(|source| ImportError::Record {
+                    key: key.to_vec(),
+                    source,
+                })?;
                 return Ok(Some(encode(&self.counters(counters)?)));
             }
-            Key::Volume => {
-                let volume = decode::<Volume>(value.clone()).map_err(bad)?;
-                self.has_volume = volume.id == *self.header.volume.as_bytes();
-            }
             Key::Session { session } => self.sessions.push(session),
-            Key::Undestaged { log_index, .. } => {
-                let there = self.first.is_some_and(|first| first <= log_index);
-                if !there || log_index > self.header.index {
-                    return Err(ImportError::Incomplete("content in the log is missing"));
-                }
-            }
             Key::Node { .. } | Key::Token { .. } | Key::Voters => return Ok(None),
             _ => {}
         }
@@ -101,11 +80,6 @@ impl Fork {
     }
 
     fn counters(&self, counters: Counters) -> Result<Counters, ImportError> {
-        if counters.stamp != self.header.version {
-            return Err(ImportError::Incomplete(
-                "its version is not that of its records",
-            ));
-        }
         let (ino, session) = (counters.next_ino.0, counters.next_session.0);
         let member = counters.next_member;
         // The last number is the system root's.
@@ -126,11 +100,7 @@ impl Fork {
 
     /// The entries that the log goes on with, when all records have been seen.
     pub(super) fn finish(self) -> Result<Vec<Bytes>, ImportError> {
-        let Some(time) = self.time.filter(|_| self.has_volume) else {
-            return Err(ImportError::Incomplete(
-                "the records that every index has are missing",
-            ));
-        };
+        let time = self.whole.finish()?;
         let close = |session| {
             let entry = Entry {
                 time,
@@ -149,36 +119,4 @@ impl Fork {
 fn later(number: u64, by: u64, last: u64, what: &'static str) -> Result<u64, ImportError> {
     let later = number.checked_add(by).filter(|later| *later <= last);
     later.ok_or(ImportError::NoNumbers(what))
-}
-
-/// Whether a value is one of its key. A newer release may have written others.
-fn readable(key: &Key, value: Bytes) -> Result<(), DecodeError> {
-    fn of<T: Wire>(value: Bytes) -> Result<(), DecodeError> {
-        decode::<T>(value).map(drop)
-    }
-    match key {
-        Key::Counters => of::<Counters>(value),
-        Key::Volume => of::<Volume>(value),
-        Key::Inode { .. } => of::<Inode>(value),
-        Key::Dirent { .. } => of::<Dirent>(value),
-        Key::Cookie { .. } => of::<Cookie>(value),
-        Key::Link { .. } => of::<Link>(value),
-        Key::Extent { .. } => of::<ExtentRecord>(value),
-        Key::Xattr { .. } => of::<Xattr>(value),
-        Key::Chunk { .. } => of::<Chunk>(value),
-        Key::Garbage { .. } => of::<Garbage>(value),
-        Key::Usage { .. } => of::<Usage>(value),
-        Key::Session { .. } => of::<Session>(value),
-        Key::Answer { .. } => of::<Kept>(value),
-        Key::Lock { .. } => of::<Lock>(value),
-        Key::SessionLock { .. } => of::<SessionLock>(value),
-        Key::Orphan { .. } | Key::SessionOrphan { .. } => of::<Orphan>(value),
-        Key::Node { .. } => of::<Node>(value),
-        Key::Undestaged { .. } => of::<Undestaged>(value),
-        Key::Reap { .. } => of::<Reap>(value),
-        Key::Sparse { .. } => of::<Sparse>(value),
-        Key::Member { .. } => of::<Member>(value),
-        Key::Token { .. } => of::<Token>(value),
-        Key::Voters => of::<Voters>(value),
-    }
 }

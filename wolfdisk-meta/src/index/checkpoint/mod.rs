@@ -2,10 +2,12 @@
 
 mod backend;
 mod fence;
+mod filler;
 mod memory;
 mod redb_table;
 #[cfg(test)]
 mod tests;
 
+pub use filler::Filler;
 pub use memory::MemTable;
 pub use redb_table::{RedbTable, Snapshot, footprint};

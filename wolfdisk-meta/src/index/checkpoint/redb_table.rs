@@ -171,6 +171,11 @@ impl RedbTable {
         Ok(copy)
     }
 
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn records(&self) -> Arc<Fenced<RecordsTable>> {
         self.view.read().records.clone()
     }
@@ -182,6 +187,7 @@ pub struct Snapshot {
     /// Dropped before `table`, as in it.
     records: Arc<Fenced<RecordsTable>>,
     applied: Applied,
+    live: u64,
     table: Arc<RedbTable>,
 }
 
@@ -192,6 +198,7 @@ impl RedbTable {
         Snapshot {
             records: view.records.clone(),
             applied: view.applied,
+            live: view.live,
             table: self.clone(),
         }
     }
@@ -201,6 +208,11 @@ impl Snapshot {
     /// How far it has come.
     pub fn applied(&self) -> Applied {
         self.applied
+    }
+
+    /// As [`Table::live_bytes`].
+    pub fn live_bytes(&self) -> u64 {
+        self.live + limits::CHECKPOINT_EMPTY_BYTES
     }
 
     /// Records in it.
