@@ -245,6 +245,11 @@ pub const RECENT_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const REPLICATED_ENTRIES_MAX: usize = 1024;
 /// Bytes of one part of a snapshot that is sent to another node: far below what a frame takes.
 pub const SNAPSHOT_PART_BYTES: usize = 1024 * 1024;
+/// A snapshot of which nobody asks for a part for so long is sent no more: until then it keeps the log behind it, and pages of
+/// the checkpoint. Longer than a node that is restarted is away.
+pub const SNAPSHOT_FORSAKEN: std::time::Duration = std::time::Duration::from_secs(60);
+/// The same, however busily it is sent: whoever cannot take it in this time begins with a newer one.
+pub const SNAPSHOT_HELD_MAX: std::time::Duration = std::time::Duration::from_secs(3600);
 /// How long a node may take to verify a snapshot that it has all parts of, and to put it in the place of its index.
 pub const SNAPSHOT_INSTALL_MAX: std::time::Duration = std::time::Duration::from_secs(300);
 /// Sets of voters of which a decision takes a majority each: two while they change.

@@ -90,6 +90,9 @@ pub enum StorageError {
         /// That of the chunks.
         chunks: PathBuf,
     },
+    /// Another checkpoint has taken its place.
+    #[error("{} is not the current checkpoint any more", .0.display())]
+    Superseded(PathBuf),
     /// There are files of an index, but not the one that says which are current.
     #[error("{path} holds a log with entries but no manifest; restore the manifest from a copy")]
     NoManifest {
@@ -125,8 +128,11 @@ impl Generations {
     /// Copies the checkpoint to a new file. The old one goes on to be current until [`Generations::switch`].
     ///
     /// # Errors
-    /// Nothing is left of the copy.
+    /// Nothing is left of the copy. `Superseded`: it is not the current one.
     pub fn copy(&self, table: &RedbTable) -> Result<RedbTable, StorageError> {
+        if table.path().file_name() != Some(self.manifest.checkpoint.as_ref()) {
+            return Err(StorageError::Superseded(table.path().to_owned()));
+        }
         let path = self.directory.join(self.next().checkpoint);
         // One that an earlier attempt has left.
         remove_if_there(&*self.disk, &path)?;
@@ -137,6 +143,30 @@ impl Generations {
                 Err(error.into())
             }
         }
+    }
+
+    /// Makes the checkpoint in the file `from`, which is durable, the current one, and the log begin with that segment, if
+    /// one is named; durably and in one step. Gives where the file is now.
+    ///
+    /// # Errors
+    /// Either may be current then: the daemon must end.
+    pub fn replace(
+        &mut self,
+        from: &Path,
+        first_segment: Option<u64>,
+    ) -> Result<PathBuf, StorageError> {
+        let next = self.next();
+        let next = Manifest {
+            first_segment: first_segment.unwrap_or(next.first_segment),
+            ..next
+        };
+        let path = self.directory.join(&next.checkpoint);
+        self.disk.rename(from, &path).map_err(io(&path))?;
+        let named = self.disk.sync_dir(&self.directory);
+        named.map_err(io(&self.directory))?;
+        next.store(&*self.disk, &self.directory)?;
+        self.manifest = next;
+        Ok(path)
     }
 
     /// Makes the copy the current checkpoint, durably. Nothing may have been committed to the old one since.

@@ -20,4 +20,5 @@ mod messages;
 mod mutation;
 mod object_values;
 mod panics;
+mod snapshot_parts;
 mod text_files;

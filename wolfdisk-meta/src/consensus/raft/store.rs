@@ -3,8 +3,11 @@
 //! Writes are serialized by one lock; entries are written at once and reported to Raft when they are durable: at the latest
 //! after the log's interval, at once if somebody waits or who leads and who votes depends on it. A vote is kept only when the log before it is durable: Raft takes what was appended before it for kept.
 //!
-//! What checkpoints no longer need leaves the log by whole segments, and not at Raft's wish but at the daemon's, so
-//! which entries are purged is not kept: it follows from what there is.
+//! What leaves the log, by whole segments, is what neither the daemon needs ([`RaftStore::truncate_before`]) nor Raft
+//! ([`RaftLogStorage::purge`]): content rides in entries that Raft has done with, and Raft sends to others what the daemon
+//! has done with. Which entries are purged is not kept: it follows from what there is.
+
+mod anew;
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -43,6 +46,8 @@ struct Kept<C: Names> {
     committed: CommittedFile,
     /// The last entry that Raft is not to ask for any more.
     purged: Option<LogId>,
+    /// The first entry that the daemon may still ask for.
+    needed: LogIndex,
     /// What was appended last and not taken yet, so that it need not be read back.
     recent: Recent,
     /// Entries of proposals up to this one are to be durable at once.
@@ -111,6 +116,7 @@ impl<C: Names> RaftStore<C> {
         let purged = purged(&log, applied)?;
         let durable = log.subscribe();
         let kept = Kept {
+            needed: log.first_index(),
             log,
             vote: VoteFile::open(disk.clone(), directory)?,
             committed: CommittedFile::open(disk.clone(), directory)?,
@@ -191,12 +197,24 @@ impl<C: Names> RaftStore<C> {
         self.kept().log.read_entry(index)
     }
 
-    /// See [`Log::truncate_before`].
+    /// See [`Log::payload_bytes`].
+    pub fn payload_bytes(&self, index: LogIndex) -> Option<usize> {
+        self.kept().log.payload_bytes(index)
+    }
+
+    /// Entries below `index` are needed by Raft at the most.
     ///
     /// # Errors
-    /// The same.
+    /// See [`Log::truncate_before`].
     pub fn truncate_before(&self, index: LogIndex) -> Result<(), ReplicationError> {
-        self.kept().log.truncate_before(index)
+        let mut kept = self.kept();
+        kept.needed = kept.needed.max(index);
+        kept.give_back()
+    }
+
+    /// The last entry that Raft does not ask for any more.
+    pub fn purged(&self) -> Option<LogId> {
+        self.kept().purged
     }
 
     /// See [`Log::bytes`].
@@ -273,6 +291,15 @@ impl<C: Names> Kept<C> {
         while let Some((_, report)) = self.waiting.pop_front_if(|(index, _)| *index <= durable) {
             report.io_completed(Ok(()));
         }
+    }
+
+    /// Gives back what nobody needs.
+    fn give_back(&mut self) -> Result<(), ReplicationError> {
+        let Some(purged) = self.purged else {
+            return Ok(());
+        };
+        let first = LogIndex(place_of(purged.index).0.saturating_add(1));
+        self.log.truncate_before(first.min(self.needed))
     }
 
     /// Nothing will become durable any more.
@@ -454,8 +481,7 @@ impl<C: Names> RaftLogStorage<C> for RaftStore<C> {
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         let mut kept = self.kept();
         kept.purged = kept.purged.max(Some(upto));
-        let first = LogIndex(place_of(upto.index).0 + 1);
-        kept.log.truncate_before(first).map_err(io::Error::other)
+        kept.give_back().map_err(io::Error::other)
     }
 }
 

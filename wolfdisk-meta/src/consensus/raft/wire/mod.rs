@@ -12,7 +12,7 @@ pub mod answering;
 pub mod asking;
 mod convert;
 #[cfg(test)]
-mod tests;
+pub(in crate::consensus::raft) mod tests;
 
 pub use answering::{Answers, RaftPeer, SnapshotSink, Taken, sender};
 pub use asking::{Addresses, Network, Sendable};

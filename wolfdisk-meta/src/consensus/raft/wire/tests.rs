@@ -44,14 +44,14 @@ use crate::index::table::Applied;
 use crate::log::LogOptions;
 use crate::log::store::Log;
 
-const HEARTBEAT_MS: u64 = 250;
+pub(in crate::consensus::raft) const HEARTBEAT_MS: u64 = 250;
 /// Whatever happened, it is in order by then.
-const SETTLED: Duration = Duration::from_secs(60);
+pub(in crate::consensus::raft) const SETTLED: Duration = Duration::from_secs(60);
 const ENTRIES: u32 = 1000;
 /// Of each snapshot.
 const PARTS: usize = 5;
 /// The key that nodes share, and that of one client.
-const CLUSTER_KEY: [u8; 32] = [9; 32];
+pub(in crate::consensus::raft) const CLUSTER_KEY: [u8; 32] = [9; 32];
 const CLIENT_KEY: [u8; 32] = [8; 32];
 /// The number of that client.
 const CLIENT: u8 = 77;
@@ -218,7 +218,9 @@ impl RaftStateMachine<Types> for Machine {
 
 /// Where the nodes are.
 #[derive(Clone, Default)]
-struct Book(Arc<Mutex<BTreeMap<Voter, SocketAddr>>>);
+pub(in crate::consensus::raft) struct Book(
+    pub(in crate::consensus::raft) Arc<Mutex<BTreeMap<Voter, SocketAddr>>>,
+);
 
 impl Addresses for Book {
     fn of(&self, voter: Voter) -> Vec<SocketAddr> {
@@ -228,7 +230,7 @@ impl Addresses for Book {
 }
 
 /// Lets in nodes, whose static keys are their numbers, and one client.
-struct TestDoor;
+pub(in crate::consensus::raft) struct TestDoor;
 
 impl Door for TestDoor {
     fn shared_key(&self, who: Who) -> Option<Zeroizing<[u8; 32]>> {
@@ -266,7 +268,11 @@ impl Door for TestDoor {
     }
 }
 
-fn credentials(who: Who, number: u8, shared_key: [u8; 32]) -> Arc<Credentials> {
+pub(in crate::consensus::raft) fn credentials(
+    who: Who,
+    number: u8,
+    shared_key: [u8; 32],
+) -> Arc<Credentials> {
     Arc::new(Credentials {
         cluster: None,
         who,
@@ -279,13 +285,13 @@ fn credentials(who: Who, number: u8, shared_key: [u8; 32]) -> Arc<Credentials> {
     })
 }
 
-fn voter(number: u8) -> Voter {
+pub(in crate::consensus::raft) fn voter(number: u8) -> Voter {
     Voter(NodeNumber(number.into()))
 }
 
 /// As much of the service as nodes ask each other for.
 #[derive(Clone)]
-struct Answering(Arc<dyn RaftPeer>);
+pub(in crate::consensus::raft) struct Answering(pub(in crate::consensus::raft) Arc<dyn RaftPeer>);
 
 impl Dispatch for Answering {
     const SERVICE: u8 = META_SERVICE;
@@ -406,7 +412,10 @@ fn network(number: u8, book: &Book) -> Network<Parts> {
     Network::new(voter(number), credentials, Arc::new(book.clone()))
 }
 
-async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(in crate::consensus::raft) async fn eventually<T>(
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
     let looking = async {
         loop {
             match look() {
