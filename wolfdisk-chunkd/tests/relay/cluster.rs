@@ -158,7 +158,7 @@ pub fn remote(number: u64) -> Call {
     Call::remote(7, Arc::new(principal))
 }
 
-pub fn until(what: &str, condition: impl Fn() -> bool) {
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < end, "{what}");

@@ -185,21 +185,19 @@ fn no_change_of_leaders_loses_what_was_acknowledged() {
                     let mut kept = Vec::new();
                     for number in 0..EACH {
                         let bytes = content(thread, 50_000 + number);
-                        loop {
+                        until("a put is acknowledged", || {
                             let Ok(put) = follower.put(&bytes) else {
-                                continue;
+                                return false;
                             };
                             let Ok(flushed) = follower.flush(whose(&put)) else {
-                                continue;
+                                return false;
                             };
                             let by = (flushed.node, flushed.incarnation);
-                            if by == (put.node, put.incarnation)
-                                && flushed.durable_place >= put.place
-                            {
-                                kept.push(put);
-                                break;
-                            }
-                        }
+                            let is_durable = by == (put.node, put.incarnation)
+                                && flushed.durable_place >= put.place;
+                            kept.extend(is_durable.then_some(put));
+                            is_durable
+                        });
                     }
                     kept
                 })
