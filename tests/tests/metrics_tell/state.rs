@@ -16,6 +16,12 @@ const TOO_MANY: u32 = 20;
 #[test]
 fn the_state_of_a_daemon_is_told_as_it_is() {
     let node = Node::start();
+    // A moment after the mount is there the index has not heard of the chunk store yet.
+    for daemon in [Daemon::Meta, Daemon::Chunkd] {
+        wait_until("the daemons are ready", || {
+            told(&node.admin(daemon), "readyz").1 == "200"
+        });
+    }
     let found = nix::sys::statvfs::statvfs(node.data()).expect("a file system");
     let size = (found.blocks() * found.fragment_size()) as f64;
     for (numbers, prefix, daemon) in [
@@ -45,9 +51,7 @@ fn the_state_of_a_daemon_is_told_as_it_is() {
         (open() - f64::from(connected(&socket))).abs() < 0.5
     });
     for daemon in [Daemon::Meta, Daemon::Chunkd] {
-        let address = node.admin(daemon);
-        assert_eq!(told(&address, "healthz").1, "200");
-        assert_eq!(told(&address, "readyz").1, "200");
+        assert_eq!(told(&node.admin(daemon), "healthz").1, "200");
     }
     let stopped = Stopped::stop(node.pid(Daemon::Chunkd));
     wait_until("it is seen that the chunk store does not answer", || {
